@@ -1,0 +1,215 @@
+"""The words every module speaks in: plain dataclasses, no torch.
+
+Pixels have their origin at the top left of the image as shown, x to the right and y down. Boxes are
+`[x0, y0, x1, y1]`, half-open, in pixels; masks are bool `(H, W)` at the source's own resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+DISCLAIMER = "Draft by a research model. Not a medical device; not for diagnosis or treatment."
+
+Box = tuple[float, float, float, float]
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """A bool mask `(H, W)` as a COCO compressed run-length code, ready for JSON."""
+    code = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(n) for n in code["size"]], "counts": code["counts"].decode("ascii")}
+
+
+def decode_mask(code: dict[str, Any]) -> np.ndarray:
+    """The bool mask `(H, W)` behind a COCO compressed run-length code."""
+    return coco.decode({"size": code["size"], "counts": code["counts"].encode("ascii")}).astype(bool)
+
+
+def mask_box(mask: np.ndarray) -> Box:
+    """The smallest half-open box around a mask `(H, W)`; all zeros for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return (0.0, 0.0, 0.0, 0.0)
+    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+
+
+@dataclass
+class Image:
+    """One 2-D picture, slice or frame: uint8 `(H, W)` or `(H, W, 3)`, as shown on a screen."""
+
+    pixels: np.ndarray
+    spacing_mm: tuple[float, float] | None = None  # (row, column), None where unknown
+    name: str = ""  # patient-safe, e.g. "slice 12 of 40"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(H, W)` in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """uint8 `(H, W, 3)`."""
+        return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)
+
+
+@dataclass
+class Study:
+    """What a user drops: one or more images that belong together, and what is known of them."""
+
+    images: list[Image]
+    modality: str | None = None  # as the file states it, in the records' words; None lets the model say
+    body_part: str | None = None
+    default: int = 0  # the image shown and asked first
+    kind: str = "picture"  # picture | series | volume | video
+    metadata: dict[str, Any] = field(default_factory=dict)  # patient-safe facts only
+
+
+@dataclass
+class Region:
+    """Something seen in one image: a label with a box, mostly a mask, and a score."""
+
+    label: str
+    image: int  # index in Study.images
+    box: Box
+    mask: np.ndarray | None  # bool (H, W), None where only a box is known
+    score: float  # calibrated probability in 0..1 that the region is there
+    instance: int = 0  # counts the regions of one label in one image
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "image": self.image,
+            "box": [round(float(v), 1) for v in self.box],
+            "mask": None if self.mask is None else encode_mask(self.mask),
+            "score": round(float(self.score), 4),
+            "instance": self.instance,
+        }
+
+
+@dataclass
+class Grounding:
+    """What `ground` found for its phrases in one image."""
+
+    regions: list[Region]  # best first within a phrase
+    presence: dict[str, float]  # phrase -> calibrated probability that it is there
+    absent: list[str]  # phrases with no region
+
+    def to_json(self) -> dict[str, Any]:
+        return {"regions": [r.to_json() for r in self.regions], "absent": self.absent}
+
+
+@dataclass
+class Answer:
+    """The reply to one question, with the regions that show it."""
+
+    text: str
+    confidence: float
+    regions: list[Region] = field(default_factory=list)
+    thoughts: str | None = None
+    abstained: bool = False
+    reason: str | None = None
+    model: str = ""
+    seconds: float = 0.0
+    scores: dict[str, float] | None = None  # option -> probability, for a `choose` request
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "text": self.text,
+            "confidence": round(float(self.confidence), 4),
+            "regions": [r.to_json() for r in self.regions],
+            "thoughts": self.thoughts,
+            "abstained": self.abstained,
+            "reason": self.reason,
+            "model": self.model,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.scores is not None:
+            out["scores"] = {option: round(float(p), 4) for option, p in self.scores.items()}
+        return out
+
+
+@dataclass
+class Measurement:
+    """A number with its unit; `unit` is mm, mm2, px, px2, count, ratio or percent."""
+
+    name: str
+    value: float
+    unit: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "value": round(float(self.value), 3), "unit": self.unit}
+
+
+@dataclass
+class Finding:
+    """One thing that was looked for: its presence, how sure, and where."""
+
+    label: str
+    presence: str  # present | absent | uncertain
+    confidence: float
+    regions: list[int] = field(default_factory=list)  # indices in Report.regions
+    measurements: list[Measurement] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "presence": self.presence,
+            "confidence": round(float(self.confidence), 4),
+            "regions": self.regions,
+            "measurements": [m.to_json() for m in self.measurements],
+        }
+
+
+@dataclass
+class Sentence:
+    """One sentence of a report, tied to the finding and the regions that it speaks of."""
+
+    text: str
+    finding: int | None = None  # index in Report.findings
+    regions: list[int] = field(default_factory=list)  # indices in Report.regions
+
+    def to_json(self) -> dict[str, Any]:
+        return {"text": self.text, "finding": self.finding, "regions": self.regions}
+
+
+@dataclass
+class Section:
+    title: str
+    sentences: list[Sentence]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"title": self.title, "sentences": [s.to_json() for s in self.sentences]}
+
+
+@dataclass
+class Report:
+    """A report draft: sections of sentences over findings over regions."""
+
+    sections: list[Section]
+    findings: list[Finding]
+    regions: list[Region]
+    model: str = ""
+    disclaimer: str = DISCLAIMER
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sections": [s.to_json() for s in self.sections],
+            "findings": [f.to_json() for f in self.findings],
+            "regions": [r.to_json() for r in self.regions],
+            "model": self.model,
+            "disclaimer": self.disclaimer,
+        }
+
+
+@dataclass
+class ImageFacts:
+    """What the model takes an image for."""
+
+    modality: str  # most likely known modality
+    modality_confidence: float
+    body_part: str
+    body_part_confidence: float
+    medical: float  # probability that it is a medical image of a kind the model knows
