@@ -1,0 +1,163 @@
+"""The grounding heads: a feature pyramid and a decoder that turns a query into masks, boxes and scores.
+
+One image is encoded once into a pyramid; each query (a phrase's vector or a drawn prompt's) then costs one short
+decoder pass. Queries do not see each other, so an answer never depends on what else was asked. The decoder follows
+MaskFormer (Cheng et al., 2021: a query's dot product with pixel embeddings) and finds instances by centres and
+distances to the four sides (FCOS, Tian et al., 2019; CenterNet, Zhou et al., 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PretrainedConfig
+
+PROMPT_CHANNELS = 4  # box, positive points, negative points, scribble
+
+
+class MedVLMGroundingConfig(PretrainedConfig):
+    """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values."""
+
+    model_type = "medvlm_grounding"
+
+    def __init__(
+        self,
+        channels: int = 96,
+        query_size: int = 192,
+        layers: int = 2,
+        heads: int = 6,
+        labels: list[str] | None = None,
+        facts: dict[str, list[str]] | None = None,
+        threshold: float = 0.5,
+        **kwargs,
+    ):
+        self.channels = channels
+        self.query_size = query_size
+        self.layers = layers
+        self.heads = heads
+        self.labels = labels or []
+        self.facts = facts or {}
+        self.threshold = threshold
+        super().__init__(**kwargs)
+
+
+@dataclass
+class GroundingOutput:
+    """What the decoder says of Q queries on B images; maps are at stride 4 of the model's input."""
+
+    masks: torch.Tensor  # (B, Q, h, w) logits
+    centres: torch.Tensor  # (B, Q, h, w) logits of an instance's centre
+    sides: torch.Tensor  # (B, Q, 4, h, w) distances to left, top, right, bottom in fractions of the input's side
+    presence: torch.Tensor  # (B, Q) logits
+    outlined: torch.Tensor  # (B, Q) logits that the mask, not only the box, can be trusted
+    quality: torch.Tensor  # (B, Q) logits of the mask's expected IoU: one minus it is the uncertainty
+
+
+def conv_block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(8, outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Pyramid(nn.Module):
+    """Top-down feature pyramid (Lin et al., 2017); a drawn prompt is added at every level."""
+
+    def __init__(self, inputs: list[int], channels: int):
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in inputs)
+        self.prompt = nn.ModuleList(nn.Conv2d(PROMPT_CHANNELS, channels, 1, bias=False) for _ in inputs)
+        self.smooth = nn.ModuleList(conv_block(channels, channels) for _ in inputs)
+        self.pixel = conv_block(channels, channels)
+
+    def forward(self, maps, prompts: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """Maps finest first, `(B, C_i, H_i, W_i)`, and prompts `(B, 4, H_0, W_0)` to as many `(B, C, H_i, W_i)`."""
+        out: list[torch.Tensor] = []
+        above = None
+        for i in reversed(range(len(maps))):
+            x = self.lateral[i](maps[i])
+            if prompts is not None:
+                x = x + self.prompt[i](F.adaptive_max_pool2d(prompts, x.shape[-2:]))
+            if above is not None:
+                x = x + F.interpolate(above, size=x.shape[-2:], mode="bilinear", align_corners=False)
+            above = self.smooth[i](x)
+            out.insert(0, above)
+        out[0] = self.pixel(out[0])
+        return out
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, size: int, heads: int):
+        super().__init__()
+        self.norm_query, self.norm_mlp = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.attention = nn.MultiheadAttention(size, heads, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+
+    def forward(self, query, keys, values):
+        query = query + self.attention(self.norm_query(query), keys, values, need_weights=False)[0]
+        return query + self.mlp(self.norm_mlp(query))
+
+
+def position_grid(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
+    """`(H * W, 8)`: sines and cosines of x and y, so that "left lung" can be told from "right lung"."""
+    y, x = torch.meshgrid(
+        (torch.arange(height, device=like.device) + 0.5) / height,
+        (torch.arange(width, device=like.device) + 0.5) / width,
+        indexing="ij",
+    )
+    waves = [f(k * torch.pi * a) for a in (x, y) for k in (1, 2) for f in (torch.sin, torch.cos)]
+    return torch.stack(waves, dim=-1).flatten(0, 1).to(like.dtype)
+
+
+class GroundingHeads(nn.Module):
+    def __init__(self, config: MedVLMGroundingConfig, inputs: list[int]):
+        super().__init__()
+        self.config = config
+        channels, size = config.channels, config.query_size
+        self.pyramid = Pyramid(inputs, channels)
+        self.labels = nn.Embedding(max(1, len(config.labels)), size)
+        self.prompt_queries = nn.Embedding(PROMPT_CHANNELS, size)
+        self.values = nn.Linear(channels, size)
+        self.position = nn.Linear(8, size)
+        self.pixel_position = nn.Linear(8, channels)
+        self.layers = nn.ModuleList(DecoderLayer(size, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(size)
+        self.kernels = nn.Linear(size, 6 * (channels + 1))
+        self.scores = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 3))
+        self.facts = nn.ModuleDict({k.replace(".", "_"): nn.Linear(inputs[-1], len(v)) for k, v in config.facts.items()})
+        nn.init.constant_(self.kernels.bias, 0.0)
+        with torch.no_grad():  # centres are rare: start from a low probability
+            self.kernels.bias[2 * channels + 1] = -4.0
+
+    def classify(self, maps) -> dict[str, torch.Tensor]:
+        """Logits `(B, values)` of every image-level fact."""
+        pooled = maps[-1].mean(dim=(-2, -1))
+        return {name: self.facts[name.replace(".", "_")](pooled) for name in self.config.facts}
+
+    def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:
+        """A pyramid and queries `(B, Q, size)` to a `GroundingOutput`."""
+        coarse = pyramid[-2:]
+        values = torch.cat([self.values(x.flatten(2).transpose(1, 2)) for x in coarse], dim=1)
+        grids = torch.cat([position_grid(*x.shape[-2:], like=x) for x in coarse])
+        keys = values + self.position(grids)
+        for layer in self.layers:
+            queries = layer(queries, keys, values + self.position(grids))
+        queries = self.norm(queries)
+
+        pixels = pyramid[0]
+        batch, channels, height, width = pixels.shape
+        pixels = pixels.flatten(2) + self.pixel_position(position_grid(height, width, like=pixels)).T
+        kernels = self.kernels(queries).view(batch, -1, 6, channels + 1)
+        dense = torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
+        dense = dense.view(batch, -1, 6, height, width)
+        presence, outlined, quality = self.scores(queries).unbind(-1)
+        return GroundingOutput(
+            masks=dense[:, :, 0],
+            centres=dense[:, :, 1],
+            sides=F.softplus(dense[:, :, 2:]) * 0.2,
+            presence=presence,
+            outlined=outlined,
+            quality=quality,
+        )
