@@ -1,0 +1,128 @@
+"""Checks on what a person asks for. Each returns the clean value or raises `RequestError` with what to do."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import RequestError
+from .types import Box
+
+MAX_QUESTION = 4000  # characters
+MAX_PHRASE = 200  # characters
+MAX_POINTS = 100
+
+# Cyrillic, Chinese and so on; Greek stays, since medicine writes alpha and beta.
+LATIN_ENOUGH = ("LATIN", "GREEK", "MICRO", "FEMININE", "MASCULINE", "KELVIN", "ANGSTROM", "MODIFIER", "FULLWIDTH LATIN")
+
+
+def _foreign(text: str) -> str:
+    letters = (c for c in text if c.isalpha())
+    return "".join(c for c in letters if not unicodedata.name(c, "").startswith(LATIN_ENOUGH))
+
+
+def _text(text: Any, what: str, limit: int, example: str) -> str:
+    if not isinstance(text, str):
+        raise RequestError(f"The {what} must be text.")
+    if len(text) > limit:
+        raise RequestError(f"The {what} has {len(text):,} characters; shorten it to {limit:,} or fewer.")
+    text = " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text).split())
+    if not any(c.isalnum() for c in text):
+        raise RequestError(f"The {what} is empty; write one, for example “{example}”.")
+    if _foreign(text):
+        raise RequestError(f"Ask in English: the {what} is in a script that the model was not trained on.")
+    return text
+
+
+def check_question(text: Any) -> str:
+    """A question of 1 to 4,000 characters in Latin script, blanks tidied."""
+    return _text(text, "question", MAX_QUESTION, "Which organ is shown?")
+
+
+def check_phrase(text: Any) -> str:
+    """A phrase of 1 to 200 characters in Latin script, blanks tidied."""
+    return _text(text, "phrase", MAX_PHRASE, "left lung")
+
+
+def check_options(options: Any) -> list[str]:
+    """Two or more different answers to choose among."""
+    if not isinstance(options, (list, tuple)) or len(options) < 2:
+        raise RequestError("Give at least two options to choose among, as a list of texts.")
+    options = [_text(option, "option", MAX_PHRASE, "yes") for option in options]
+    if len(set(options)) < len(options):
+        raise RequestError("Two of the options are the same; name each once.")
+    return options
+
+
+def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
+    if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)) or len(values) != count:
+        return None
+    if any(isinstance(v, (bool, str)) for v in values):
+        return None
+    try:
+        numbers = tuple(float(v) for v in values)
+    except (TypeError, ValueError):
+        return None
+    return numbers if all(math.isfinite(v) for v in numbers) else None
+
+
+def check_box(box: Any, size: tuple[int, int]) -> Box:
+    """A box `[x0, y0, x1, y1]` in pixels inside an image of `size` `(H, W)`."""
+    numbers, (height, width) = _numbers(box, 4), size
+    if numbers is None:
+        raise RequestError("A box is four numbers x0,y0,x1,y1 in pixels.")
+    x0, y0, x1, y1 = numbers
+    if x1 <= x0 or y1 <= y0:
+        raise RequestError(
+            f"The box {x0:g},{y0:g},{x1:g},{y1:g} has no area; give the top left corner before the bottom right one."
+        )
+    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+        raise RequestError(
+            f"The box {x0:g},{y0:g},{x1:g},{y1:g} leaves the image; keep x within 0..{width} and y within 0..{height}."
+        )
+    return x0, y0, x1, y1
+
+
+def check_points(points: Any, size: tuple[int, int]) -> list[tuple[float, float, int]]:
+    """Points `(x, y, 1 or 0)` inside an image of `size` `(H, W)`, at least one of them positive (1)."""
+    height, width = size
+    if isinstance(points, str) or not isinstance(points, (Sequence, np.ndarray)) or not len(points):
+        raise RequestError("Give at least one point as x, y and 1 (inside) or 0 (outside).")
+    if len(points) > MAX_POINTS:
+        raise RequestError(f"{len(points)} points are too many; give {MAX_POINTS} or fewer.")
+    checked = []
+    for point in points:
+        numbers = _numbers(point, 3)
+        if numbers is None or numbers[2] not in (0, 1):
+            raise RequestError("A point is x, y and 1 (inside) or 0 (outside).")
+        x, y, sign = numbers
+        if not (0 <= x < width and 0 <= y < height):
+            raise RequestError(
+                f"The point {x:g},{y:g} is outside the image; keep x below {width} and y below {height}, from 0 on."
+            )
+        checked.append((x, y, int(sign)))
+    if not any(sign for _, _, sign in checked):
+        raise RequestError("All points are negative; give at least one point inside what you want.")
+    return checked
+
+
+def check_scribble(scribble: Any, size: tuple[int, int]) -> np.ndarray:
+    """A non-empty bool scribble `(H, W)` of the image's own size."""
+    scribble = np.asarray(scribble)
+    if scribble.shape != tuple(size):
+        shape = " x ".join(str(n) for n in scribble.shape[::-1]) or "no"
+        raise RequestError(f"The scribble is {shape} pixels, the image {size[1]} x {size[0]}; draw it at the image's size.")
+    if not scribble.any():
+        raise RequestError("The scribble is empty; draw over what you want.")
+    return scribble.astype(bool)
+
+
+def check_one_prompt(box: Any = None, points: Any = None, scribble: Any = None) -> None:
+    """Exactly one of box, points and scribble is given."""
+    given = sum(prompt is not None for prompt in (box, points, scribble))
+    if given != 1:
+        raise RequestError(f"Give exactly one prompt, a box, points or a scribble; {given or 'none'} given.")
