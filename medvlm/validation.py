@@ -115,7 +115,7 @@ def check_scribble(scribble: Any, size: tuple[int, int]) -> np.ndarray:
     scribble = np.asarray(scribble)
     if scribble.shape != tuple(size):
         shape = " x ".join(str(n) for n in scribble.shape[::-1]) or "no"
-        raise RequestError(f"The scribble is {shape} pixels, the image {size[1]} x {size[0]}; draw it at the image's size.")
+        raise RequestError(f"The scribble is {shape} pixels; draw it at the image's size, {size[1]} x {size[0]}.")
     if not scribble.any():
         raise RequestError("The scribble is empty; draw over what you want.")
     return scribble.astype(bool)

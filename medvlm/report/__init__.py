@@ -1,0 +1,5 @@
+from .draft import draft_report, examined_images
+from .export import write_report
+from .overlay import draw_overlay
+
+__all__ = ["draft_report", "draw_overlay", "examined_images", "write_report"]

@@ -1,0 +1,200 @@
+"""Groundings → report draft. Pure functions: every sentence comes from a score, a region or a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..records.vocabulary import LABELS, is_finding
+from ..types import Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
+from .location import container, locate
+from .measurements import measure
+
+UNCERTAIN = (0.35, 0.65)  # presence from here to there is neither found nor ruled out
+MOST_IMAGES = 8
+MODALITY_WORDS = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI", "fundus": "fundus photograph"}
+ENLARGED_HEART = 0.5  # cardiothoracic ratio on a PA film
+LARGE_CUP = 0.6  # vertical cup-to-disc ratio
+
+
+def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
+    """Indices of the images to examine: all of a few, else `limit` evenly spaced ones with the default among them."""
+    count = len(study.images)
+    if count <= limit:
+        return list(range(count))
+    spread = np.linspace(0, count - 1, limit).round().astype(int)
+    spread[np.abs(spread - study.default).argmin()] = study.default
+    return sorted({int(i) for i in spread})
+
+
+def draft_report(
+    study: Study, facts: ImageFacts, groundings: Sequence[Grounding], looked_for: Sequence[str], model: str = ""
+) -> Report:
+    """A report draft of a study.
+
+    `groundings` holds one for each examined image, its regions with that image's index; `looked_for` are the labels
+    asked of each. Presence of a label is its best over the images: from 0.65 on, with a region, it is present, below
+    0.35 without one absent, else uncertain. `Finding.confidence` is the probability that it is there, or, for an
+    absent one, that it is not.
+    """
+    modality, body_part = study.modality or facts.modality, study.body_part or facts.body_part
+    if facts.medical < 0.5:
+        text = "This does not look like a medical image of a kind that the model knows, so nothing was looked for."
+        return Report([Section("Examination", [Sentence(text)])], [], [], model)
+    report = Report([], [], [], model)
+    found = [_finding(label, study, groundings, modality, report) for label in looked_for]
+    report.findings = [finding for finding, _ in found]
+    report.sections = [
+        Section("Examination", _examination(study, facts, modality, body_part, len(groundings), looked_for)),
+        Section("Findings", _findings(report, [text for _, text in found])),
+        Section("Impression", _impression(report)),
+    ]
+    report.sections = [section for section in report.sections if section.sentences]
+    return report
+
+
+def _finding(
+    label: str, study: Study, groundings: Sequence[Grounding], modality: str, report: Report
+) -> tuple[Finding, str]:
+    """The finding of a label, its regions added to the report, and the sentence that describes it ("" for none)."""
+    presence = max((g.presence.get(label, 0.0) for g in groundings), default=0.0)
+    regions = [r for g in groundings for r in g.regions if r.label == label]
+    if not regions and presence < UNCERTAIN[0]:
+        return Finding(label, "absent", 1 - presence), ""
+    state = "present" if regions and presence >= UNCERTAIN[1] else "uncertain"
+    finding = Finding(label, state, presence)
+    finding.regions = list(range(len(report.regions), len(report.regions) + len(regions)))
+    report.regions += regions
+    if not regions:
+        return finding, ""
+    largest = max(regions, key=_extent)
+    image = study.images[largest.image]
+    beside = _masks(g for g in groundings if any(r.image == largest.image for r in g.regions))
+    finding.measurements = measure(largest, beside, image.spacing_mm, modality)
+    per_image = max(sum(r.image == i for r in regions) for i in {r.image for r in regions})
+    if per_image > 1 or LABELS.get(label) and LABELS[label].kind == "object":
+        finding.measurements.append(Measurement("count", per_image, "count"))
+    return finding, _describe(finding, regions, largest, study, beside)
+
+
+def _extent(region: Region) -> float:
+    x0, y0, x1, y1 = region.box
+    return float((x1 - x0) * (y1 - y0) if region.mask is None else region.mask.sum())
+
+
+def _masks(groundings) -> dict[str, np.ndarray]:
+    masks: dict[str, np.ndarray] = {}
+    for region in (r for g in groundings for r in g.regions if r.mask is not None):
+        masks[region.label] = masks[region.label] | region.mask if region.label in masks else region.mask
+    return masks
+
+
+def _describe(finding: Finding, regions: list[Region], largest: Region, study: Study, beside: dict) -> str:
+    """"Polyp in the upper left of the image, 34 × 21 px (longest × perpendicular diameter); probability 0.93"."""
+    label, words = finding.label, [_named(finding)]
+    images = sorted({r.image for r in regions})
+    if len(study.images) > 1:
+        words.append("on " + _names(study, images))
+    per_image = next((int(m.value) for m in finding.measurements if m.name == "count"), 1)
+    if per_image > 1:
+        words.append(f"({per_image} regions{' in one image' if len(images) > 1 else ''})")
+    if per_image > 1 or len(images) > 1:
+        words[-1] += ", the largest"
+        if len(images) > 1:
+            words.append("on " + _names(study, [largest.image]))
+    organs = {k: m for k, m in beside.items() if k in LABELS and LABELS[k].kind == "anatomy" and k != label}
+    organ = container(largest, organs) if is_finding(label) else None
+    if organ:
+        words.append(f"within the {organ},")
+    words.append(locate(largest, study.images[largest.image].size))
+    size = _sizes(finding.measurements)
+    return f"{' '.join(w for w in words if w).rstrip(',')}{', ' + size if size else ''}; probability {_share(finding)}."
+
+
+def _named(finding: Finding) -> str:
+    label = finding.label
+    return f"Possible {label}" if finding.presence == "uncertain" else label[0].upper() + label[1:]
+
+
+def _names(study: Study, images: list[int]) -> str:
+    if len(images) > 3:
+        return f"{len(images)} of the examined images"
+    return ", ".join(study.images[i].name or f"image {i + 1}" for i in images)
+
+
+def _sizes(measurements: Sequence[Measurement]) -> str:
+    by_name = {m.name: m for m in measurements}
+    parts = []
+    for first, second in (("longest diameter", "perpendicular diameter"), ("width", "height")):
+        if first in by_name and second in by_name:
+            a, b = by_name.pop(first), by_name.pop(second)
+            parts.append(f"{_number(a)} × {_number(b)} {a.unit} ({first.removesuffix(' diameter')} × {second})")
+    units = {"mm2": " mm²", "px2": " px²", "ratio": "", "mm": " mm", "px": " px"}
+    parts += [f"{m.name} {_number(m)}{units[m.unit]}" for m in by_name.values() if m.unit in units]
+    return ", ".join(parts)
+
+
+def _number(m: Measurement) -> str:
+    if m.unit == "ratio":
+        return f"{m.value:.2f}"
+    return f"{m.value:.1f}" if m.unit == "mm" and m.value < 100 else f"{m.value:,.0f}"
+
+
+def _share(finding: Finding) -> str:
+    return f"{min(finding.confidence, 0.99):.2f}"  # two digits do not make anything certain
+
+
+def _examination(study, facts: ImageFacts, modality: str, body_part: str, examined: int, looked_for) -> list[Sentence]:
+    name = MODALITY_WORDS.get(modality, modality[:1].upper() + modality[1:])
+    part = f", {body_part}" if body_part and body_part != "none" else ""
+    if study.modality:
+        source = "as the file states"
+    else:
+        sure = min(facts.modality_confidence, facts.body_part_confidence, 0.99)
+        source = f"as the model sees it, probability {sure:.2f}"
+    sentences = [Sentence(f"{name}{part} ({source}).")]
+    if len(study.images) > 1:
+        sentences.append(Sentence(f"{examined} of {len(study.images)} images were examined."))
+    if not any(image.spacing_mm for image in study.images):
+        sentences.append(Sentence("The pixel spacing is unknown, so sizes are in pixels."))
+    if not looked_for:
+        sentences.append(Sentence("The model knows nothing to look for in this kind of image."))
+    return sentences
+
+
+def _findings(report: Report, texts: list[str]) -> list[Sentence]:
+    """A sentence a located finding, abnormal ones first; then one for the unlocated and one for the absent."""
+    order = sorted(range(len(texts)), key=lambda i: not is_finding(report.findings[i].label))
+    sentences = [Sentence(texts[i], i, report.findings[i].regions) for i in order if texts[i]]
+    unlocated = [f.label for f in report.findings if f.presence == "uncertain" and not f.regions]
+    if unlocated:
+        sentences.append(Sentence(f"Uncertain, and not located: {', '.join(unlocated)}."))
+    absent = [f.label for f in report.findings if f.presence == "absent"]
+    if absent:
+        sentences.append(Sentence(f"Looked for and not found: {', '.join(absent)}."))
+    return sentences
+
+
+def _impression(report: Report) -> list[Sentence]:
+    sentences = []
+    for i, finding in enumerate(report.findings):
+        value = {m.name: m.value for m in finding.measurements}
+        if is_finding(finding.label) and finding.regions:
+            text = f"{_named(finding)} (probability {_share(finding)})."
+            sentences.append(Sentence(text, i, finding.regions))
+        if value.get("cardiothoracic ratio", 0) > ENLARGED_HEART:
+            text = f"The cardiothoracic ratio of {value['cardiothoracic ratio']:.2f} is above {ENLARGED_HEART:.2f}"
+            text += ": on a PA film the heart would be enlarged."
+            sentences.append(Sentence(text, i, finding.regions))
+        if value.get("vertical cup-to-disc ratio", 0) > LARGE_CUP:
+            text = f"The vertical cup-to-disc ratio of {value['vertical cup-to-disc ratio']:.2f} is large."
+            sentences.append(Sentence(text, i, finding.regions))
+    looked = [f for f in report.findings if is_finding(f.label)]
+    if report.findings and not looked:
+        sentences.append(Sentence("Only normal structures were looked for, so abnormalities are not ruled out."))
+    elif looked and not any(f.regions for f in looked):
+        sure = all(f.presence == "absent" for f in looked)
+        outcome = "found." if sure else "located; some are uncertain."
+        sentences.append(Sentence("None of the abnormalities that were looked for was " + outcome))
+    return sentences
