@@ -117,7 +117,7 @@ class GroundingHeads(nn.Module):
         self.config = config
         channels, size = config.channels, config.query_size
         self.pyramid = Pyramid(inputs, channels)
-        self.labels = nn.Embedding(max(1, len(config.labels)), size)
+        self.labels = nn.Embedding(len(config.labels) + 1, size)  # the last row names nothing
         self.prompt_queries = nn.Embedding(PROMPT_CHANNELS, size)
         self.values = nn.Linear(channels, size)
         self.position = nn.Linear(8, size)
@@ -126,6 +126,7 @@ class GroundingHeads(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.kernels = nn.Linear(size, 6 * (channels + 1))
         self.scores = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 3))
+        self.fact_norm = nn.LayerNorm(inputs[-1])
         self.facts = nn.ModuleDict({k.replace(".", "_"): nn.Linear(inputs[-1], len(v)) for k, v in config.facts.items()})
         nn.init.constant_(self.kernels.bias, 0.0)
         with torch.no_grad():  # centres are rare: start from a low probability
@@ -133,7 +134,7 @@ class GroundingHeads(nn.Module):
 
     def classify(self, maps) -> dict[str, torch.Tensor]:
         """Logits `(B, values)` of every image-level fact."""
-        pooled = maps[-1].mean(dim=(-2, -1))
+        pooled = self.fact_norm(maps[-1].mean(dim=(-2, -1)))
         return {name: self.facts[name.replace(".", "_")](pooled) for name in self.config.facts}
 
     def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:

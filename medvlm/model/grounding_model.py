@@ -1,0 +1,64 @@
+"""The pixel half of the model on its own: a vision encoder with grounding heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig
+
+from .grounding import GroundingHeads, GroundingOutput, MedVLMGroundingConfig
+from .losses import GroundingTargets, grounding_loss, total
+from .vision import build_vision, feature_maps, map_channels
+
+
+@dataclass
+class ImageFeatures:
+    """One batch of images, encoded once and asked many times."""
+
+    maps: list[torch.Tensor]  # encoder maps (B, C_i, H_i, W_i), finest first
+    pyramid: list[torch.Tensor]  # (B, C, H_i, W_i), finest first
+
+    def __getitem__(self, index) -> ImageFeatures:
+        """The features of some images: an index or slice into the batch that keeps the batch dimension."""
+        rows = slice(index, index + 1) if isinstance(index, int) else index
+        return ImageFeatures([m[rows] for m in self.maps], [p[rows] for p in self.pyramid])
+
+
+class Grounder(nn.Module):
+    """Vision encoder and grounding heads."""
+
+    def __init__(self, vision_config: PretrainedConfig, grounding_config: MedVLMGroundingConfig):
+        super().__init__()
+        self.vision = build_vision(vision_config)
+        self.heads = GroundingHeads(grounding_config, map_channels(vision_config))
+
+    def encode(self, pixel_values: torch.Tensor, prompts: torch.Tensor | None = None) -> ImageFeatures:
+        """`(B, 3, S, S)` in -1..1, and prompts `(B, 4, S/4, S/4)` if any, to features."""
+        maps = feature_maps(self.vision, pixel_values)
+        return ImageFeatures(maps, self.heads.pyramid(maps, prompts))
+
+    def with_prompts(self, features: ImageFeatures, prompts: torch.Tensor) -> ImageFeatures:
+        """The same images with a drawn prompt; the encoder does not run again."""
+        return ImageFeatures(features.maps, self.heads.pyramid(features.maps, prompts))
+
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        label_ids: torch.Tensor,  # (B, Q) rows of the learned label queries
+        prompts: torch.Tensor | None = None,  # (B, 4, S/4, S/4)
+        prompt_kinds: torch.Tensor | None = None,  # (B,) channel of the drawn prompt, -1 for none
+        targets: GroundingTargets | None = None,
+    ) -> dict[str, torch.Tensor | GroundingOutput]:
+        """Ask by label numbers, as training does; with targets the loss and its parts come along."""
+        features = self.encode(pixel_values, prompts)
+        queries = self.heads.labels(label_ids)
+        if prompt_kinds is not None:
+            drawn = self.heads.prompt_queries(prompt_kinds.clamp(min=0))[:, None].expand_as(queries)
+            queries = torch.where((prompt_kinds >= 0)[:, None, None], drawn, queries)
+        output = self.heads(features.pyramid, queries)
+        if targets is None:
+            return {"output": output}
+        parts = grounding_loss(output, self.heads.classify(features.maps), targets)
+        return {"loss": total(parts), "parts": {k: v.detach() for k, v in parts.items()}, "output": output}

@@ -1,0 +1,121 @@
+"""The loss of the grounding heads. Targets of −1 (or −100 for facts) are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch.nn import functional as F
+
+from .grounding import GroundingOutput
+
+WEIGHTS = {"mask": 1.0, "dice": 1.0, "centre": 0.5, "sides": 0.5, "presence": 0.5, "outlined": 0.1, "quality": 0.1, "facts": 0.2}
+
+
+@dataclass
+class GroundingTargets:
+    """Truth for Q queries on B images; `(h, w)` is the decoder's grid and masks are twice as fine."""
+
+    presence: torch.Tensor  # (B, Q) 1 present, 0 absent, -1 unknown
+    outlined: torch.Tensor  # (B, Q) 1 mask known, 0 boxes alone, -1 neither
+    masks: torch.Tensor  # (B, Q, 2h, 2w) uint8
+    centres: torch.Tensor  # (B, Q, h, w) heat in 0..1, peaks of 1
+    boxes: torch.Tensor  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; zeros elsewhere
+    facts: torch.Tensor  # (B, F) value index, -100 unknown
+
+    def to(self, device) -> GroundingTargets:
+        return GroundingTargets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def mean(values: torch.Tensor) -> torch.Tensor:
+    """The mean, and zero (with a gradient) where there is nothing to average."""
+    return values.sum() / max(1, values.numel())
+
+
+def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cross-entropy, soft Dice and the thresholded IoU of N masks `(N, h, w)` against `(N, 2h, 2w)`."""
+    logits = F.interpolate(logits[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0]
+    truth = truth.float()
+    chance = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2))
+    overlap = (chance * truth).sum((1, 2))
+    dice = 1 - (2 * overlap + 1) / (chance.sum((1, 2)) + truth.sum((1, 2)) + 1)
+    drawn = logits > 0
+    iou = (drawn & (truth > 0)).sum((1, 2)) / (drawn | (truth > 0)).sum((1, 2)).clamp(min=1)
+    return entropy, dice, iou
+
+
+def centre_loss(logits: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+    """Focal loss of CenterNet (Zhou et al., 2019, equation 1) a query, per instance: `(N, h, w)` to `(N,)`."""
+    chance = logits.sigmoid().clamp(1e-4, 1 - 1e-4)
+    peak = heat == 1
+    at_peaks = -((1 - chance) ** 2 * chance.log() * peak).sum((1, 2))
+    elsewhere = -((1 - heat) ** 4 * chance**2 * (1 - chance).log() * ~peak).sum((1, 2))
+    return (at_peaks + elsewhere) / peak.sum((1, 2)).clamp(min=1)
+
+
+def pixel_boxes(sides: torch.Tensor) -> torch.Tensor:
+    """Distances to the four sides `(..., 4, h, w)` to boxes `(..., 4, h, w)`, all in fractions of the side."""
+    height, width = sides.shape[-2:]
+    y = ((torch.arange(height, device=sides.device) + 0.5) / height)[:, None].expand(height, width)
+    x = ((torch.arange(width, device=sides.device) + 0.5) / width)[None].expand(height, width)
+    left, top, right, bottom = sides.unbind(-3)
+    return torch.stack([x - left, y - top, x + right, y + bottom], dim=-3)
+
+
+def giou_loss(boxes: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """One minus the generalised IoU (Rezatofighi et al., 2019) of boxes `(N, 4)`."""
+    low, high = torch.maximum(boxes[:, :2], truth[:, :2]), torch.minimum(boxes[:, 2:], truth[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(1)
+    union = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (truth[:, 2:] - truth[:, :2]).prod(1) - overlap
+    hull = (torch.maximum(boxes[:, 2:], truth[:, 2:]) - torch.minimum(boxes[:, :2], truth[:, :2])).prod(1)
+    return 1 - overlap / union.clamp(min=1e-6) + (hull - union) / hull.clamp(min=1e-6)
+
+
+def sides_loss(sides: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """GIoU loss averaged over each query's labelled places, then over queries: both `(N, 4, h, w)`."""
+    here = (boxes[:, 2] > boxes[:, 0])
+    if not here.any():
+        return sides.sum() * 0
+    places = here.float()
+    weight = (places / places.sum((1, 2), keepdim=True).clamp(min=1))[here]
+    predicted = pixel_boxes(sides).movedim(1, -1)[here]
+    loss = giou_loss(predicted, boxes.movedim(1, -1)[here])
+    return (loss * weight).sum() / max(1, int(here.any(-1).any(-1).sum()))
+
+
+def grounding_loss(
+    output: GroundingOutput, facts: dict[str, torch.Tensor], targets: GroundingTargets
+) -> dict[str, torch.Tensor]:
+    """The parts of the loss, unweighted. Only phrases that are present teach masks, centres and boxes."""
+    present = targets.presence == 1
+    drawn = present & (targets.outlined == 1)
+    known = targets.presence >= 0
+    said = targets.outlined >= 0
+    entropy, dice, iou = mask_loss(output.masks[drawn].float(), targets.masks[drawn])
+    counted = present & (targets.centres.flatten(2).amax(-1) == 1)
+    parts = {
+        "mask": mean(entropy),
+        "dice": mean(dice),
+        "centre": mean(centre_loss(output.centres[counted].float(), targets.centres[counted].float())),
+        "sides": sides_loss(output.sides[present].float(), targets.boxes[present].float()),
+        "presence": mean(
+            F.binary_cross_entropy_with_logits(output.presence[known].float(), targets.presence[known].float(), reduction="none")
+        ),
+        "outlined": mean(
+            F.binary_cross_entropy_with_logits(output.outlined[said].float(), targets.outlined[said].float(), reduction="none")
+        ),
+        "quality": mean(
+            F.binary_cross_entropy_with_logits(output.quality[drawn].float(), iou.detach(), reduction="none")
+        ),
+    }
+    known_facts = [
+        F.cross_entropy(logits.float(), values, ignore_index=-100, reduction="sum")
+        for logits, values in zip(facts.values(), targets.facts.T, strict=True)
+    ]
+    parts["facts"] = torch.stack(known_facts).sum() / len(targets.facts)
+    return parts
+
+
+def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+    return sum(WEIGHTS[name] * value for name, value in parts.items())

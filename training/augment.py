@@ -1,0 +1,92 @@
+"""Where a training image and its instance maps are turned, scaled and re-lit together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+FLIP_SIDEWAYS = {"endoscopy", "dermoscopy", "microscopy", "fluorescence microscopy", "histopathology", "ultrasound", "fundus", "mammography", "photograph"}
+FLIP_ANY_WAY = {"endoscopy", "dermoscopy", "microscopy", "fluorescence microscopy", "histopathology"}
+
+
+@dataclass
+class Turn:
+    """A change of geometry: degrees, scale, shift in fractions of the side, and flips."""
+
+    degrees: float = 0.0
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    flip_x: bool = False
+    flip_y: bool = False
+
+
+def random_turn(rng: np.random.Generator, modality: str | None, body_part: str | None, boxes_only: bool) -> Turn:
+    """Flips only where left and right mean nothing; boxes without outlines are not rotated."""
+    sideways = modality in FLIP_SIDEWAYS or (modality, body_part) == ("mri", "brain")
+    sideways |= modality == "x-ray" and body_part not in ("chest", "abdomen")
+    limit = 180 if modality in FLIP_ANY_WAY else 15
+    return Turn(
+        degrees=0.0 if boxes_only else float(rng.uniform(-limit, limit)),
+        scale=float(np.exp(rng.uniform(-0.25, 0.3))),
+        shift=tuple(rng.uniform(-0.08, 0.08, 2)),
+        flip_x=bool(sideways and rng.random() < 0.5),
+        flip_y=bool(modality in FLIP_ANY_WAY and rng.random() < 0.5),
+    )
+
+
+def turn_grid(height: int, width: int, size: int, turn: Turn) -> torch.Tensor:
+    """The sampling grid `(1, size, size, 2)` that lays an image `(height, width)` on a square canvas, turned."""
+    angle = math.radians(turn.degrees)
+    long = max(height, width)
+    cos, sin = math.cos(angle) / turn.scale, math.sin(angle) / turn.scale
+    fx, fy = (-1 if turn.flip_x else 1), (-1 if turn.flip_y else 1)
+    kx, ky = long / width, long / height
+    theta = torch.tensor(
+        [
+            [fx * cos * kx, -fx * sin * kx, -turn.shift[0] * kx],
+            [fy * sin * ky, fy * cos * ky, -turn.shift[1] * ky],
+        ],
+        dtype=torch.float32,
+    )
+    return F.affine_grid(theta[None], (1, 1, size, size), align_corners=False)
+
+
+def turn_image(image: np.ndarray, grid: torch.Tensor) -> torch.Tensor:
+    """uint8 `(H, W, 3)` to float `(3, size, size)` in 0..1; black outside."""
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+
+
+def turn_map(instances: np.ndarray, grid: torch.Tensor) -> torch.Tensor:
+    """uint8 `(H, W)` to uint8 `(size, size)`, nearest neighbour."""
+    ids = torch.from_numpy(instances.copy())[None, None].float()
+    return F.grid_sample(ids, grid, mode="nearest", padding_mode="zeros", align_corners=False)[0, 0].to(torch.uint8)
+
+
+def turn_boxes(boxes: np.ndarray, height: int, width: int, size: int, turn: Turn) -> np.ndarray:
+    """Boxes `(N, 4)` of an image `(height, width)` onto the canvas, in pixels of the canvas; no rotation."""
+    long = max(height, width)
+    centre = np.array([width / 2, height / 2])
+    flips = np.array([-1 if turn.flip_x else 1, -1 if turn.flip_y else 1])
+    # grid_sample maps canvas to image; this is its inverse for a turn without rotation
+    corners = boxes.reshape(-1, 2, 2)
+    unit = (corners - centre) / (long / 2)
+    canvas = (unit + np.array(turn.shift)) * turn.scale * flips
+    pixels = (canvas + 1) * size / 2
+    return np.concatenate([pixels.min(1), pixels.max(1)], axis=1).clip(0, size)
+
+
+def relight(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Random gamma, contrast, brightness, now and then blur or noise; float `(3, H, W)` in 0..1."""
+    inside = image.amax(0, keepdim=True) > 0
+    image = image.clamp(min=1e-4) ** float(np.exp(rng.uniform(-0.35, 0.35)))
+    image = (image - 0.5) * float(rng.uniform(0.75, 1.3)) + 0.5 + float(rng.uniform(-0.1, 0.1))
+    if rng.random() < 0.15:
+        image = F.avg_pool2d(image[None], 3, 1, 1)[0]
+    if rng.random() < 0.15:
+        image = image + torch.from_numpy(rng.normal(0, 0.04, image.shape).astype(np.float32))
+    return image.clamp(0, 1) * inside

