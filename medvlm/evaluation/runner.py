@@ -1,0 +1,256 @@
+"""Run an assistant over data sets and score it: `evaluate` is what `medvlm eval` prints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..errors import RequestError
+from ..records import QA, Record, read_records
+from ..types import Answer, Grounding, ImageFacts, Study
+from . import metrics
+from .baselines import CommonestAnswer, blank_study, commonest, mean_masks, scale_mask, shuffled_partners
+from .items import ItemStore, Row, each
+from .summary import summarise
+
+TASKS = ("ground", "answer", "facts")
+CHUNK = 16  # images that are asked together
+TOLERANCE_PX = 2.0  # of the normalised surface Dice, in pixels of the stored image
+
+
+def evaluate(
+    assistant: Any,
+    sources: Sequence[str | Path],
+    split: str = "val",
+    tasks: Sequence[str] = TASKS,
+    limit: int | None = None,
+    *,
+    items: Path | None = None,
+    controls: bool = True,
+    languages: Sequence[str] = ("en",),
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Scores of an assistant on data sets, as `{"model", "split", "metrics", "failed", "seconds"}`.
+
+    `metrics` maps "task/set/…/name" to `{"value", "n", "low", "high", "baseline": {name: value}}`: a 95 % bootstrap
+    interval by patient, and what trivial guesses reach. Each record is asked as a bare image: modality and body part
+    are not told. `limit` takes that many evenly spaced images a set. `controls` asks every question again on a blank
+    and on another image. `items` names a `.jsonl` of single results: a stopped run goes on from it. An item that
+    fails is counted in `failed` and scored as nothing found or a wrong answer.
+    Raises `RecordError` for an unreadable data set and `RequestError` for an unknown task.
+    """
+    unknown = [task for task in tasks if task not in TASKS]
+    if unknown:
+        raise RequestError(f"Unknown task {unknown[0]!r}; choose from {', '.join(TASKS)}.")
+    start = time.monotonic()
+    store = ItemStore(items, getattr(assistant, "fingerprint", assistant.name), split)
+    wanted: list[str] = []
+    kinds: list[tuple[str | None, str | None]] = []
+    for source in sources:
+        records = _spread(read_records(source, split), limit)
+        train = read_records(source, "train") if split != "train" else []
+        kinds += [(r.modality, r.body_part) for r in train if not _is_photograph(r)]
+        jobs = [job for task in tasks for job in _jobs(task, assistant, records, train, controls, languages)]
+        wanted += [key for job in jobs for key in job.keys]
+        _run(jobs, store, records, progress, Path(source).name)
+    rows = [store.rows[key] for key in dict.fromkeys(wanted)]
+    majority = (commonest(m for m, _ in kinds), commonest(b for _, b in kinds))
+    return {
+        "model": assistant.name,
+        "split": split,
+        "metrics": summarise(rows, majority),
+        "failed": sum("error" in row for row in rows),
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _spread(records: list[Record], limit: int | None) -> list[Record]:
+    if limit is None or len(records) <= limit:
+        return records
+    return [records[i] for i in np.linspace(0, len(records) - 1, limit).round().astype(int)]
+
+
+def _is_photograph(record: Record) -> bool:
+    return record.modality == "photograph"
+
+
+@dataclass
+class Job:
+    """Requests about one record that go into one kind of batched call; request and row `i` belong to `keys[i]`."""
+
+    record: Record
+    call: Callable[[Sequence[Any]], Sequence[Any]]
+    keys: list[str]
+    request: Callable[[int, Study], Any]
+    row: Callable[[int, Any], Row]  # from the reply
+    nothing: Any  # the reply that stands for a failure
+    shown: Callable[[], Study] | None = None  # makes the study to ask instead of the record's own
+
+    def result(self, i: int, reply: Any) -> Row:
+        """The row of a reply; an exception, the model's or ours, is recorded and scored as `nothing`."""
+        base = {"key": self.keys[i], "set": self.record.set, "id": self.record.id, "patient": self.record.patient}
+        if not isinstance(reply, Exception):
+            try:
+                return {**base, **self.row(i, reply)}
+            except Exception as error:
+                reply = error
+        return {**base, **self.row(i, self.nothing), "error": f"{type(reply).__name__}: {reply}"}
+
+
+def _run(jobs: list[Job], store: ItemStore, records: list[Record], progress: bool, title: str) -> None:
+    by_record: dict[str, list[Job]] = {}
+    for job in jobs:
+        by_record.setdefault(job.record.key, []).append(job)
+    bar = tqdm(total=sum(len(job.keys) for job in jobs), desc=title, unit="item", file=sys.stderr, disable=not progress)
+    for chunk in _chunks([r for r in records if r.key in by_record], CHUNK):
+        here = [job for record in chunk for job in by_record[record.key]]
+        todo = [(job, i) for job in here for i, key in enumerate(job.keys) if key not in store]
+        studies: dict[Any, Study | Exception] = {}  # one object a record, so that its encoding is shared
+        for call in dict.fromkeys(job.call for job, _ in todo):
+            mine = [(job, i, _study(job, studies)) for job, i in todo if job.call == call]
+            asked = [(job, i, study) for job, i, study in mine if isinstance(study, Study)]
+            replies = each(call, [job.request(i, study) for job, i, study in asked])
+            rows = [job.result(i, reply) for (job, i, _), reply in zip(asked, replies, strict=True)]
+            store.add(rows + [job.result(i, error) for job, i, error in mine if isinstance(error, Exception)])
+        bar.update(sum(len(job.keys) for job in here))
+    bar.close()
+
+
+def _study(job: Job, studies: dict[Any, Study | Exception]) -> Study | Exception:
+    make = job.shown or job.record.study
+    key = id(job) if job.shown else job.record.key
+    if key not in studies:
+        try:
+            studies[key] = make()
+        except Exception as error:
+            studies[key] = error
+    return studies[key]
+
+
+def _chunks(values: list[Any], size: int) -> Iterator[list[Any]]:
+    for i in range(0, len(values), size):
+        yield values[i : i + size]
+
+
+def _jobs(task, assistant, records, train, controls, languages) -> list[Job]:
+    if task == "ground":
+        return _ground_jobs(assistant, records, mean_masks(train))
+    if task == "answer":
+        return [job for lang in languages for job in _answer_jobs(assistant, records, train, controls, lang)]
+    return _facts_jobs(assistant, records)
+
+
+# Grounding
+
+
+def _ground_jobs(assistant, records: list[Record], means: dict[str, np.ndarray]) -> list[Job]:
+    jobs = []
+    for record in records:
+        phrases = list(dict.fromkeys([*(r.label for r in record.regions), *record.absent]))
+        if not phrases:
+            continue
+
+        def request(_: int, study: Study, phrases=phrases):
+            return study, phrases
+
+        def row(_: int, reply: Grounding, record=record):
+            return ground_row(record, reply, means)
+
+        jobs.append(Job(record, assistant.ground_many, [f"ground/{record.key}"], request, row, Grounding([], {}, [])))
+    return jobs
+
+
+def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray]) -> Row:
+    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases."""
+    labels: dict[str, Row] = {}
+    for truth in record.regions:
+        regions = [r for r in found.regions if r.label == truth.label]
+        scores = [float(r.score) for r in regions]
+        out: Row = {"scores": scores, "n": len(truth.boxes)}
+        out["hits"] = metrics.match_boxes([r.box for r in regions], scores, truth.boxes)
+        mask = truth.mask
+        if mask is not None and mask.any():
+            true, pred = mask > 0, np.zeros(mask.shape, bool)
+            for region in regions:
+                pred |= region.mask if region.mask is not None else False
+            out["dice"], out["nsd"] = metrics.dice(pred, true), metrics.nsd(pred, true, TOLERANCE_PX)
+            if truth.label in means:
+                out["mean_mask"] = metrics.dice(scale_mask(means[truth.label], mask.shape), true)
+        labels[truth.label] = out
+    absent = {label: [float(r.score) for r in found.regions if r.label == label] for label in record.absent}
+    return {"task": "ground", "labels": labels, "absent": {k: v for k, v in absent.items() if k not in labels}}
+
+
+# Answers
+
+
+def _answer_jobs(assistant, records, train, controls: bool, lang: str) -> list[Job]:
+    asked = [(r, [(i, qa) for i, qa in enumerate(r.qa) if qa.lang == lang]) for r in records]
+    asked = [(record, qas) for record, qas in asked if qas]
+    guess, partners = CommonestAnswer(train, lang), shuffled_partners([record for record, _ in asked])
+    blank = blank_study()
+    jobs = []
+    for record, qas in asked:
+        shown: dict[str, Callable[[], Study] | None] = {"image": None}
+        if controls:
+            shown["blank"] = lambda: blank
+            if record.key in partners:
+                shown["shuffled"] = partners[record.key].study
+        for variant, study in shown.items():
+            keys = [f"answer/{variant}/{record.key}/{number}" for number, _ in qas]
+
+            def request(i: int, study: Study, qas=qas):
+                return study, qas[i][1].question
+
+            def row(i: int, reply: Answer, qas=qas, variant=variant):
+                return answer_row(qas[i][1], reply, variant, guess)
+
+            jobs.append(Job(record, assistant.ask_many, keys, request, row, Answer("", 0.0), study))
+    return jobs
+
+
+def answer_row(qa: QA, answer: Answer, variant: str, guess: CommonestAnswer) -> Row:
+    """What was asked, said and true; `variant` is image, blank or shuffled."""
+    out: Row = {"task": "answer", "variant": variant, "type": qa.type, "kind": qa.kind, "lang": qa.lang}
+    out |= {"question": qa.question, "true": qa.answer, "said": answer.text, "confidence": answer.confidence}
+    return {**out, "commonest": guess(qa.question, qa.type), "abstained": answer.abstained}
+
+
+# Facts
+
+
+def _facts_jobs(assistant, records: list[Record]) -> list[Job]:
+    def call(studies: Sequence[Study]) -> list[ImageFacts]:
+        return [assistant.facts(study) for study in studies]
+
+    jobs = []
+    for record in records:
+
+        def row(_: int, reply: ImageFacts, record=record):
+            return facts_row(record, reply)
+
+        nothing = ImageFacts("", 0.0, "", 0.0, 0.0)
+        jobs.append(Job(record, call, [f"facts/{record.key}"], lambda _, study: study, row, nothing))
+    return jobs
+
+
+def facts_row(record: Record, facts: ImageFacts) -> Row:
+    """What the image is and what it was taken for; a photograph has no modality or body part to name."""
+    medical = not _is_photograph(record)
+    return {
+        "task": "facts",
+        "true": {
+            "modality": record.modality if medical else None,
+            "body_part": record.body_part if medical else None,
+            "medical": medical,
+        },
+        "said": {"modality": facts.modality, "body_part": facts.body_part, "medical": facts.medical >= 0.5},
+        "confidence": {"modality": facts.modality_confidence, "body_part": facts.body_part_confidence},
+    }

@@ -1,0 +1,142 @@
+"""Single results → metrics with intervals and baselines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import metrics
+
+Row = dict[str, Any]
+
+
+def summarise(rows: Sequence[Row], majority: tuple[str | None, str | None] = (None, None)) -> dict[str, Row]:
+    """Metrics by "task/set/…/name"; `majority` is the commonest training modality and body part."""
+    out: dict[str, Row] = {}
+    by_set: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_set[row["task"], row["set"]].append(row)
+    for (task, name), some in by_set.items():
+        if task == "ground":
+            _ground(out, name, some)
+        elif task == "answer":
+            _answers(out, name, some)
+        else:
+            _facts(out, name, some, majority)
+    everything = {task: [r for r in rows if r["task"] == task] for task in ("ground", "facts")}
+    _absent(out, "all", everything["ground"])
+    _facts(out, "all", everything["facts"], majority)
+    return out
+
+
+def metric(
+    values: Sequence[Any],
+    patients: Sequence[str],
+    baseline: dict[str, float] | None = None,
+    statistic: Callable[[list[Any]], float] | None = None,
+) -> Row:
+    """A mean (or `statistic`) with its count, its 95 % interval by patient, and what baselines reach."""
+    low, high = metrics.bootstrap_interval(values, patients, statistic=statistic)
+    value = statistic(list(values)) if statistic else sum(values) / len(values)
+    return {
+        "value": _round(value),
+        "n": len(values),
+        "low": _round(low),
+        "high": _round(high),
+        "baseline": {name: _round(v) for name, v in (baseline or {}).items()},
+    }
+
+
+def _round(value: float) -> float | None:
+    return None if value != value else round(float(value), 4)  # JSON has no NaN
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def _patients(rows: Sequence[Row]) -> list[str]:
+    return [f"{row['set']}/{row['patient']}" for row in rows]
+
+
+def _ground(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    labels = dict.fromkeys(label for row in rows for label in row["labels"])
+    for label in labels:
+        seen = [row for row in rows if "dice" in row["labels"].get(label, {})]
+        if seen:
+            cells = [row["labels"][label] for row in seen]
+            guess = [c["mean_mask"] for c in cells if "mean_mask" in c]
+            baseline = {"mean mask": _mean(guess)} if guess else {}
+            out[f"ground/{name}/{label}/dice"] = metric([c["dice"] for c in cells], _patients(seen), baseline)
+            out[f"ground/{name}/{label}/nsd"] = metric([c["nsd"] for c in cells], _patients(seen))
+        images, patients = [], []
+        for row, patient in zip(rows, _patients(rows), strict=True):
+            if label in row["labels"]:
+                cell = row["labels"][label]
+                images.append((cell["scores"], cell["hits"], cell["n"]))
+            elif label in row["absent"]:
+                scores = row["absent"][label]
+                images.append((scores, [False] * len(scores), 0))
+            else:
+                continue
+            patients.append(patient)
+        if any(n for _, _, n in images):
+            out[f"ground/{name}/{label}/ap50"] = metric(images, patients, statistic=metrics.average_precision)
+    if len(labels) > 1:
+        means = [(row, [c["dice"] for c in row["labels"].values() if "dice" in c]) for row in rows]
+        means = [(row, _mean(values)) for row, values in means if values]
+        if means:
+            out[f"ground/{name}/all/dice"] = metric([v for _, v in means], _patients([row for row, _ in means]))
+    _absent(out, name, rows)
+
+
+def _absent(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    asked = [(row, scores) for row in rows for scores in row["absent"].values()]
+    if asked:
+        wrong = [len(scores) > 0 for _, scores in asked]
+        out[f"ground/{name}/absent_false_positive"] = metric(wrong, _patients([row for row, _ in asked]))
+
+
+def _answers(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    """English questions under the set's name, those of another language under `set-lang`."""
+    for lang in dict.fromkeys(row["lang"] for row in rows):
+        prefix = f"answer/{name}" if lang == "en" else f"answer/{name}-{lang}"
+        mine = [row for row in rows if row["lang"] == lang]
+        for part in ("accuracy", "closed", "open"):
+            some = [row for row in mine if part in ("accuracy", row["type"])]
+            asked = [row for row in some if row["variant"] == "image"]
+            if not asked:
+                continue
+            right = [metrics.exact_match(row["said"], row["true"]) for row in asked]
+            guess = [metrics.exact_match(row["commonest"], row["true"]) for row in asked]
+            baseline = {"commonest": _mean(guess)}
+            for variant in ("blank", "shuffled"):
+                control = [metrics.exact_match(r["said"], r["true"]) for r in some if r["variant"] == variant]
+                baseline |= {variant: _mean(control)} if control else {}
+            out[f"{prefix}/{part}"] = metric(right, _patients(asked), baseline)
+        asked = [row for row in mine if row["variant"] == "image"]
+        pairs = [(row["confidence"], metrics.exact_match(row["said"], row["true"])) for row in asked]
+        recall = [metrics.token_recall(row["said"], row["true"]) for row in asked]
+        guess = [metrics.token_recall(row["commonest"], row["true"]) for row in asked]
+        out[f"{prefix}/token_recall"] = metric(recall, _patients(asked), {"commonest": _mean(guess)})
+        out[f"{prefix}/ece"] = metric(pairs, _patients(asked), statistic=_over_pairs(metrics.ece))
+        at_80 = _over_pairs(metrics.accuracy_at_coverage)
+        out[f"{prefix}/accuracy_at_80_coverage"] = metric(pairs, _patients(asked), statistic=at_80)
+
+
+def _over_pairs(score: Callable[[Sequence[float], Sequence[bool]], float]) -> Callable[[list[Any]], float]:
+    return lambda pairs: score([c for c, _ in pairs], [right for _, right in pairs])
+
+
+def _facts(out: dict[str, Row], name: str, rows: Sequence[Row], majority: tuple[str | None, str | None]) -> None:
+    for fact, guess in zip(("modality", "body_part"), majority, strict=True):
+        known = [row for row in rows if row["true"][fact]]
+        if known:
+            right = [metrics.exact_match(row["said"][fact], row["true"][fact]) for row in known]
+            baseline = {"commonest": _mean([row["true"][fact] == guess for row in known])} if guess else {}
+            out[f"facts/{name}/{fact}"] = metric(right, _patients(known), baseline)
+    if rows:
+        right = [row["said"]["medical"] == row["true"]["medical"] for row in rows]
+        baseline = {"always medical": _mean([row["true"]["medical"] for row in rows])}
+        out[f"facts/{name}/medical"] = metric(right, _patients(rows), baseline)

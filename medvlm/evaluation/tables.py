@@ -1,0 +1,91 @@
+"""Metrics → Markdown tables that also read well as plain text, baselines beside the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .runner import TOLERANCE_PX
+
+Metrics = dict[str, dict[str, Any]]
+
+
+def to_tables(result: dict[str, Any]) -> str:
+    """The tables of an `evaluate` result, one a task."""
+    metrics: Metrics = result["metrics"]
+    parts = [f"Model {result['model']}, split {result['split']}; 95 % bootstrap intervals by patient."]
+    if result["failed"]:
+        parts.append(f"{result['failed']} items failed and count as wrong.")
+    for make in (_ground, _absent, _answers, _facts):
+        table = make(metrics)
+        if table:
+            parts.append(table)
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+
+    return "\n".join([title, "", line(head), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows)])
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _interval(metric: dict[str, Any] | None) -> str:
+    if not metric or metric["value"] is None:
+        return ""
+    return f"{metric['value']:.3f} [{_number(metric['low'])}, {_number(metric['high'])}]"
+
+
+def _names(metrics: Metrics, task: str, depth: int) -> list[tuple[str, ...]]:
+    keys = (key.split("/") for key in metrics)
+    return list(dict.fromkeys(tuple(k[1:-1]) for k in keys if k[0] == task and len(k) == depth + 2))
+
+
+def _ground(metrics: Metrics) -> str:
+    rows = []
+    for name, label in _names(metrics, "ground", 2):
+        dice, nsd, ap = (metrics.get(f"ground/{name}/{label}/{m}") for m in ("dice", "nsd", "ap50"))
+        guess = _number(dice["baseline"].get("mean mask")) if dice else ""
+        rows.append([name, label, str((dice or ap or {})["n"]), _interval(dice), guess, _interval(nsd), _interval(ap)])
+    head = ["set", "label", "images", "Dice", "mean mask", f"NSD ({TOLERANCE_PX:g} px)", "AP at IoU 0.5"]
+    return _table("Grounding", head, rows)
+
+
+def _absent(metrics: Metrics) -> str:
+    found = [(key.split("/")[1], m) for key, m in metrics.items() if key.endswith("/absent_false_positive")]
+    rows = [[name, str(m["n"]), _interval(m)] for name, m in found]
+    return _table("Absent phrases", ["set", "phrases", "false positive rate"], rows)
+
+
+def _answers(metrics: Metrics) -> str:
+    rows = []
+    for (name,) in _names(metrics, "answer", 1):
+        for part in ("accuracy", "closed", "open", "token_recall", "ece", "accuracy_at_80_coverage"):
+            m = metrics.get(f"answer/{name}/{part}")
+            if m:
+                guesses = [_number(m["baseline"].get(b)) for b in ("commonest", "blank", "shuffled")]
+                rows.append([name, part.replace("_", " "), str(m["n"]), _interval(m), *guesses])
+    return _table(
+        "Answers (strict normalised match)",
+        ["set", "score", "questions", "value", "commonest answer", "blank image", "shuffled images"],
+        rows,
+    )
+
+
+def _facts(metrics: Metrics) -> str:
+    rows = []
+    for (name,) in _names(metrics, "facts", 1):
+        for fact in ("modality", "body_part", "medical"):
+            m = metrics.get(f"facts/{name}/{fact}")
+            if m:
+                guess = next(iter(m["baseline"].values()), None)
+                rows.append([name, fact.replace("_", " "), str(m["n"]), _interval(m), _number(guess)])
+    return _table("Facts", ["set", "named right", "images", "share", "commonest class"], rows)
