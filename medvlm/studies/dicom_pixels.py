@@ -1,0 +1,164 @@
+"""DICOM pixels to 8 bits as shown: modality LUT, then VOI, then MONOCHROME1's inversion (PS3.4 N.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_color_lut, apply_modality_lut, get_decoder, iter_pixels
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from ..errors import StudyError
+from .codestream import stated_size
+from .dicom_header import Frame, numbers
+from .display import Window, apply_window
+from .files import Source
+from .limits import Limits
+
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
+_GREYS = ("MONOCHROME1", "MONOCHROME2")
+
+Display = Callable[[np.ndarray], np.ndarray]  # modality values of any shape -> uint8
+
+
+def decode(source: Source, indices: list[int], limits: Limits) -> Iterator[np.ndarray]:
+    """Stored values of some frames, `(H, W)` or `(H, W, 3)` RGB, any integer or float type.
+
+    Raises:
+        StudyError: no pixels, or a compression that cannot be decoded.
+    """
+    data = pydicom.dcmread(source.path, force=True)
+    if not any(keyword in data for keyword in _PIXELS):
+        raise StudyError(f"{source.name} is a DICOM file without pixels: give the image files of the study.")
+    if data.get("PhotometricInterpretation") not in (*_GREYS, *_COLOURS):
+        raise StudyError(f"{source.name} has colours that are not supported: export it as RGB or greyscale.")
+    syntax = _transfer_syntax(data)
+    try:
+        decodable = not syntax.is_encapsulated or get_decoder(syntax).is_available
+    except NotImplementedError:
+        decodable = False
+    if not decodable:
+        raise StudyError(
+            f"{source.name} is compressed as {syntax.name if syntax.is_private is False else 'an unknown format'}, "
+            "which cannot be decoded: export it uncompressed or as JPEG 2000."
+        )
+    if syntax.is_encapsulated:
+        _check_codestreams(source, data, limits)
+    colour_table = data.PhotometricInterpretation == "PALETTE COLOR"
+    for frame in iter_pixels(data, indices=indices):
+        yield apply_color_lut(frame, data) if colour_table else frame
+
+
+def to_pixels(stored: np.ndarray, frame: Frame, fallback: Window) -> np.ndarray:
+    """One frame as shown, uint8 `(H, W)` or `(H, W, 3)`.
+
+    Args:
+        stored: what `decode` gives.
+        fallback: the window where the file states none, in modality values.
+    """
+    facts = frame.facts
+    if stored.ndim == 3:
+        return to_eight_bits(stored, facts)
+    values = modality_values(stored, facts)
+    display = stated_voi(facts)
+    pixels = display(values) if display else apply_window(values, fallback)
+    if facts.PhotometricInterpretation == "MONOCHROME1":  # the lowest value is white, PS3.3 C.7.6.3.1.2; always last
+        pixels = 255 - pixels
+    pixels[is_padding(stored, facts)] = 0
+    return pixels
+
+
+def to_eight_bits(colour: np.ndarray, facts: Dataset) -> np.ndarray:
+    """The high byte of colours, `(H, W, 3)`; palettes are 16 bits wide whatever Bits Stored says, PS3.3 C.7.6.3.1.5."""
+    if colour.dtype.itemsize == 1:
+        return colour.astype(np.uint8)
+    table = facts.PhotometricInterpretation == "PALETTE COLOR"
+    bits = 8 * colour.dtype.itemsize if table else int(facts.BitsStored)
+    return (colour >> max(0, bits - 8)).astype(np.uint8)
+
+
+def modality_values(stored: np.ndarray, facts: Dataset) -> np.ndarray:
+    """Stored values times Rescale Slope plus Rescale Intercept, or through the Modality LUT, PS3.3 C.11.1."""
+    return apply_modality_lut(stored, facts)
+
+
+def is_padding(stored: np.ndarray, facts: Dataset) -> np.ndarray:
+    """Where Pixel Padding Value, or its range, marks pixels outside the image, bool `(H, W)`; PS3.3 C.7.5.1.1.2."""
+    if facts.get("PixelPaddingValue") in (None, "") or stored.dtype.kind == "f":
+        return np.zeros(stored.shape, bool)
+    limit = facts.get("PixelPaddingRangeLimit")
+    ends = [facts.PixelPaddingValue, facts.PixelPaddingValue if limit in (None, "") else limit]
+    # a signed value that was written as unsigned wraps back here
+    low, high = np.sort(np.array([int(v) for v in ends]).astype(stored.dtype))
+    return (stored >= low) & (stored <= high)
+
+
+def stated_voi(facts: Dataset) -> Display | None:
+    """The first VOI LUT or window that the file states, PS3.3 C.11.2; None for none or an invalid one."""
+    if facts.get("VOILUTSequence"):
+        return _voi_lut(facts.VOILUTSequence[0])
+    centre, width = (_first(facts.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
+    function = str(facts.get("VOILUTFunction") or "LINEAR").upper()
+    if centre is None or width is None or width < (1 if function == "LINEAR" else 1e-9):
+        return None
+    if function == "SIGMOID":  # PS3.3 C.11.2.1.3.1: y = ymax / (1 + exp(-4 (x - c) / w))
+        return lambda values: np.rint(255 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -60, 60)))).astype("u1")
+    window = stated_window(centre, width, exact=function == "LINEAR_EXACT")
+    return lambda values: apply_window(values, window)
+
+
+def stated_window(centre: float, width: float, exact: bool) -> Window:
+    """The values that turn black and white.
+
+    PS3.3 C.11.2.1.2.1 (LINEAR): black up to c - 0.5 - (w - 1) / 2, white above c - 0.5 + (w - 1) / 2.
+    PS3.3 C.11.2.1.3.2 (LINEAR_EXACT): c - w / 2 and c + w / 2.
+    """
+    if exact:
+        return centre - width / 2, centre + width / 2
+    return centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
+
+
+def _voi_lut(item: Dataset) -> Display:
+    """PS3.3 C.11.2.1.1: values below the first mapped one take the first entry, those above the last one the last."""
+    entries, first, bits = (int(v) for v in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or 2**16) else "u1")
+    table = np.asarray(data, dtype=np.float32)[: entries or 2**16]
+    table = np.rint(table / max(2**bits - 1, table.max()) * 255).astype(np.uint8)
+
+    def display(values: np.ndarray) -> np.ndarray:
+        start = first - 2**16 if first >= 2**15 and values.min() < 0 else first  # signed, written as unsigned
+        return table[np.clip(np.rint(values).astype(np.int64) - start, 0, len(table) - 1)]
+
+    return display
+
+
+def _first(value: object) -> float | None:
+    """The first of one or several numbers."""
+    many = value if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else [value]
+    found = numbers(list(many)[:1], 1)
+    return None if found is None else float(found[0])
+
+
+def _transfer_syntax(data: Dataset) -> UID:
+    """The stated transfer syntax, or the one that the file was read as."""
+    if not hasattr(data, "file_meta"):
+        data.file_meta = pydicom.dataset.FileMetaDataset()
+    if "TransferSyntaxUID" not in data.file_meta:
+        implicit, little = data.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return data.file_meta.TransferSyntaxUID
+
+
+def _check_codestreams(source: Source, data: Dataset, limits: Limits) -> None:
+    """Raise `StudyError` where a compressed frame states a larger size than the limit, whatever the header says."""
+    count = int(data.get("NumberOfFrames") or 1)
+    for stream in pydicom.encaps.generate_frames(data.PixelData, number_of_frames=count):
+        size = stated_size(stream)
+        if size and size != (int(data.Rows), int(data.Columns)):
+            limits.check_size(source.name, *size)
