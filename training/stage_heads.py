@@ -71,7 +71,6 @@ def training_arguments(config: SFTConfig, stage: str, steps: int, batch: int) ->
 def train_heads(grounder: Grounder, examples, collate, config: SFTConfig, callbacks=()) -> Grounder:
     """Train to `heads_steps`, going on from the last checkpoint in the output folder if there is one."""
     args = training_arguments(config, "heads", config.heads_steps, config.heads_batch)
-    grounder = grounder.to(memory_format=torch.channels_last)
     groups = [
         {"params": list(grounder.vision.parameters()), "lr": config.vision_lr},
         {"params": list(grounder.heads.parameters()), "lr": config.heads_lr},

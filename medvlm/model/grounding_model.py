@@ -36,7 +36,7 @@ class Grounder(nn.Module):
 
     def encode(self, pixel_values: torch.Tensor, prompts: torch.Tensor | None = None) -> ImageFeatures:
         """`(B, 3, S, S)` in -1..1, and prompts `(B, 4, S/4, S/4)` if any, to features."""
-        maps = feature_maps(self.vision, pixel_values)
+        maps = feature_maps(self.vision, pixel_values.contiguous(memory_format=torch.channels_last))
         return ImageFeatures(maps, self.heads.pyramid(maps, prompts))
 
     def with_prompts(self, features: ImageFeatures, prompts: torch.Tensor) -> ImageFeatures:

@@ -1,0 +1,47 @@
+"""The composite configuration: a vision encoder, a causal language model and grounding heads."""
+
+from __future__ import annotations
+
+from transformers import AutoConfig, PretrainedConfig
+
+from .grounding import MedVLMGroundingConfig
+from .vision import config_from
+
+
+class MedVLMConfig(PretrainedConfig):
+    """`vision_config` and `text_config` may be of any transformers model type.
+
+    Args:
+        image_grid: image tokens a side; one image is `image_grid ** 2` tokens in the language model.
+        image_size: pixels of the model's square input.
+        image_token_id, seg_token_id: placeholders that features (or the learned `<seg>` vector) replace.
+    """
+
+    model_type = "medvlm"
+    sub_configs = {"vision_config": AutoConfig, "text_config": AutoConfig, "grounding_config": MedVLMGroundingConfig}
+
+    def __init__(
+        self,
+        vision_config=None,
+        text_config=None,
+        grounding_config=None,
+        image_grid: int = 5,
+        image_size: int = 320,
+        image_token_id: int = 0,
+        seg_token_id: int = 1,
+        **kwargs,
+    ):
+        self.vision_config = config_from(vision_config, "efficientnet_lite")
+        self.text_config = config_from(text_config, "llama")
+        if not isinstance(grounding_config, MedVLMGroundingConfig):
+            grounding_config = MedVLMGroundingConfig(**(grounding_config or {}))
+        self.grounding_config = grounding_config
+        self.image_grid = image_grid
+        self.image_size = image_size
+        self.image_token_id = image_token_id
+        self.seg_token_id = seg_token_id
+        kwargs.setdefault("tie_word_embeddings", self.text_config.tie_word_embeddings)
+        super().__init__(**kwargs)
+
+    def get_text_config(self, *_, **__):
+        return self.text_config

@@ -1,0 +1,131 @@
+"""The whole model: image features become tokens of a causal language model, and its `<seg>` state asks the heads."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
+
+from ..errors import ModelError
+from .configuration_medvlm import MedVLMConfig
+from .grounding import GroundingOutput
+from .grounding_model import Grounder, ImageFeatures
+from .vision import map_channels
+
+
+class Projector(nn.Module):
+    """The coarsest encoder map to `grid * grid` tokens; 2 × 2 neighbours share one token (pixel shuffle)."""
+
+    def __init__(self, channels: int, hidden: int, grid: int):
+        super().__init__()
+        self.grid = grid
+        self.norm = nn.LayerNorm(4 * channels)
+        self.mlp = nn.Sequential(nn.Linear(4 * channels, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """`(B, C, H, W)` to `(B, grid * grid, hidden)`."""
+        folded = F.pixel_unshuffle(F.adaptive_avg_pool2d(features, 2 * self.grid), 2)  # (B, 4C, grid, grid)
+        return self.mlp(self.norm(folded.flatten(2).transpose(1, 2)))
+
+
+class MedVLMPreTrainedModel(PreTrainedModel):
+    config_class = MedVLMConfig
+    base_model_prefix = "medvlm"
+    input_modalities = ("image", "text")
+    _supports_sdpa = True
+    _supports_flash_attn = True
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        """Layers outside the encoder and the language model keep the initialisation of their constructors."""
+
+
+class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
+    def __init__(self, config: MedVLMConfig):
+        super().__init__(config)
+        hidden = config.text_config.hidden_size
+        size = config.grounding_config.query_size
+        self.grounder = Grounder(config.vision_config, config.grounding_config)
+        self.projector = Projector(map_channels(config.vision_config)[-1], hidden, config.image_grid)
+        self.seg_embedding = nn.Parameter(torch.randn(hidden) * 0.02)
+        self.query_projector = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, size), nn.GELU(), nn.Linear(size, size))
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.post_init()
+
+    def get_input_embeddings(self):
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value):
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self):
+        return self.language_model.get_output_embeddings()
+
+    def encode_images(self, pixel_values: torch.Tensor) -> ImageFeatures:
+        """`(B, 3, S, S)` in -1..1 to features that any number of questions, phrases and prompts can share."""
+        return self.grounder.encode(pixel_values)
+
+    def embed(self, input_ids: torch.Tensor, features: ImageFeatures | None) -> torch.Tensor:
+        """Token ids `(B, T)` to embeddings `(B, T, hidden)` with image tokens and `<seg>` put in.
+
+        Images stand in the order of their placeholders. Raises `ModelError` where the counts do not fit.
+        """
+        here = input_ids == self.config.image_token_id
+        asks = input_ids == self.config.seg_token_id
+        safe = input_ids.masked_fill(here | asks, 0)
+        embeddings = self.get_input_embeddings()(safe)
+        if asks.any():
+            embeddings = torch.where(asks[..., None], self.seg_embedding.to(embeddings.dtype), embeddings)
+        if here.any():
+            tokens = self.projector(features.maps[-1]) if features is not None else None
+            if tokens is None or tokens.shape[0] * tokens.shape[1] != int(here.sum()):
+                raise ModelError(
+                    f"The text has {int(here.sum())} image tokens and the images give "
+                    f"{0 if tokens is None else tokens.shape[0] * tokens.shape[1]}: pass one image for each <image>."
+                )
+            embeddings = embeddings.masked_scatter(here[..., None], tokens.to(embeddings.dtype))
+        return embeddings
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,  # (B, T)
+        attention_mask: torch.Tensor | None = None,  # (B, T), or (B, 1, T, T) bool for packed questions
+        pixel_values: torch.Tensor | None = None,  # (images, 3, S, S)
+        image_features: ImageFeatures | None = None,  # instead of pixel_values, where already encoded
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,  # (B, T), -100 where nothing is learned
+        **kwargs,
+    ):
+        """Language modelling over text with images; returns the language model's own output class.
+
+        The images are encoded only where `input_ids` still holds their placeholders, so generation encodes them once.
+        """
+        if inputs_embeds is None:
+            if image_features is None and pixel_values is not None and (input_ids == self.config.image_token_id).any():
+                image_features = self.encode_images(pixel_values.to(self.projector.mlp[0].weight.dtype))
+            inputs_embeds = self.embed(input_ids, image_features)
+        return self.language_model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, **kwargs)
+
+    def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""
+        outputs = self.language_model.base_model(
+            inputs_embeds=self.embed(input_ids, None), attention_mask=attention_mask, use_cache=False
+        )
+        asks = input_ids == self.config.seg_token_id
+        if not (asks.sum(1) == 1).all():
+            raise ModelError("Every phrase needs exactly one <seg>: build the text with the processor's `phrases`.")
+        return self.query_projector(outputs.last_hidden_state[asks])
+
+    def ground(self, features: ImageFeatures, queries: torch.Tensor) -> GroundingOutput:
+        """Queries `(B, Q, query_size)` on B images."""
+        return self.grounder.heads(features.pyramid, queries)
+
+    def segment(self, features: ImageFeatures, prompts: torch.Tensor, kinds: torch.Tensor) -> GroundingOutput:
+        """Drawn prompts `(B, 4, S/4, S/4)` and the channel of each one's kind `(B,)`: one query an image."""
+        prompted = self.grounder.with_prompts(features, prompts)
+        return self.grounder.heads(prompted.pyramid, self.grounder.heads.prompt_queries(kinds)[:, None])
+
+
+AutoConfig.register(MedVLMConfig.model_type, MedVLMConfig, exist_ok=True)
+AutoModelForImageTextToText.register(MedVLMConfig, MedVLMForConditionalGeneration, exist_ok=True)

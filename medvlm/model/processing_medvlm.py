@@ -1,0 +1,109 @@
+"""Text and images → tensors: letterboxed pixels, the chat template and image-token expansion."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import torch
+from transformers import AutoImageProcessor, AutoProcessor, BatchFeature, ProcessorMixin
+from transformers.image_processing_utils import BaseImageProcessor
+
+from ..errors import ModelError
+from .configuration_medvlm import MedVLMConfig
+
+IMAGE_TOKEN, SEG_TOKEN = "<image>", "<seg>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+class MedVLMImageProcessor(BaseImageProcessor):
+    """Lays each image, scaled to fit, in the middle of a black square; pixels go to -1..1."""
+
+    model_input_names = ["pixel_values"]
+
+    def __init__(self, image_size: int = 320, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+
+    def preprocess(self, images, return_tensors="pt", **_) -> BatchFeature:
+        """uint8 arrays `(H, W)` or `(H, W, 3)`, or PIL images, to `pixel_values` `(B, 3, S, S)`."""
+        images = images if isinstance(images, (list, tuple)) else [images]
+        pixels = np.stack([self.letterbox(np.asarray(image)) for image in images])
+        return BatchFeature({"pixel_values": torch.from_numpy(pixels)}, tensor_type=None)
+
+    def letterbox(self, image: np.ndarray) -> np.ndarray:
+        picture = PIL.Image.fromarray(image).convert("RGB")
+        x0, y0, width, height = letterbox_frame(picture.height, picture.width, self.image_size)
+        canvas = np.zeros((self.image_size, self.image_size, 3), np.uint8)
+        resized = picture.resize((width, height), PIL.Image.Resampling.BICUBIC, reducing_gap=2)
+        canvas[y0 : y0 + height, x0 : x0 + width] = np.asarray(resized)
+        return (canvas.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
+
+
+def letterbox_frame(height: int, width: int, side: int) -> tuple[int, int, int, int]:
+    """Where an image `(height, width)` lies on the square canvas: x0, y0, width and height in canvas pixels."""
+    scale = side / max(height, width)
+    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
+    return (side - inner_w) // 2, (side - inner_h) // 2, inner_w, inner_h
+
+
+class MedVLMProcessor(ProcessorMixin):
+    """Tokenizer and image processor in one; one `<image>` in the text becomes `image_grid ** 2` image tokens."""
+
+    def __init__(self, image_processor=None, tokenizer=None, image_grid: int = 5, chat_template: str | None = None, **kwargs):
+        self.image_grid = image_grid
+        if tokenizer is not None:
+            tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN, SEG_TOKEN]})
+            tokenizer.padding_side = "left"
+            if tokenizer.pad_token is None:
+                tokenizer.pad_token = tokenizer.eos_token
+        super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE, **kwargs)
+
+    @property
+    def image_token_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+
+    @property
+    def seg_token_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids(SEG_TOKEN)
+
+    def expand(self, text: str) -> str:
+        """Each `<image>` repeated to the number of its tokens."""
+        return text.replace(IMAGE_TOKEN, IMAGE_TOKEN * self.image_grid**2)
+
+    def __call__(self, images=None, text=None, return_tensors="pt", **kwargs) -> BatchFeature:
+        """Texts with one `<image>` for each image, over the batch in order. Raises `ModelError` on other counts."""
+        data = {}
+        if images is not None:
+            images = images if isinstance(images, (list, tuple)) else [images]
+            flat = [i for group in images for i in (group if isinstance(group, (list, tuple)) else [group])]
+            data |= self.image_processor.preprocess(flat)
+        if text is not None:
+            texts = [text] if isinstance(text, str) else list(text)
+            wanted = sum(t.count(IMAGE_TOKEN) for t in texts)
+            given = len(data["pixel_values"]) if images is not None else 0
+            if images is not None and wanted != given:
+                raise ModelError(f"The text asks for {wanted} images and {given} were given: write one <image> for each.")
+            kwargs.setdefault("padding", True)
+            kwargs.setdefault("add_special_tokens", False)
+            data |= self.tokenizer([self.expand(t) for t in texts], return_tensors=return_tensors, **kwargs)
+        return BatchFeature(data)
+
+    def question(self, question: str) -> str:
+        """The text of a question about one image, up to where the answer starts."""
+        messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+        return self.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+
+    def phrases(self, phrases: list[str]) -> BatchFeature:
+        """Phrases to find, each followed by its `<seg>`: `input_ids` and `attention_mask` `(N, T)`."""
+        texts = [f"Find: {' '.join(p.split()).lower()}{SEG_TOKEN}" for p in phrases]
+        return self.tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+
+
+AutoImageProcessor.register(MedVLMConfig, slow_image_processor_class=MedVLMImageProcessor, exist_ok=True)
+AutoProcessor.register(MedVLMConfig, MedVLMProcessor, exist_ok=True)
