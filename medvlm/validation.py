@@ -65,7 +65,7 @@ def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
         return None
     try:
         numbers = tuple(float(v) for v in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if all(math.isfinite(v) for v in numbers) else None
 
@@ -119,6 +119,28 @@ def check_scribble(scribble: Any, size: tuple[int, int]) -> np.ndarray:
     if not scribble.any():
         raise RequestError("The scribble is empty; draw over what you want.")
     return scribble.astype(bool)
+
+
+def check_rle(code: Any, size: tuple[int, int]) -> np.ndarray:
+    """The bool mask `(H, W)` of a COCO compressed run-length code, read with care: it may come from anybody."""
+    if not isinstance(code, dict) or code.get("size") != list(size):
+        raise RequestError(f'A mask of this image is {{"size": [{size[0]}, {size[1]}], "counts": "…"}}.')
+    counts, runs, run, shift = code.get("counts"), [], 0, 0
+    for character in counts if isinstance(counts, str) else "":
+        digit = ord(character) - 48
+        if not 0 <= digit < 64 or shift > 30:
+            break
+        run |= (digit & 31) << shift
+        shift += 5
+        if not digit & 32:
+            run -= (1 << shift) if digit & 16 else 0  # the last digit's high bit is the sign
+            runs.append(run + (runs[-2] if len(runs) > 2 else 0))
+            run, shift = 0, 0
+            if runs[-1] < 0 or runs[-1] > size[0] * size[1]:
+                break
+    if sum(runs) != size[0] * size[1] or min(runs, default=-1) < 0 or shift:
+        raise RequestError("The counts are no COCO run-length code of a mask of this size; use pycocotools.")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size, order="F")
 
 
 def check_one_prompt(box: Any = None, points: Any = None, scribble: Any = None) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 Row = dict[str, Any]
-Request, Reply = TypeVar("Request"), TypeVar("Reply")
 
 
 class ItemStore:
@@ -21,7 +20,7 @@ class ItemStore:
             text = path.read_text(encoding="utf-8", errors="replace")
             if text and not text.endswith("\n"):
                 path.write_text(text + "\n", encoding="utf-8")
-            for line in text.splitlines():
+            for line in text.split("\n"):
                 try:
                     row = json.loads(line)
                 except ValueError:
@@ -35,21 +34,7 @@ class ItemStore:
         self.rows.update({row["key"]: row for row in rows})
         if self.path and rows:
             with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+                file.writelines(json.dumps(row) + "\n" for row in rows)
 
     def __contains__(self, key: str) -> bool:
         return key in self.rows
-
-
-def each(
-    call: Callable[[Sequence[Request]], Sequence[Reply]], requests: Sequence[Request]
-) -> list[Reply | Exception]:
-    """The replies of a batched call; where the batch fails, its requests are tried one by one."""
-    if not requests:
-        return []
-    try:
-        return list(call(requests))
-    except Exception as error:
-        if len(requests) == 1:
-            return [error]
-        return [reply for request in requests for reply in each(call, [request])]

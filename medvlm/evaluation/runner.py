@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..batch import each
 from ..errors import RequestError
 from ..records import QA, Record, read_records
 from ..types import Answer, Grounding, ImageFacts, Study
 from . import metrics
 from .baselines import CommonestAnswer, blank_study, commonest, mean_masks, scale_mask, shuffled_partners
-from .items import ItemStore, Row, each
+from .items import ItemStore, Row
 from .summary import summarise
 
 TASKS = ("ground", "answer", "facts")

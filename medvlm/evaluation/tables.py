@@ -83,9 +83,9 @@ def _answers(metrics: Metrics) -> str:
 def _facts(metrics: Metrics) -> str:
     rows = []
     for (name,) in _names(metrics, "facts", 1):
-        for fact in ("modality", "body_part", "medical"):
-            m = metrics.get(f"facts/{name}/{fact}")
-            if m:
-                guess = next(iter(m["baseline"].values()), None)
-                rows.append([name, fact.replace("_", " "), str(m["n"]), _interval(m), _number(guess)])
-    return _table("Facts", ["set", "named right", "images", "share", "commonest class"], rows)
+        named = [metrics.get(f"facts/{name}/{fact}") for fact in ("modality", "body_part", "medical")]
+        guesses = [_number(next(iter(m["baseline"].values()), None)) if m else "" for m in named]
+        cells = [cell for m, guess in zip(named, guesses, strict=True) for cell in (_interval(m), guess)]
+        rows.append([name, str(next(m["n"] for m in named[::-1] if m)), *cells])
+    head = ["set", "images", "modality", "commonest", "body part", "commonest", "medical or not", "always medical"]
+    return _table("Facts (share named right)", head, rows)

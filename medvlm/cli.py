@@ -1,0 +1,116 @@
+"""The `medvlm` command. Exit codes: 0 done, 2 bad input or usage, 1 a fault of ours.
+
+Heavy packages are imported by the commands that need them, so that `medvlm --help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import commands
+from .errors import MedVLMError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--model", help="a model's name or folder (default: MEDVLM_MODEL, else nano)")
+    common.add_argument("--device", default="cpu", help="cpu, cuda, … (default: cpu)")
+    common.add_argument("--json", action="store_true", help="print exactly one JSON object")
+
+    parser = argparse.ArgumentParser(prog="medvlm", description="A grounded medical assistant, for research alone.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run, help: str, under=subparsers) -> argparse.ArgumentParser:
+        sub = under.add_parser(name, parents=[common], help=help, description=help)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = add("ask", commands.ask, "answer a question about images")
+    sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip; several make one study")
+    sub.add_argument("-q", "--question", required=True)
+
+    sub = add("ground", commands.ground, "find what phrases name in an image")
+    sub.add_argument("image")
+    sub.add_argument("phrase", nargs="+", help="what to find, such as 'left lung'")
+    sub.add_argument("--overlay", type=Path, metavar="PNG", help="write the image with the regions drawn on it")
+
+    sub = add("segment", commands.segment, "outline what a box, points or a scribble show")
+    sub.add_argument("image")
+    sub.add_argument("--box", metavar="x0,y0,x1,y1", help="in pixels, half-open")
+    sub.add_argument("--point", action="append", metavar="x,y", help="x,y inside, or --point=-x,y outside; repeatable")
+    sub.add_argument("--scribble", type=Path, metavar="PNG", help="white on black, of the image's size")
+    sub.add_argument("--overlay", type=Path, metavar="PNG", help="write the image with the region drawn on it")
+
+    sub = add("report", commands.report, "draft a report")
+    sub.add_argument("image", nargs="+")
+    sub.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to write report files into")
+    sub.add_argument("--format", default="md,json", help="formats to write, separated by commas (default: md,json)")
+
+    sub = add("batch", commands.batch, "answer a file of requests, one a line; run it again to go on")
+    sub.add_argument("requests", type=Path, metavar="REQUESTS.jsonl")
+    sub.add_argument("-o", "--output", type=Path, required=True, metavar="RESPONSES.jsonl")
+
+    sub = add("eval", commands.evaluate, "score the model on data sets, trivial baselines beside")
+    sub.add_argument("data", nargs="+", type=Path, help="folders of data sets")
+    sub.add_argument("--split", default="val", choices=["train", "val", "test"])
+    sub.add_argument("--tasks", help="of ground,answer,facts, separated by commas (default: all)")
+    sub.add_argument("--limit", type=int, metavar="N", help="so many images of each set")
+    sub.add_argument("--no-controls", action="store_true", help="leave out the blank and the shuffled images")
+    sub.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the metrics; single results go beside")
+
+    data = subparsers.add_parser("data", help="look after data sets").add_subparsers(required=True, metavar="COMMAND")
+    sub = add("check", commands.data_check, "find problems in a data set's folder", data)
+    sub.add_argument("folder", type=Path, metavar="DIR")
+    sub.add_argument("--sheet", type=Path, metavar="PNG", help="draw a contact sheet")
+
+    sub = add("serve", commands.serve, "serve the page and the API")
+    sub.add_argument("--host", default="127.0.0.1")
+    sub.add_argument("--port", type=int, default=7860)
+
+    add("bench", commands.bench, "measure speed and memory")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_assistant) -> int:
+    """Run one command and return its exit code; `load` makes the assistant from the parsed arguments."""
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said what is wrong
+        return int(stop.code or 0)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout stays one object
+            result, text = args.run(args, load)
+    except MedVLMError as error:
+        print(f"medvlm: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("medvlm: stopped.", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if os.environ.get("MEDVLM_DEBUG"):
+            raise
+        # The message may quote what a user gave, so only its kind is shown.
+        print(f"medvlm: a fault of ours ({type(error).__name__}); MEDVLM_DEBUG=1 shows where.", file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps(result))
+    elif text:
+        print(text)
+        if args.command in ("ask", "ground", "segment"):
+            from .types import DISCLAIMER
+
+            print(DISCLAIMER, file=sys.stderr)
+    if result.get("problems"):
+        print(f"medvlm: {len(result['problems'])} problems found in {str(args.folder)!r}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

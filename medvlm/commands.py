@@ -1,0 +1,205 @@
+"""What each subcommand of `medvlm` does: parsed arguments → its JSON object and the text for people.
+
+Input is read and checked before the model is loaded, so that a mistake is told at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import RecordError, RequestError
+
+Load = Callable[[argparse.Namespace], Any]
+Output = tuple[dict[str, Any], str]
+
+
+def load_assistant(args: argparse.Namespace) -> Any:
+    from .assistant import Assistant
+
+    return Assistant.load(args.model, args.device)
+
+
+def ask(args: argparse.Namespace, load: Load) -> Output:
+    from .studies import load_study
+    from .validation import check_question
+
+    question, study = check_question(args.question), load_study(args.image)
+    answer = load(args).ask(study, question)
+    lines = [f"{answer.text}  (confidence {answer.confidence:.2f})"]
+    if answer.abstained and answer.reason:
+        lines.append(answer.reason)
+    return answer.to_json(), "\n".join(lines + _region_lines(answer.regions))
+
+
+def ground(args: argparse.Namespace, load: Load) -> Output:
+    from .studies import load_study
+    from .validation import check_phrase
+
+    phrases, study = [check_phrase(phrase) for phrase in args.phrase], load_study(args.image)
+    found = load(args).ground(study, phrases)
+    lines = _region_lines(found.regions) + [f"not found: {phrase}" for phrase in found.absent]
+    if args.overlay:
+        _write_overlay(args.overlay, study, found.regions)
+        lines.append(f"overlay: {args.overlay}")
+    return found.to_json(), "\n".join(lines)
+
+
+def segment(args: argparse.Namespace, load: Load) -> Output:
+    from .studies import load_study
+    from .validation import check_box, check_one_prompt, check_points, check_scribble
+
+    check_one_prompt(args.box, args.point, args.scribble)
+    study = load_study(args.image)
+    size = study.images[study.default].size
+    prompt: dict[str, Any] = {}
+    if args.box is not None:
+        prompt["box"] = check_box(_numbers(args.box, 4, "--box x0,y0,x1,y1"), size)
+    elif args.point is not None:
+        prompt["points"] = check_points([_point(text) for text in args.point], size)
+    else:
+        prompt["scribble"] = check_scribble(load_study(args.scribble).images[0].rgb.max(axis=2) > 127, size)
+    regions = load(args).segment(study, **prompt)
+    if args.overlay:
+        _write_overlay(args.overlay, study, regions)
+    return {"regions": [region.to_json() for region in regions]}, "\n".join(_region_lines(regions))
+
+
+def report(args: argparse.Namespace, load: Load) -> Output:
+    from .report.export import check_formats, write_report
+    from .report.markdown import to_markdown
+    from .studies import load_study
+
+    formats = check_formats(args.format.split(","))
+    draft = load(args).report(load_study(args.image))
+    text = to_markdown(draft)
+    if args.output:
+        text += "".join(f"\nwritten: {path}" for path in write_report(draft, args.output, formats))
+    return draft.to_json(), text
+
+
+def batch(args: argparse.Namespace, load: Load) -> Output:
+    from .batch import run_batch
+
+    if not args.requests.is_file():
+        raise RequestError(f"There is no file {str(args.requests)!r}; give a .jsonl with one request a line.")
+    counts = run_batch(load(args), args.requests, args.output)
+    words = f"{counts['answered']} answered, {counts['failed']} failed, {counts['skipped']} were there already"
+    return {**counts, "output": str(args.output)}, f"{words}: {args.output}"
+
+
+def evaluate(args: argparse.Namespace, load: Load) -> Output:
+    from .evaluation import TASKS, evaluate, to_tables
+
+    tasks = args.tasks.split(",") if args.tasks else TASKS
+    for source in args.data:
+        if not source.exists():
+            raise RecordError(f"There is no data set at {str(source)!r}. Check the path.")
+    items = args.output.with_suffix(".items.jsonl") if args.output else None
+    _make_parent(args.output)
+    result = evaluate(load(args), args.data, args.split, tasks, args.limit, items=items, controls=not args.no_controls)
+    if args.output:
+        args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return result, to_tables(result)
+
+
+def data_check(args: argparse.Namespace, load: Load) -> Output:
+    from .records.check import check_folder, contact_sheet
+
+    problems = [str(problem) for problem in check_folder(args.folder)]
+    lines = problems or ["No problems found."]
+    if args.sheet:
+        _make_parent(args.sheet)
+        contact_sheet(args.folder, args.sheet)
+        lines = [*lines, f"contact sheet: {args.sheet}"]
+    return {"problems": problems}, "\n".join(lines)
+
+
+def serve(args: argparse.Namespace, load: Load) -> Output:
+    try:
+        from serving import serve
+    except ImportError as error:
+        raise RequestError(f"The page needs {error.name or 'more packages'}; pip install 'medvlm[serving]'.") from error
+    serve(model=args.model, device=args.device, host=args.host, port=args.port)
+    return {}, ""
+
+
+def bench(args: argparse.Namespace, load: Load) -> Output:
+    """Seconds of each thing on one fundus photograph: a first time, and again with the image already encoded."""
+    import resource
+
+    from skimage.data import retina
+
+    from .types import Image, Study
+
+    pixels, seconds = retina(), {}
+
+    def timed(name: str, call: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        out = call()
+        seconds[name] = round(time.perf_counter() - start, 3)
+        return out
+
+    assistant = timed("load", lambda: load(args))
+    timed("first facts", lambda: assistant.facts(Study([Image(pixels)])))
+    study = Study([Image(pixels)])
+    timed("encode and facts", lambda: assistant.facts(study))
+    timed("facts again", lambda: assistant.facts(study))
+    timed("ground a phrase", lambda: assistant.ground(study, ["optic disc"]))
+    timed("ground five phrases", lambda: assistant.ground(study, [f"{n} optic disc" for n in "abcde"]))
+    timed("ask", lambda: assistant.ask(study, "Which organ is shown?"))
+    timed("ask a new image", lambda: assistant.ask(Study([Image(pixels)]), "Which organ is shown?"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
+    lines = [f"{name:<20} {value:8.3f} s" for name, value in seconds.items()] + [f"{'peak memory':<20} {peak:8.0f} MB"]
+    return {"seconds": seconds, "peak_memory_mb": round(peak)}, "\n".join(lines)
+
+
+def _region_lines(regions: list[Any]) -> list[str]:
+    lines = []
+    for region in regions:
+        box = ", ".join(f"{v:.0f}" for v in region.box)
+        lines.append(f"{region.label}: box {box} px, score {region.score:.2f}")
+    return lines
+
+
+def _write_overlay(path: Path, study: Any, regions: list[Any]) -> None:
+    import PIL.Image
+
+    from .report.overlay import draw_overlay
+
+    index = regions[0].image if regions else study.default
+    _make_parent(path)
+    try:
+        PIL.Image.fromarray(draw_overlay(study.images[index].pixels, regions)).save(path, format="PNG")
+    except OSError as error:
+        raise RequestError(f"The overlay cannot be written to {str(path)!r}: {error.strerror}.") from error
+
+
+def _make_parent(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"The folder of {str(path)!r} cannot be made: {error.strerror}.") from error
+
+
+def _numbers(text: str, count: int, form: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise RequestError(f"{text!r} is not of the form {form}, in pixels.")
+    return numbers
+
+
+def _point(text: str) -> tuple[float, float, int]:
+    """`x,y` is a positive point, `-x,y` a negative one."""
+    text = text.strip()
+    x, y = _numbers(text.removeprefix("-"), 2, "--point x,y or --point=-x,y")
+    return x, y, 0 if text.startswith("-") else 1
