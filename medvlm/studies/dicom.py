@@ -97,7 +97,8 @@ def _fallback_window(
     frames: list[Frame], code: str | None, part: str | None, limits: Limits, metadata: dict[str, Any]
 ) -> Window:
     """The window for frames whose file states none, one for the whole series; recorded in `metadata`."""
-    bare = [f for f in frames if f.facts.get("SamplesPerPixel", 1) == 1 and stated_voi(f.facts) is None]
+    grey = [frame for frame in frames if str(frame.facts.get("PhotometricInterpretation")).startswith("MONOCHROME")]
+    bare = [frame for frame in grey if stated_voi(frame.facts) is None]
     if not bare:
         return 0.0, 255.0
     facts = bare[0].facts

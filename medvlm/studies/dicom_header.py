@@ -18,8 +18,9 @@ from .dicom_words import NOT_IMAGES
 from .files import Source
 from .limits import Limits
 
-# pydicom quotes values of elements in its log, and a value can be a patient's
-logging.getLogger("pydicom").addFilter(lambda record: False)
+# pydicom quotes values of elements in its log, and a value can be a patient's: none of it reaches our handlers
+logging.getLogger("pydicom").addHandler(logging.NullHandler())
+logging.getLogger("pydicom").propagate = False
 
 # Elements that a frame's functional groups can state in place of the root, PS3.3 C.7.6.16
 _BY_FRAME = (
@@ -109,7 +110,7 @@ def read_frames(source: Source, limits: Limits) -> list[Frame]:
     if rows < 1 or columns < 1 or count < 1:
         raise StudyError(f"{source.name} states an image without pixels: export it again.")
     limits.check_size(source.name, rows, columns)
-    limits.check_total(source.name, 1, rows * columns * count)
+    limits.check_total(source.name, count, rows * columns)
     return [Frame(source, index, _frame_facts(header, index)) for index in range(count)]
 
 

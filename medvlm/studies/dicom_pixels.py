@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, get_decoder, iter_pixels
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
 from ..errors import StudyError
 from .codestream import stated_size
@@ -36,14 +36,10 @@ def decode(source: Source, indices: list[int], limits: Limits) -> Iterator[np.nd
     if data.get("PhotometricInterpretation") not in (*_GREYS, *_COLOURS):
         raise StudyError(f"{source.name} has colours that are not supported: export it as RGB or greyscale.")
     syntax = _transfer_syntax(data)
-    try:
-        decodable = not syntax.is_encapsulated or get_decoder(syntax).is_available
-    except NotImplementedError:
-        decodable = False
-    if not decodable:
+    if not _decodable(syntax, data):
+        words = "an unknown format" if syntax.is_private or syntax.name == syntax else syntax.name
         raise StudyError(
-            f"{source.name} is compressed as {syntax.name if syntax.is_private is False else 'an unknown format'}, "
-            "which cannot be decoded: export it uncompressed or as JPEG 2000."
+            f"{source.name} is compressed as {words}, which cannot be decoded: export it uncompressed or as JPEG 2000."
         )
     if syntax.is_encapsulated:
         _check_codestreams(source, data, limits)
@@ -153,6 +149,18 @@ def _transfer_syntax(data: Dataset) -> UID:
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return data.file_meta.TransferSyntaxUID
+
+
+def _decodable(syntax: UID, data: Dataset) -> bool:
+    if not syntax.is_encapsulated:
+        return True
+    try:
+        plugins = get_decoder(syntax).available_plugins
+    except NotImplementedError:
+        return False
+    if syntax == JPEGExtended12Bit and int(data.BitsStored) > 8:
+        return "pylibjpeg" in plugins  # the others read its 8-bit form only
+    return bool(plugins)
 
 
 def _check_codestreams(source: Source, data: Dataset, limits: Limits) -> None:

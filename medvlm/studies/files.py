@@ -59,7 +59,7 @@ def _collect_one(path: Path, limits: Limits, scratch: Path) -> Collection:
         if path.is_dir():
             return _folder(path, name, limits)
         if not path.exists():
-            raise StudyError(f"{name} does not exist: check the path.")
+            raise StudyError(f"{name[:80]} does not exist: check the path.")
         if not path.is_file():
             raise StudyError(f"{name} is neither a file nor a folder: name an image file.")
         _check_bytes(name, path.stat().st_size, limits)

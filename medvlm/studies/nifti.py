@@ -52,7 +52,7 @@ def load(source: Source, limits: Limits) -> Study:
     plane, order, directions = _PLANES[axis]
     slices = _slices(apply_window(values, window), axis)
     columns, rows = ((0, 1), (0, 2), (1, 2))[2 - axis]
-    spacing = (float(zooms[rows]), float(zooms[columns]))
+    spacing = (round(float(zooms[rows]), 6), round(float(zooms[columns]), 6))
     images = [
         Image(np.ascontiguousarray(pixels), spacing, f"slice {number} of {len(slices)}")
         for number, pixels in enumerate(slices, 1)

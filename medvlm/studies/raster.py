@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import PIL.Image
@@ -14,7 +15,7 @@ from .display import apply_window, default_image, percentile_window, sample
 from .files import Source
 from .limits import Limits, reading
 
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 _ANIMATED = ("GIF", "WEBP", "PNG")
 _DEEP = ("I", "F")  # first letter of the modes with more than 8 bits: I, I;16, I;16B, F
 _PHOTOMETRIC = 262  # TIFF tag; 0 means that zero is white
@@ -63,6 +64,7 @@ def to_pixels(picture: PIL.Image.Image) -> np.ndarray:
         uint8 `(H, W)` for one channel, else `(H, W, 3)`.
     """
     zero_is_white = picture.mode.startswith("I;16") and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    picture.load()  # Pillow turns a TIFF here, and would turn it again below
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(_DEEP):
         values = np.asarray(picture)
@@ -83,16 +85,19 @@ def _over_black(picture: PIL.Image.Image) -> PIL.Image.Image:
     return PIL.Image.alpha_composite(black, picture).convert("RGB")
 
 
-def _open(source: Source, limits: Limits) -> PIL.Image.Image:
+@contextmanager
+def _open(source: Source, limits: Limits) -> Iterator[PIL.Image.Image]:
     """The header of a picture whose size is within the limits."""
-    try:
-        picture = PIL.Image.open(source.path, formats=_FORMATS)
-    except PIL.Image.DecompressionBombError:
-        raise StudyError(
-            f"{source.name} has more than {limits.max_pixels / 1e6:g} megapixels, the limit: crop it or scale it down."
-        ) from None
-    limits.check_size(source.name, picture.height, picture.width)
-    return picture
+    with open(source.path, "rb") as file:  # by path Pillow 12 maps the file, and garbles turned uncompressed TIFFs
+        try:
+            picture = PIL.Image.open(file, formats=_FORMATS)
+        except PIL.Image.DecompressionBombError:
+            raise StudyError(
+                f"{source.name} has more than {limits.max_pixels / 1e6:g} megapixels, the limit: "
+                "crop it or scale it down."
+            ) from None
+        limits.check_size(source.name, picture.height, picture.width)
+        yield picture
 
 
 def _frames(picture: PIL.Image.Image, name: str, limits: Limits) -> list[int]:

@@ -100,4 +100,4 @@ def _gzip(path: Path) -> tuple[str | None, str]:
 
 
 def _is_text(head: bytes) -> bool:
-    return all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
+    return all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in head)
