@@ -18,8 +18,7 @@ from .dicom_words import NOT_IMAGES
 from .files import Source
 from .limits import Limits
 
-# pydicom quotes values of elements in its log, and a value can be a patient's: none of it reaches our handlers
-logging.getLogger("pydicom").addHandler(logging.NullHandler())
+# pydicom quotes values of elements in its log, and a value can be a patient's: none of it reaches handlers of ours
 logging.getLogger("pydicom").propagate = False
 
 # Elements that a frame's functional groups can state in place of the root, PS3.3 C.7.6.16

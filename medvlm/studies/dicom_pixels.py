@@ -152,6 +152,8 @@ def _transfer_syntax(data: Dataset) -> UID:
 
 
 def _decodable(syntax: UID, data: Dataset) -> bool:
+    if not syntax.is_transfer_syntax:
+        return False
     if not syntax.is_encapsulated:
         return True
     try:
