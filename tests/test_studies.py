@@ -160,7 +160,7 @@ def test_folder_is_sorted_as_people_count_and_leaves_notes_out(tmp_path: Path) -
     (tmp_path / ".hidden.png").write_bytes(b"junk")
     study = load_study(tmp_path)
     assert [image.pixels[0, 0] for image in study.images] == [1, 9, 10]
-    assert study.metadata["note"] == "1 files that are no images were left out."
+    assert study.metadata["note"] == "Files left out as no images: 1."
     assert "slice 1.png" not in repr(study.metadata) + study.images[0].name
 
 

@@ -306,7 +306,7 @@ def test_files_without_a_picture_are_left_out(tmp_path: Path) -> None:
     write_series(tmp_path / "s", 3)
     (tmp_path / "s/report.dcm").write_bytes(Path(get_testdata_file("test-SR.dcm", download=False)).read_bytes())
     study = load_study(tmp_path / "s")
-    assert len(study.images) == 3 and "1 DICOM files without a picture" in study.metadata["note"]
+    assert len(study.images) == 3 and "want of a picture: 1" in study.metadata["note"]
 
 
 @pytest.mark.parametrize(

@@ -28,18 +28,17 @@ def load(sources: Sequence[Source], limits: Limits, name: str) -> Study:
     """
     notes: list[str] = []
     found = _read_all(sources, limits, name, notes)
-    with reading(name, "a DICOM series" if len(found) > 1 else "a DICOM file"):
-        frames = choose_series(found, name, notes)
-        step = None
-        if any(frame.placed for frame in frames):
-            frames, step = order_slices(frames, name, notes)
-            kind = "volume" if len(frames) > 1 else "picture"
-        else:
-            frames, kind = _views(frames, limits, name, notes)
-        limits.check_total(name, len(frames), sum(frame.shape[0] * frame.shape[1] for frame in frames))
-        code = modality_code(frames[0].facts.get("Modality"))
-        part = body_part(frames[0].facts.get("BodyPartExamined"), code)
-        metadata = _metadata(frames[0], code, step)
+    frames = choose_series(found, name, notes)
+    step = None
+    if any(frame.placed for frame in frames):
+        frames, step = order_slices(frames, name, notes)
+        kind = "volume" if len(frames) > 1 else "picture"
+    else:
+        frames, kind = _views(frames, limits, name, notes)
+    limits.check_total(name, len(frames), sum(frame.shape[0] * frame.shape[1] for frame in frames))
+    code = modality_code(frames[0].facts.get("Modality"))
+    part = body_part(frames[0].facts.get("BodyPartExamined"), code)
+    metadata = _metadata(frames[0], code, step)
     window = _fallback_window(frames, code, part, limits, metadata)
     pixels = _decode(frames, window, limits)
     word = {"volume": "slice", "video": "frame"}.get(kind, "image")
@@ -73,7 +72,7 @@ def _read_all(sources: Sequence[Source], limits: Limits, name: str, notes: list[
     if not frames:
         raise refused[0] if len(refused) == 1 else StudyError(f"{name} holds no DICOM image: give the image files.")
     if refused:
-        notes.append(f"{len(refused)} DICOM files without a picture were left out.")
+        notes.append(f"DICOM files left out for want of a picture: {len(refused)}.")
     return frames
 
 

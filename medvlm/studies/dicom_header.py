@@ -121,7 +121,9 @@ def refuse_others(source: Source, header: Dataset) -> None:
     if code in NOT_IMAGES:
         raise NoPicture(f"{source.name} is a DICOM file with {NOT_IMAGES[code]}, not an image: give the image files.")
     if "Rows" not in header or "Columns" not in header:
-        raise NoPicture(f"{source.name} is a DICOM file without pixels: give the image files of the study.")
+        raise NoPicture(
+            f"{source.name} is a DICOM file without pixels, or cut before them: give the image files of the study."
+        )
 
 
 def check_deflated(source: Source, limits: Limits) -> None:

@@ -32,7 +32,9 @@ def decode(source: Source, indices: list[int], limits: Limits) -> Iterator[np.nd
     """
     data = pydicom.dcmread(source.path, force=True)
     if not any(keyword in data for keyword in _PIXELS):
-        raise StudyError(f"{source.name} is a DICOM file without pixels: give the image files of the study.")
+        raise StudyError(
+            f"{source.name} is a DICOM file without pixels, or cut before them: give the image files of the study."
+        )
     if data.get("PhotometricInterpretation") not in (*_GREYS, *_COLOURS):
         raise StudyError(f"{source.name} has colours that are not supported: export it as RGB or greyscale.")
     syntax = _transfer_syntax(data)

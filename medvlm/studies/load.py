@@ -12,7 +12,7 @@ from ..errors import StudyError
 from ..types import Study
 from . import dicom, nifti, raster, video
 from .files import Collection, collect
-from .limits import DEFAULT, Limits
+from .limits import DEFAULT, Limits, reading
 
 _WORDS = {"dicom": "DICOM files", "nifti": "NIfTI volumes", "raster": "pictures", "video": "videos"}
 
@@ -36,7 +36,7 @@ def load_study(paths: str | PathLike[str] | Sequence[str | PathLike[str]], limit
         found = collect([Path(path) for path in given], limits, Path(scratch))
         study = _read(found, limits)
     if found.left_out:
-        note = f"{found.left_out} files that are no images were left out."
+        note = f"Files left out as no images: {found.left_out}."
         study.metadata["note"] = " ".join(filter(None, (study.metadata.get("note"), note)))
     return study
 
@@ -49,10 +49,11 @@ def _read(found: Collection, limits: Limits) -> Study:
     kind, sources = kinds[0], found.sources
     if kind in ("nifti", "video") and len(sources) > 1:
         raise StudyError(f"{found.name} holds {len(sources)} {_WORDS[kind]}: give one at a time.")
-    if kind == "dicom":
-        return dicom.load(sources, limits, found.name)
-    if kind == "nifti":
-        return nifti.load(sources[0], limits)
-    if kind == "video":
-        return video.load(sources[0], limits)
-    return raster.load(sources, limits, found.name)
+    with reading(found.name, _WORDS[kind]):
+        if kind == "dicom":
+            return dicom.load(sources, limits, found.name)
+        if kind == "nifti":
+            return nifti.load(sources[0], limits)
+        if kind == "video":
+            return video.load(sources[0], limits)
+        return raster.load(sources, limits, found.name)

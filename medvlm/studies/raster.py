@@ -48,7 +48,7 @@ def load(sources: Sequence[Source], limits: Limits, name: str) -> Study:
                 kind = "video" if picture.format in _ANIMATED else "series"
             if len(wanted) < count and picture.format != "MPO":
                 note = f"{len(wanted)} of {count} frames are shown."
-            file_format = picture.format
+            file_format = "JPEG" if picture.format == "MPO" else picture.format
     word = "frame" if kind == "video" else "image"
     found = [Image(page, name=f"{word} {number} of {len(pages)}") for number, page in enumerate(pages, 1)]
     metadata = {"format": file_format} if len(sources) == 1 else {}
