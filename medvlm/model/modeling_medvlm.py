@@ -42,7 +42,8 @@ class MedVLMPreTrainedModel(PreTrainedModel):
 
 
 class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
-    def __init__(self, config: MedVLMConfig):
+    def __init__(self, config: MedVLMConfig, language_model: PreTrainedModel | None = None):
+        """`language_model` is one already loaded; without it a fresh one is made from `config.text_config`."""
         super().__init__(config)
         hidden = config.text_config.hidden_size
         size = config.grounding_config.query_size
@@ -50,7 +51,7 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         self.projector = Projector(map_channels(config.vision_config)[-1], hidden, config.image_grid)
         self.seg_embedding = nn.Parameter(torch.randn(hidden) * 0.02)
         self.query_projector = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, size), nn.GELU(), nn.Linear(size, size))
-        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model = language_model or AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
     def get_input_embeddings(self):
@@ -109,7 +110,7 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
 
     def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""
-        outputs = self.language_model.base_model(
+        outputs = self.language_model.get_decoder()(
             inputs_embeds=self.embed(input_ids, None), attention_mask=attention_mask, use_cache=False
         )
         asks = input_ids == self.config.seg_token_id

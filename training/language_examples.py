@@ -1,0 +1,130 @@
+"""Records → examples for the language model: one image with several questions packed behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.records import Record
+
+from .augment import Turn, relight, turn_grid, turn_image
+from .grounding_examples import shrink
+from .tasks import phrase, questions
+
+
+class LanguageExamples(Dataset):
+    """Item `i` is one image, its packed questions and a few phrases; the same in every run with the same seed.
+
+    Every question sees the image and itself alone, as it will when asked; packing only saves encoding the image anew.
+    """
+
+    def __init__(
+        self,
+        records: list[Record],
+        processor: MedVLMProcessor,
+        facts: dict[str, list[str]],
+        labels: list[str],
+        side: int,
+        packed: int = 12,
+        phrases: int = 4,
+        length: int = 1000,
+        asked_share: float = 0.7,
+        seed: int = 0,
+    ):
+        self.records, self.processor, self.facts, self.labels = records, processor, facts, labels
+        self.side, self.packed, self.phrases, self.length, self.seed = side, packed, phrases, length, seed
+        self.asked = [i for i, r in enumerate(records) if any(q.lang == "en" for q in r.qa)]
+        sets: dict[str, list[int]] = {}
+        for i, record in enumerate(records):
+            sets.setdefault(record.set, []).append(i)
+        self.sets = list(sets.values())
+        self.asked_share = asked_share if self.asked else 0.0
+        self.cache: dict[int, np.ndarray] = {}
+        self.prefix, self.suffix = processor.expand(processor.question("\x00")).split("\x00")
+        self.prefix_ids = self.tokens(self.prefix)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def tokens(self, text: str) -> list[int]:
+        return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def __getitem__(self, item: int) -> dict:
+        rng = np.random.default_rng((self.seed, item))
+        if rng.random() < self.asked_share:
+            index = self.asked[rng.integers(len(self.asked))]
+        else:
+            members = self.sets[rng.integers(len(self.sets))]
+            index = members[rng.integers(len(members))]
+        record = self.records[index]
+        if index not in self.cache:
+            self.cache[index] = shrink(record).image
+        image = self.cache[index]
+        # no flips and little turning: answers speak of left and right
+        turn = Turn(rng.uniform(-6, 6), float(np.exp(rng.uniform(-0.1, 0.1))), tuple(rng.uniform(-0.04, 0.04, 2)))
+        pixels = turn_image(image, turn_grid(*image.shape[:2], self.side, turn))
+        pairs = self.pairs(record, image.shape[:2], rng)
+        named = [phrase(self.labels, rng) for _ in range(self.phrases)]
+        return {
+            "pixel_values": relight(pixels, rng) * 2 - 1,
+            **self.pack(pairs),
+            "phrases": [text for text, _ in named],
+            "phrase_labels": torch.tensor([number for _, number in named]),
+        }
+
+    def pairs(self, record: Record, size: tuple[int, int], rng: np.random.Generator) -> list[tuple[str, str]]:
+        asked = [(q.question, q.answer) for q in record.qa if q.lang == "en"]
+        made = questions(record, rng, size, self.facts)
+        made = [made[i] for i in rng.permutation(len(made))[: 3 if asked else 6]]
+        asked = [asked[i] for i in rng.permutation(len(asked))[: self.packed - len(made)]]
+        return asked + made
+
+    def pack(self, pairs: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
+        """Token ids, labels, positions and question numbers (0 the image) of one packed sequence, each `(T,)`."""
+        ids, labels, positions = list(self.prefix_ids), [-100] * len(self.prefix_ids), list(range(len(self.prefix_ids)))
+        segments = [0] * len(ids)
+        end = self.processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        for number, (question, answer) in enumerate(pairs, start=1):
+            asked, told = self.tokens(question + self.suffix), [*self.tokens(answer), end]
+            ids += asked + told
+            labels += [-100] * len(asked) + told
+            start = len(self.prefix_ids)
+            positions += range(start, start + len(asked) + len(told))
+            segments += [number] * (len(asked) + len(told))
+        return {
+            "input_ids": torch.tensor(ids),
+            "labels": torch.tensor(labels),
+            "position_ids": torch.tensor(positions),
+            "segments": torch.tensor(segments),
+        }
+
+    def collate(self, examples: list[dict]) -> dict:
+        """A batch, padded on the right, with the attention mask `(B, 1, T, T)` that keeps questions apart."""
+        length = max(len(e["input_ids"]) for e in examples)
+
+        def padded(name: str, value: int) -> torch.Tensor:
+            return torch.stack([torch.nn.functional.pad(e[name], (0, length - len(e[name])), value=value) for e in examples])
+
+        segments = padded("segments", -1)
+        phrases = self.processor.phrases([text for e in examples for text in e["phrases"]])
+        return {
+            "pixel_values": torch.stack([e["pixel_values"] for e in examples]),
+            "input_ids": padded("input_ids", self.processor.tokenizer.pad_token_id),
+            "labels": padded("labels", -100),
+            "position_ids": padded("position_ids", 0),
+            "attention_mask": packed_mask(segments),
+            "phrase_ids": phrases["input_ids"],
+            "phrase_mask": phrases["attention_mask"],
+            "phrase_labels": torch.cat([e["phrase_labels"] for e in examples]),
+        }
+
+
+def packed_mask(segments: torch.Tensor) -> torch.Tensor:
+    """Segment numbers `(B, T)` (0 shared, -1 padding) to bool `(B, 1, T, T)`: causal, within a segment or to the shared."""
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    same = segments[:, :, None] == segments[:, None, :]
+    shared = segments[:, None, :] == 0
+    return (causal & (same | shared))[:, None]

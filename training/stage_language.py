@@ -1,0 +1,80 @@
+"""Stage two: LoRA on the language model, the projector and the query projector, over the frozen heads of stage one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from torch.nn import functional as F
+from transformers import Trainer
+from transformers.trainer_utils import get_last_checkpoint
+
+from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
+
+from .config import SFTConfig
+from .stage_heads import optimizer_and_schedule, training_arguments
+
+LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def add_adapter(model: MedVLMForConditionalGeneration, rank: int) -> None:
+    """Put a trainable LoRA adapter on the language model."""
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+    model.language_model = get_peft_model(model.language_model, settings)
+
+
+class LanguageStage(nn.Module):
+    """What the trainer sees: the trainable part of the model and its loss."""
+
+    def __init__(self, model: MedVLMForConditionalGeneration):
+        super().__init__()
+        self.model = model
+        model.grounder.requires_grad_(False)
+        trainable = [model.projector, model.query_projector]
+        for part in trainable:
+            part.requires_grad_(True)
+
+    def state_dict(self, *args, **kwargs):
+        """Only what is trained: the rest comes from stage one and the language model's own files."""
+        wanted = {f"model.{n}" for n, p in self.model.named_parameters() if p.requires_grad}
+        return {k: v for k, v in super().state_dict(*args, **kwargs).items() if k in wanted}
+
+    def forward(self, phrase_ids, phrase_mask, phrase_labels, pixel_values, **batch) -> dict[str, torch.Tensor]:
+        """The language model's loss on the answers, plus the distance of `<seg>` states to the labels' queries."""
+        self.model.grounder.eval()
+        with torch.no_grad():
+            features = self.model.encode_images(pixel_values)
+            truth = self.model.grounder.heads.labels(phrase_labels)
+        language = self.model(image_features=features, **batch).loss
+        queries = self.model.encode_phrases(phrase_ids, phrase_mask)
+        phrases = F.mse_loss(queries.float(), truth.float())
+        return {"loss": language + phrases, "language": language.detach(), "phrases": phrases.detach()}
+
+
+class LanguageTrainer(Trainer):
+    """`Trainer` that logs both parts of the loss."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **_):
+        result = model(**inputs)
+        if self.state.global_step % self.args.logging_steps == 0:
+            self.log({k: round(float(result[k]), 4) for k in ("language", "phrases")})
+        return (result["loss"], result) if return_outputs else result["loss"]
+
+
+def train_language(model: MedVLMForConditionalGeneration, examples, config: SFTConfig, callbacks=()) -> None:
+    """Train to `language_steps`, going on from the last checkpoint in the output folder if there is one."""
+    args = training_arguments(config, "language", config.language_steps, config.language_batch)
+    stage = LanguageStage(model)
+    groups = [{"params": [p for p in stage.parameters() if p.requires_grad], "lr": config.language_lr}]
+    trainer = LanguageTrainer(
+        model=stage,
+        args=args,
+        train_dataset=examples,
+        data_collator=examples.collate,
+        optimizers=optimizer_and_schedule(groups, config.language_steps, config.warmup // 2, config.decay),
+        callbacks=list(callbacks),
+    )
+    last = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
