@@ -36,7 +36,7 @@ def mask_box(mask: np.ndarray) -> Box:
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
-@dataclass
+@dataclass(eq=False)  # told apart by identity, so that what was computed for one can be kept beside it
 class Image:
     """One 2-D picture, slice or frame: uint8 `(H, W)` or `(H, W, 3)`, as shown on a screen."""
 
@@ -114,6 +114,12 @@ class Answer:
     model: str = ""
     seconds: float = 0.0
     scores: dict[str, float] | None = None  # option -> probability, for a `choose` request
+
+    def moved(self, image: int) -> Answer:
+        """The same answer with its regions in another image of the study, changed in place."""
+        for region in self.regions:
+            region.image = image
+        return self
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import RequestError
-from .types import Box
+from .types import Box, Study
 
 MAX_QUESTION = 4000  # characters
 MAX_PHRASE = 200  # characters
@@ -148,3 +148,12 @@ def check_one_prompt(box: Any = None, points: Any = None, scribble: Any = None) 
     given = sum(prompt is not None for prompt in (box, points, scribble))
     if given != 1:
         raise RequestError(f"Give exactly one prompt, a box, points or a scribble; {given or 'none'} given.")
+
+
+def check_image(index: int | None, study: Study) -> int:
+    """The index of an image in a study; `None` means its default image."""
+    if index is None:
+        return study.default
+    if not isinstance(index, int) or not 0 <= index < len(study.images):
+        raise RequestError(f"The study has images 0 to {len(study.images) - 1}; there is no image {index}.")
+    return index

@@ -96,6 +96,7 @@ def test_cup_to_disc_ratio():
         ("polyp", (70, 40, 95, 60), "on the right side of the image"),
         ("polyp", (40, 80, 60, 95), "in the lower part of the image"),
         ("polyp", (0, 80, 100, 95), "in the lower part of the image"),
+        ("polyp", (40, 10, 60, 90), "in the middle of the image"),
         ("polyp", (0, 0, 100, 100), "across most of the image"),
         ("left lung", (60, 10, 90, 90), ""),
         ("left kidney", (60, 70, 90, 90), "in the lower part of the image"),
@@ -129,11 +130,12 @@ def test_a_present_finding_names_its_region_size_place_and_probability():
     report = polyp_report([found])
     sentence = next(s for s in report.sections if s.title == "Findings").sentences[0]
     assert sentence.text.startswith("Polyp in the upper left of the image, ")
-    assert " px (longest × perpendicular diameter), area 200 px²; probability 0.93." in sentence.text
+    assert " px, area 200 px²; probability 0.93." in sentence.text
     assert (sentence.finding, sentence.regions) == (0, [0])
     assert report.findings[0].presence == "present"
     assert text_of(report, "Impression") == ["Polyp (probability 0.93)."]
     assert any("spacing is unknown" in t for t in text_of(report, "Examination"))
+    assert any("longest diameter" in t for t in text_of(report, "Examination"))
 
 
 def test_millimetres_only_where_spacing_is_known():
@@ -147,6 +149,7 @@ def test_several_regions_are_counted_and_the_largest_described():
     masks = [rectangle(5, 5, 10, 10), rectangle(70, 70, 95, 95)]
     found = Grounding([region("polyp", mask, instance=i) for i, mask in enumerate(masks)], {"polyp": 0.8}, [])
     report = polyp_report([found])
+    assert "[R1–R2]" in to_markdown(report)
     assert text_of(report, "Findings")[0].startswith("Polyp (2 regions), the largest in the lower right of the image, ")
     assert report.findings[0].regions == [0, 1]
     assert [x.value for x in report.findings[0].measurements if x.name == "count"] == [2]

@@ -9,15 +9,15 @@ import numpy as np
 import PIL.Image
 import torch
 from scipy import ndimage
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from medvlm.model.grounding import PROMPT_CHANNELS
 from medvlm.model.losses import GroundingTargets
+from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
 from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS, surely_absent
 
-from .augment import Turn, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
+from .augment import random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
 
 CACHE_SIDE = 448  # images are kept in memory at most this long
 
@@ -98,12 +98,12 @@ def draw_prompt(instance: np.ndarray, rng: np.random.Generator, size: int) -> tu
     side = len(instance)
     prompt = np.zeros((PROMPT_CHANNELS, size, size), np.float32)
     ys, xs = np.nonzero(instance)
-    kind = int(rng.choice([0, 0, 1, 1, 3]))
-    if kind == 0:
+    kind = int(rng.choice([BOX, BOX, POINTS, POINTS, SCRIBBLE]))
+    if kind == BOX:
         box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], float)
         slack = 0.06 * np.tile([box[2] - box[0], box[3] - box[1]], 2)
         paint_box(prompt, box + rng.uniform(-slack, slack), side)
-    elif kind == 1:
+    elif kind == POINTS:
         for _ in range(int(rng.integers(1, 4))):
             i = rng.integers(len(xs))
             paint_point(prompt, xs[i], ys[i], True, side)
@@ -118,28 +118,8 @@ def draw_prompt(instance: np.ndarray, rng: np.random.Generator, size: int) -> tu
         line = (1 - steps) * [xs[ends[0]], ys[ends[0]]] + steps * [xs[ends[1]], ys[ends[1]]]
         stroke = np.zeros_like(instance)
         stroke[line[:, 1].astype(int), line[:, 0].astype(int)] = True
-        prompt[3] = shrink_any(ndimage.binary_dilation(stroke & instance, iterations=2), size)
+        prompt[SCRIBBLE] = shrink_any(ndimage.binary_dilation(stroke & instance, iterations=2), size)
     return prompt, kind
-
-
-def paint_box(prompt: np.ndarray, box: np.ndarray, side: int) -> None:
-    """Fill a box (canvas pixels) into channel 0 of a prompt `(4, size, size)`."""
-    size = prompt.shape[-1]
-    x0, y0, x1, y1 = np.clip(np.asarray(box, float) * size / side, 0, size)
-    prompt[0, int(y0) : max(int(np.ceil(y1)), int(y0) + 1), int(x0) : max(int(np.ceil(x1)), int(x0) + 1)] = 1
-
-
-def paint_point(prompt: np.ndarray, x: float, y: float, positive: bool, side: int) -> None:
-    """Paint a disc of radius 2 around a click (canvas pixels) into channel 1 or 2 of a prompt."""
-    size = prompt.shape[-1]
-    rows, columns = np.mgrid[:size, :size]
-    near = (columns + 0.5 - x * size / side) ** 2 + (rows + 0.5 - y * size / side) ** 2 <= 6.5
-    prompt[1 if positive else 2][near] = 1
-
-
-def shrink_any(mask: np.ndarray, size: int) -> np.ndarray:
-    """A bool mask `(side, side)` to float32 `(size, size)`: a place is on where any of its pixels is."""
-    return F.adaptive_max_pool2d(torch.from_numpy(mask)[None].float(), size)[0].numpy()
 
 
 class GroundingExamples(Dataset):
@@ -289,5 +269,3 @@ def collate(examples: list[dict]) -> dict:
     targets = GroundingTargets(**{name: batch.pop(name) for name in TARGETS})
     return {**batch, "targets": targets}
 
-
-__all__ = ["GroundingExamples", "Turn", "collate"]

@@ -46,7 +46,7 @@ def draft_report(
     found = [_finding(label, study, groundings, modality, report) for label in looked_for]
     report.findings = [finding for finding, _ in found]
     report.sections = [
-        Section("Examination", _examination(study, facts, modality, body_part, len(groundings), looked_for)),
+        Section("Examination", _examination(study, facts, modality, body_part, len(groundings), report.findings)),
         Section("Findings", _findings(report, [text for _, text in found])),
         Section("Impression", _impression(report)),
     ]
@@ -91,7 +91,7 @@ def _masks(groundings) -> dict[str, np.ndarray]:
 
 
 def _describe(finding: Finding, regions: list[Region], largest: Region, study: Study, beside: dict) -> str:
-    """"Polyp in the upper left of the image, 34 × 21 px (longest × perpendicular diameter); probability 0.93"."""
+    """Such as "Polyp in the upper left of the image, 34 × 21 px, area 512 px²; probability 0.93."."""
     label, words = finding.label, [_named(finding)]
     images = sorted({r.image for r in regions})
     if len(study.images) > 1:
@@ -126,10 +126,10 @@ def _names(study: Study, images: list[int]) -> str:
 def _sizes(measurements: Sequence[Measurement]) -> str:
     by_name = {m.name: m for m in measurements}
     parts = []
-    for first, second in (("longest diameter", "perpendicular diameter"), ("width", "height")):
+    for first, second, note in (("longest diameter", "perpendicular diameter", ""), ("width", "height", " (its box)")):
         if first in by_name and second in by_name:
             a, b = by_name.pop(first), by_name.pop(second)
-            parts.append(f"{_number(a)} × {_number(b)} {a.unit} ({first.removesuffix(' diameter')} × {second})")
+            parts.append(f"{_number(a)} × {_number(b)} {a.unit}{note}")
     units = {"mm2": " mm²", "px2": " px²", "ratio": "", "mm": " mm", "px": " px"}
     parts += [f"{m.name} {_number(m)}{units[m.unit]}" for m in by_name.values() if m.unit in units]
     return ", ".join(parts)
@@ -145,7 +145,9 @@ def _share(finding: Finding) -> str:
     return f"{min(finding.confidence, 0.99):.2f}"  # two digits do not make anything certain
 
 
-def _examination(study, facts: ImageFacts, modality: str, body_part: str, examined: int, looked_for) -> list[Sentence]:
+def _examination(
+    study: Study, facts: ImageFacts, modality: str, body_part: str, examined: int, findings: Sequence[Finding]
+) -> list[Sentence]:
     name = MODALITY_WORDS.get(modality, modality[:1].upper() + modality[1:])
     part = f", {body_part}" if body_part and body_part != "none" else ""
     if study.modality:
@@ -158,7 +160,9 @@ def _examination(study, facts: ImageFacts, modality: str, body_part: str, examin
         sentences.append(Sentence(f"{examined} of {len(study.images)} images were examined."))
     if not any(image.spacing_mm for image in study.images):
         sentences.append(Sentence("The pixel spacing is unknown, so sizes are in pixels."))
-    if not looked_for:
+    if any(m.name == "longest diameter" for finding in findings for m in finding.measurements):
+        sentences.append(Sentence("Sizes are the longest diameter × the longest at a right angle to it."))
+    if not findings:
         sentences.append(Sentence("The model knows nothing to look for in this kind of image."))
     return sentences
 

@@ -32,7 +32,7 @@ def locate(region: Region, size: tuple[int, int]) -> str:
     if (row, column) == ("middle", "centre"):
         return "in the centre of the image"
     if not column or column == "centre":
-        return {"middle": "at mid-height of the image", "": "in the middle column of the image"}.get(
+        return {"middle": "at mid-height of the image", "": "in the middle of the image"}.get(
             row, f"in the {row} part of the image"
         )
     return f"on the {column} side of the image" if row in ("", "middle") else f"in the {row} {column} of the image"

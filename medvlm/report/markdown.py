@@ -5,14 +5,24 @@ from __future__ import annotations
 from ..types import Report
 
 
+def _references(regions: list[int]) -> list[str]:
+    """`[R1]`, or `[R1–R7]` for several in a row."""
+    runs: list[list[int]] = []
+    for i in regions:
+        if runs and i == runs[-1][-1] + 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return [f"[R{run[0] + 1}]" if len(run) == 1 else f"[R{run[0] + 1}–R{run[-1] + 1}]" for run in runs]
+
+
 def to_markdown(report: Report) -> str:
     """Sections with region references such as `[R2]`, the table of regions, and the disclaimer."""
     lines = ["# Report draft", "", f"> {report.disclaimer}", ""]
     for section in report.sections:
         lines += [f"## {section.title}", ""]
         for sentence in section.sentences:
-            references = " ".join(f"[R{i + 1}]" for i in sentence.regions)
-            lines.append(f"- {sentence.text}{' ' + references if references else ''}")
+            lines.append(" ".join(["-", sentence.text, *_references(sentence.regions)]))
         lines.append("")
     if report.regions:
         lines += ["## Regions", "", "| | label | image | box (x0, y0, x1, y1) px | score |", "|---|---|---|---|---|"]

@@ -10,7 +10,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from scipy import ndimage
 
-from ..types import Region
+from ..types import Region, mask_box
 
 PALETTE = (
     (255, 176, 0), (64, 190, 255), (255, 97, 136), (120, 220, 130), (190, 150, 255), (255, 230, 110),
@@ -28,10 +28,12 @@ def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float =
     colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(r.label for r in regions))}
     line = max(1, round(max(canvas.shape[:2]) / 500))
     for region in regions:
-        if region.mask is not None:
+        if region.mask is not None and region.mask.any():
             colour = np.asarray(colours[region.label], np.float32)
-            canvas[region.mask] = (1 - opacity) * canvas[region.mask] + opacity * colour
-            canvas[region.mask & ~ndimage.binary_erosion(region.mask, iterations=line)] = colour
+            x0, y0, x1, y1 = map(int, mask_box(region.mask))
+            mask, part = region.mask[y0:y1, x0:x1], canvas[y0:y1, x0:x1]
+            part[mask] = (1 - opacity) * part[mask] + opacity * colour
+            part[mask & ~ndimage.binary_erosion(mask, iterations=line)] = colour
     picture = PIL.Image.fromarray(canvas.round().astype(np.uint8))
     draw = PIL.ImageDraw.Draw(picture)
     font = PIL.ImageFont.load_default(size=max(10, max(canvas.shape[:2]) // 50))

@@ -1,0 +1,31 @@
+"""Which of the registry's labels a text speaks of."""
+
+from __future__ import annotations
+
+import re
+
+from .records.vocabulary import known_name
+
+LONGEST = 6  # words
+
+
+def mentioned(text: str) -> list[str]:
+    """The labels named in a text, longest names first at each place, each once, in the order of the text."""
+    words = re.findall(r"[a-z0-9'-]+", text.lower())
+    found: list[str] = []
+    i = 0
+    while i < len(words):
+        for length in range(min(LONGEST, len(words) - i), 0, -1):
+            name = label_of(" ".join(words[i : i + length]))
+            if name:
+                found.append(name)
+                i += length
+                break
+        else:
+            i += 1
+    return list(dict.fromkeys(found))
+
+
+def label_of(words: str) -> str | None:
+    """A label by its name or synonym, in the singular or a plain plural."""
+    return known_name(words) or (known_name(words[:-1]) if words.endswith("s") else None)

@@ -1,0 +1,109 @@
+"""Decoder output → regions in the pixels of the source image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional as F
+
+from ..types import Box, mask_box
+from .grounding import GroundingOutput
+from .losses import pixel_boxes
+from .processing_medvlm import letterbox_frame
+
+MOST_INSTANCES = 300
+PEAK = 0.25  # lowest centre probability of an instance
+OVERLAP = 0.5  # IoU above which the weaker of two boxes is dropped
+
+
+@dataclass
+class Instance:
+    """One thing found: its box, its mask `(H, W)` where outlines are known, and its score."""
+
+    box: Box
+    mask: np.ndarray | None
+    score: float
+
+
+def to_source(logits: torch.Tensor, size: tuple[int, int], side: int) -> np.ndarray:
+    """Mask logits `(h, w)` on the canvas of `side` pixels to a bool mask of the source's `size`, `(H, W)`."""
+    x0, y0, width, height = letterbox_frame(*size, side)
+    canvas = F.interpolate(logits[None, None].float(), size=(side, side), mode="bilinear", align_corners=False)
+    inner = canvas[..., y0 : y0 + height, x0 : x0 + width]
+    return (F.interpolate(inner, size=size, mode="bilinear", align_corners=False)[0, 0] > 0).numpy()
+
+
+def box_to_source(box: np.ndarray, size: tuple[int, int], side: int) -> Box:
+    """A box in fractions of the canvas to pixels of the source, clipped to it."""
+    x0, y0, width, height = letterbox_frame(*size, side)
+    scale = np.array([size[1] / width, size[0] / height] * 2)
+    pixels = (box * side - np.array([x0, y0, x0, y0])) * scale
+    limits = np.array([size[1], size[0], size[1], size[0]])
+    return tuple(float(v) for v in pixels.clip(0, limits))
+
+
+def find_peaks(centres: torch.Tensor, sides: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Centre logits `(h, w)` and side distances `(4, h, w)` to boxes `(N, 4)` in fractions and scores `(N,)`, best first."""
+    heat = centres.float().sigmoid()
+    top = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat >= PEAK)
+    rows, columns = top.nonzero(as_tuple=True)
+    scores = heat[rows, columns]
+    order = scores.argsort(descending=True)[:MOST_INSTANCES]
+    boxes = pixel_boxes(sides.float())[:, rows[order], columns[order]].T.numpy()
+    return suppress(boxes.clip(0, 1), scores[order].numpy())
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-maximum suppression of boxes `(N, 4)` sorted by score."""
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept: list[int] = []
+    for i in range(len(boxes)):
+        low, high = np.maximum(boxes[kept, :2], boxes[i, :2]), np.minimum(boxes[kept, 2:], boxes[i, 2:])
+        overlap = (high - low).clip(0).prod(1)
+        if not len(kept) or (overlap / (areas[kept] + areas[i] - overlap).clip(1e-9)).max() < OVERLAP:
+            kept.append(i)
+    return boxes[kept], scores[kept]
+
+
+def split_mask(mask: np.ndarray, sides: torch.Tensor, boxes: np.ndarray, side: int) -> np.ndarray:
+    """Which instance each pixel of a mask `(H, W)` belongs to: 0 none, else one plus the box's row.
+
+    A pixel goes to the box whose centre is nearest to the centre of the box that the pixel itself predicts
+    (as Panoptic-DeepLab votes, Cheng et al., 2020).
+    """
+    own = pixel_boxes(sides.float()).numpy()  # (4, h, w)
+    centre = np.stack([(own[0] + own[2]) / 2, (own[1] + own[3]) / 2], -1)[:, :, None]
+    peaks = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2], -1)
+    nearest = ((centre - peaks) ** 2).sum(-1).argmin(-1)  # (h, w)
+    x0, y0, width, height = letterbox_frame(*mask.shape, side)
+    rows = (np.arange(mask.shape[0]) + 0.5) * height / mask.shape[0] + y0
+    columns = (np.arange(mask.shape[1]) + 0.5) * width / mask.shape[1] + x0
+    scale = nearest.shape[0] / side
+    grid = np.ix_((rows * scale).astype(int), (columns * scale).astype(int))
+    return np.where(mask, nearest[grid] + 1, 0)
+
+
+def instances(output: GroundingOutput, image: int, query: int, size: tuple[int, int], side: int) -> list[Instance]:
+    """Every instance of one query in one image of `size` `(H, W)`, best first; presence is not judged here but scored."""
+    presence = float(output.presence[image, query].float().sigmoid())
+    sides = output.sides[image, query]
+    boxes, peaks = find_peaks(output.centres[image, query], sides)
+    if float(output.outlined[image, query]) < 0:
+        return [Instance(box_to_source(b, size, side), None, presence * float(p)) for b, p in zip(boxes, peaks, strict=True)]
+    mask = to_source(output.masks[image, query], size, side)
+    quality = float(output.quality[image, query].float().sigmoid())
+    if not mask.any():
+        return []
+    if len(boxes) < 2:
+        return [Instance(mask_box(mask), mask, presence * quality)]
+    owners = split_mask(mask, sides, boxes, side)
+    found = []
+    for number, window in enumerate(ndimage.find_objects(owners, max_label=len(boxes))):
+        if window is not None:
+            part = np.zeros_like(mask)
+            part[window] = owners[window] == number + 1
+            found.append(Instance(mask_box(part), part, presence * quality * float(peaks[number]) ** 0.5))
+    return found
