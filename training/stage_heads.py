@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments, get_wsd_schedule
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -22,7 +23,10 @@ def freeze_norms(module: nn.Module) -> None:
 
 
 class HeadsTrainer(Trainer):
-    """`Trainer` that keeps batch norms frozen and logs the parts of the loss."""
+    """`Trainer` that keeps batch norms frozen, takes the examples in their order and logs the parts of the loss."""
+
+    def _get_train_sampler(self, *_):
+        return SequentialSampler(self.train_dataset)
 
     def compute_loss(self, model, inputs, return_outputs=False, **_):
         freeze_norms(model)
@@ -53,7 +57,7 @@ def training_arguments(config: SFTConfig, stage: str, steps: int, batch: int) ->
         output_dir=str(Path(config.output_dir) / stage),
         max_steps=steps,
         per_device_train_batch_size=batch,
-        bf16=config.bf16,
+        bf16=config.bf16 and not cpu,
         use_cpu=cpu,
         max_grad_norm=1.0,
         logging_steps=config.log_every,

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 
 PROMPT_CHANNELS = 4  # box, positive points, negative points, scribble
+FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 
 
 class MedVLMGroundingConfig(PretrainedConfig):
@@ -126,16 +127,18 @@ class GroundingHeads(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.kernels = nn.Linear(size, 6 * (channels + 1))
         self.scores = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 3))
-        self.fact_norm = nn.LayerNorm(inputs[-1])
-        self.facts = nn.ModuleDict({k.replace(".", "_"): nn.Linear(inputs[-1], len(v)) for k, v in config.facts.items()})
+        self.fact_norm = nn.LayerNorm(FACT_GRID**2 * inputs[-1])
+        self.facts = nn.Linear(FACT_GRID**2 * inputs[-1], max(1, sum(map(len, config.facts.values()))))
         nn.init.constant_(self.kernels.bias, 0.0)
         with torch.no_grad():  # centres are rare: start from a low probability
             self.kernels.bias[2 * channels + 1] = -4.0
 
     def classify(self, maps) -> dict[str, torch.Tensor]:
-        """Logits `(B, values)` of every image-level fact."""
-        pooled = self.fact_norm(maps[-1].mean(dim=(-2, -1)))
-        return {name: self.facts[name.replace(".", "_")](pooled) for name in self.config.facts}
+        """Logits `(B, values)` of every image-level fact, from the coarsest map's quarters."""
+        pooled = F.adaptive_avg_pool2d(maps[-1], FACT_GRID).flatten(1)
+        sizes = [len(values) for values in self.config.facts.values()]
+        logits = self.facts(self.fact_norm(pooled))[:, : sum(sizes)]
+        return dict(zip(self.config.facts, logits.split(sizes, dim=1), strict=True))
 
     def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:
         """A pyramid and queries `(B, Q, size)` to a `GroundingOutput`."""
