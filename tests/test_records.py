@@ -119,7 +119,9 @@ def test_little_is_needed(tmp_path: Path) -> None:
 
 def test_the_folder_form_is_an_image_folder_of_datasets(tmp_path: Path, folder: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    loaded = datasets.load_dataset(
+        "imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache")
+    )
     ours = {record.id: record for record in read_records(folder)}
     seen = {r["id"]: np.asarray(r["image"]) for r in loaded if r["id"]}
     assert seen.keys() == ours.keys()

@@ -136,7 +136,9 @@ def row_problems(row: Row) -> Iterator[str]:
     yield from _collect(_label_problems(values))
     size: tuple[int, int] | None = None
     try:
-        with read_picture(image_source(row), "the image" if row.folder is None else repr(values["file_name"])) as picture:
+        with read_picture(
+            image_source(row), "the image" if row.folder is None else repr(values["file_name"])
+        ) as picture:
             size = picture.height, picture.width
     except RecordError as error:
         yield str(error)
@@ -173,14 +175,12 @@ def _label_problems(values: dict[str, Any]) -> Iterator[str]:
         yield "labels are not an object of facts about the image."
     named = _strings(values, "absent")
     shown = [r.get("label") for r in _objects(values, "regions")]
-    for label in named:
-        if label in shown:
-            yield f"{label!r} is both among the regions and absent."
+    yield from (f"{label!r} is both among the regions and absent." for label in named if label in shown)
     for label in dict.fromkeys([*shown, *named]):
         if not isinstance(label, str) or not label.strip():
             yield "a region has no label."
         elif canonical(label) not in LABELS:
-            near = known_name(label) or nearest(canonical(label), LABELS)
+            near = known_name(label) or nearest(label, LABELS)
             yield f"label {label!r} is not in the vocabulary, so it is not learned; the nearest known one is {near!r}."
 
 
@@ -309,7 +309,9 @@ def mask_source(row: Row, mask: Any) -> bytes | Path:
 
 def _embedded(value: Any, name: str) -> bytes:
     if not isinstance(value, dict) or not isinstance(value.get("bytes"), bytes):
-        raise RecordError(f"{name} is not inside the row; store its file as bytes, or give its path in a metadata.jsonl.")
+        raise RecordError(
+            f"{name} is not inside the row; store its file as bytes, or give its path in a metadata.jsonl."
+        )
     return value["bytes"]
 
 
