@@ -1,0 +1,110 @@
+"""Write the numbers of an evaluation into README.md and docs/RESULTS.md, between their `<!-- results -->` markers.
+
+    medvlm eval DATA… -o results.json
+    python benchmarks/results.py results.json
+
+The README gets the headline rows of `SHOWN`, RESULTS.md every table that `medvlm eval` prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medvlm.evaluation.tables import to_tables
+
+ROOT = Path(__file__).resolve().parent.parent
+START, END = "<!-- results -->", "<!-- /results -->"
+
+# (what is measured, name of the score, key in `metrics`)
+SHOWN = (
+    *(
+        (f"{label} ({name})", "Dice", f"ground/{name}/{label}/dice")
+        for name, label in (
+            ("hc18", "fetal head"),
+            ("jsrt", "left lung"),
+            ("jsrt", "right lung"),
+            ("jsrt", "heart"),
+            ("lung_ct", "lung"),
+            ("ph2", "skin lesion"),
+            ("kvasir_seg", "polyp"),
+            ("cardiac_mri", "left ventricle"),
+            ("drishti_gs", "optic disc"),
+            ("retina_vessels", "retinal vessels"),
+            ("dsb2018", "nucleus"),
+            ("busi", "benign tumour"),
+            ("busi", "malignant tumour"),
+            ("lgg_mri", "brain tumour"),
+            ("ddti", "thyroid nodule"),
+            ("ct_organs", "liver"),
+        )
+    ),
+    ("white blood cell boxes (bccd)", "AP at IoU 0.5", "ground/bccd/white blood cell/ap50"),
+    ("fracture boxes (bone_fracture)", "AP at IoU 0.5", "ground/bone_fracture/fracture/ap50"),
+    ("phrases that are not there (all sets)", "false positives, less is better", "ground/all/absent_false_positive"),
+    ("questions in English (slake)", "accuracy", "answer/slake/accuracy"),
+    ("… of these, closed", "accuracy", "answer/slake/closed"),
+    ("… of these, open", "accuracy", "answer/slake/open"),
+    ("questions (vqa_rad)", "accuracy", "answer/vqa_rad/accuracy"),
+    ("modality (all sets)", "accuracy", "facts/all/modality"),
+    ("body part (all sets)", "accuracy", "facts/all/body_part"),
+    ("medical or a photograph (all sets)", "accuracy", "facts/all/medical"),
+)
+BASELINES = {
+    "mean mask": "mean mask of the label",
+    "commonest": "commonest training answer",
+    "blank": "blank image",
+    "shuffled": "another image",
+    "always medical": "always medical",
+}
+
+
+def headline(result: dict[str, Any]) -> str:
+    """A Markdown table of the rows of `SHOWN` that a result holds."""
+    lines = [
+        f"`{result['model']}` on the {result['split']} splits; intervals are 95 % bootstraps by patient.",
+        "",
+        "| what | score | n | value | 95 % interval | without looking |",
+        "|---|---|---|---|---|---|",
+        *_rows(result["metrics"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(metrics: dict[str, Any]) -> Iterator[str]:
+    for what, score, key in SHOWN:
+        found = metrics.get(key)
+        if found and found["value"] is not None:
+            low, high = (_number(found[end]) for end in ("low", "high"))
+            guesses = ", ".join(f"{_number(v)} {BASELINES.get(k, k)}" for k, v in found["baseline"].items())
+            yield f"| {what} | {score} | {found['n']} | **{_number(found['value'])}** | {low} to {high} | {guesses} |"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def fill(path: Path, text: str) -> None:
+    """Put `text` between the markers of a file. Raises `ValueError` where it has none."""
+    before, start, rest = path.read_text(encoding="utf-8").partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"{path.name} needs the lines {START} and {END}.")
+    path.write_text(f"{before}{START}\n{text.strip()}\n{END}{after}", encoding="utf-8")
+
+
+def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="what `medvlm eval … -o` wrote")
+    result = json.loads(parser.parse_args(argv).results.read_text(encoding="utf-8"))
+    fill(root / "README.md", headline(result))
+    fill(root / "docs" / "RESULTS.md", to_tables(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
