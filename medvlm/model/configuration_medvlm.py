@@ -41,6 +41,8 @@ class MedVLMConfig(PretrainedConfig):
         self.image_token_id = image_token_id
         self.seg_token_id = seg_token_id
         kwargs.setdefault("tie_word_embeddings", self.text_config.tie_word_embeddings)
+        # the default would unset the attention, and with it the causal mask, of a language model already loaded
+        kwargs.setdefault("attn_implementation", {})
         super().__init__(**kwargs)
 
     def get_text_config(self, *_, **__):
