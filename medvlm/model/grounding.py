@@ -20,7 +20,10 @@ FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 
 
 class MedVLMGroundingConfig(PretrainedConfig):
-    """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values."""
+    """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values.
+
+    The order of the facts is that of the weights, so `to_dict` gives pairs: JSON's keys are saved sorted.
+    """
 
     model_type = "medvlm_grounding"
 
@@ -31,7 +34,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         layers: int = 2,
         heads: int = 6,
         labels: list[str] | None = None,
-        facts: dict[str, list[str]] | None = None,
+        facts: dict[str, list[str]] | list | None = None,
         threshold: float = 0.5,
         **kwargs,
     ):
@@ -40,9 +43,12 @@ class MedVLMGroundingConfig(PretrainedConfig):
         self.layers = layers
         self.heads = heads
         self.labels = labels or []
-        self.facts = facts or {}
+        self.facts = dict(facts or {})
         self.threshold = threshold
         super().__init__(**kwargs)
+
+    def to_dict(self):
+        return super().to_dict() | {"facts": [list(pair) for pair in self.facts.items()]}
 
 
 @dataclass
