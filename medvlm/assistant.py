@@ -120,7 +120,7 @@ class Assistant:
     def generate(self, studies: Sequence[Study], questions: Sequence[str], streamer=None) -> tuple[list[str], list[float]]:
         """Greedy answers and the mean probability of their tokens (geometric), for a batch of questions."""
         features = merge_features(self.encode([s.images[s.default] for s in studies]))
-        text = self.processor(text=[self.processor.question(q) for q in questions]).to(self.device)
+        text = self.processor(text=[self.processor.question(q) for q in questions], return_tensors="pt").to(self.device)
         out = self.model.generate(
             **text,
             image_features=features,
@@ -187,7 +187,7 @@ class Assistant:
         question, options, study = check_question(question), check_options(options), self.only(study, image)
         features = self.encode(study.images)[0]
         tokenizer = self.processor.tokenizer
-        start = self.processor(text=self.processor.question(question))["input_ids"][0].tolist()
+        start = self.processor(text=self.processor.question(question))["input_ids"][0]
         tails = [tokenizer(o, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for o in options]
         width = max(map(len, tails))
         rows = torch.tensor([start + t + [tokenizer.pad_token_id] * (width - len(t)) for t in tails]).to(self.device)

@@ -101,12 +101,30 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         """Language modelling over text with images; returns the language model's own output class.
 
         The images are encoded only where `input_ids` still holds their placeholders, so generation encodes them once.
+        Placeholders are never learned, whatever `labels` says of them.
         """
+        if labels is not None:
+            placeholders = (labels == self.config.image_token_id) | (labels == self.config.seg_token_id)
+            labels = labels.masked_fill(placeholders, -100)
         if inputs_embeds is None:
-            if image_features is None and pixel_values is not None and (input_ids == self.config.image_token_id).any():
-                image_features = self.encode_images(pixel_values.to(self.projector.mlp[0].weight.dtype))
-            inputs_embeds = self.embed(input_ids, image_features)
+            inputs_embeds = self.embed_all(input_ids, pixel_values, image_features)
         return self.language_model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, **kwargs)
+
+    def embed_all(self, input_ids, pixel_values=None, image_features=None) -> torch.Tensor:
+        """`embed`, with the images encoded first where they are still needed."""
+        if image_features is None and pixel_values is not None and (input_ids == self.config.image_token_id).any():
+            image_features = self.encode_images(pixel_values.to(self.projector.mlp[0].weight.dtype))
+        return self.embed(input_ids, image_features)
+
+    def hidden_states(self, input_ids, attention_mask=None, pixel_values=None, image_features=None, **kwargs):
+        """As `forward`, but up to the vocabulary: the output holds `last_hidden_state` `(B, T, hidden)`."""
+        embeddings = self.embed_all(input_ids, pixel_values, image_features)
+        return self.language_model.get_decoder()(inputs_embeds=embeddings, attention_mask=attention_mask, **kwargs)
+
+    @property
+    def base_model(self):
+        """What TRL's trainers call to score the vocabulary by themselves, in tiles."""
+        return self.hidden_states
 
     def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""

@@ -76,8 +76,12 @@ class MedVLMProcessor(ProcessorMixin):
         """Each `<image>` repeated to the number of its tokens."""
         return text.replace(IMAGE_TOKEN, IMAGE_TOKEN * self.image_grid**2)
 
-    def __call__(self, images=None, text=None, return_tensors="pt", **kwargs) -> BatchFeature:
-        """Texts with one `<image>` for each image, over the batch in order. Raises `ModelError` on other counts."""
+    def __call__(self, images=None, text=None, videos=None, audio=None, return_tensors=None, **kwargs) -> BatchFeature:
+        """Texts with one `<image>` for each image, over the batch in order. Raises `ModelError` on other counts.
+
+        Pixels are tensors; ids are lists as long as each text, or with `return_tensors="pt"` padded on the left.
+        `videos` and `audio` are part of transformers' signature alone.
+        """
         data = {}
         if images is not None:
             images = images if isinstance(images, (list, tuple)) else [images]
@@ -89,7 +93,7 @@ class MedVLMProcessor(ProcessorMixin):
             given = len(data["pixel_values"]) if images is not None else 0
             if images is not None and wanted != given:
                 raise ModelError(f"The text asks for {wanted} images and {given} were given: write one <image> for each.")
-            kwargs.setdefault("padding", True)
+            kwargs.setdefault("padding", return_tensors is not None)
             kwargs.setdefault("add_special_tokens", False)
             data |= self.tokenizer([self.expand(t) for t in texts], return_tensors=return_tensors, **kwargs)
         return BatchFeature(data)
