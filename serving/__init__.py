@@ -1,0 +1,26 @@
+"""The chat page: a front end over `Assistant` that keeps no user's data beyond the open tab."""
+
+import os
+
+# Gradio and the hub read these where they are imported; the page never reaches the network.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def serve(model: str | None = None, device: str = "cpu", host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Serve the page until it is stopped; the model loads while the page comes up.
+
+    Raises `RequestError` where the address cannot be used and `ModelError` where the model cannot be loaded.
+    """
+    from .server import run
+
+    def load():
+        from medvlm.assistant import Assistant
+
+        return Assistant.load(model, device)
+
+    run(load, host, port)
+
+
+__all__ = ["serve"]

@@ -45,6 +45,16 @@ class FakeAssistant:
             answers.append(Answer("yes" if bright else "no", 0.8, model=self.name))
         return answers
 
+    def stream(self, study: Study, question: str, image: int | None = None):
+        """The answer word by word, then whole, with the regions of a question that names something to "find"."""
+        answer = self.ask(study, question, image)
+        index = study.default if image is None else image
+        yield answer.text[:1]
+        yield answer.text
+        if "find" in question:
+            answer.regions = self.ground(study, [question.split("find", 1)[1].strip() or "thing"], index).regions
+        yield answer
+
     def choose(self, study: Study, question: str, options, image: int | None = None) -> Answer:
         options = check_options(options)
         rest = 0.3 / (len(options) - 1)

@@ -1,0 +1,233 @@
+"""What the page's events do: a session and what the user did → what the page shows. All logic of images is `Assistant`'s."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from medvlm.errors import MedVLMError, RequestError
+from medvlm.types import Answer, ImageFacts, Study
+from medvlm.validation import check_image, check_phrase, check_question
+
+from . import payload
+from .examples import load_example
+from .session import Layer, Pending, Session
+from .uploads import Inbox
+
+SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
+OPEN_FIRST = "Open an image first."
+WORKING = "…"
+
+log = logging.getLogger("medvlm.serving")
+
+
+def told(error: Exception) -> str:
+    """The one sentence for the user. Logs say where a fault of ours arose, never its message: it may quote a patient."""
+    if isinstance(error, MedVLMError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    return SORRY
+
+
+def message(session: Session, note: str = "", **file: str) -> str:
+    """What the page's script is told beside pictures and regions: that a request is done, a note, a file to save."""
+    return json.dumps({"seq": session.count(), "note": note, **file})
+
+
+def share(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+class Handlers:
+    """The listeners of the page. They hold the model and the inbox; all that belongs to a user is in `Session`."""
+
+    def __init__(self, assistant: Callable[[], Any], inbox: Inbox):
+        self.assistant, self.inbox = assistant, inbox
+        self.open_tabs: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+
+    # Opening: chat, picture, layer, message
+
+    def open_upload(self, session: Session, event: gr.EventData, request: gr.Request):
+        return self.open(session, request, lambda: self.inbox.read(field(event, "upload")))
+
+    def open_example(self, session: Session, event: gr.EventData, request: gr.Request):
+        return self.open(session, request, lambda: load_example(field(event, "name")))
+
+    def open(self, session: Session, request: gr.Request, read: Callable[[], Study]):
+        self.open_tabs[str(request.session_hash)] = session
+        try:
+            session.open(read())
+        except Exception as error:  # a bad file must leave all that is open as it is
+            session.chat.say(told(error))
+            return session.chat.messages, gr.skip(), gr.skip(), message(session, "The file was not opened.")
+        session.chat.say(WORKING)
+        return session.chat.messages, payload.picture(session), payload.layer(session), message(session)
+
+    def describe(self, session: Session):
+        """What the model takes a study for, in place of the first message after opening."""
+        study, chat = session.study, session.chat
+        if study is None or not chat.messages or chat.messages[0]["content"] != WORKING:
+            return gr.skip()
+        try:
+            text = greeting(study, self.assistant().facts(study))
+        except Exception as error:
+            text = told(error)
+        chat.messages[0]["content"] = text
+        return session.chat.messages
+
+    # Chat: `submit` shows the request at once, `work` answers it when the model is free
+
+    def ask(self, text: str, session: Session):
+        return self.submit("ask", text, session)
+
+    def find(self, text: str, session: Session):
+        return self.submit("find", text, session)
+
+    def report(self, session: Session):
+        return self.submit("report", "Draft a report", session)[0]
+
+    def submit(self, kind: str, text: str, session: Session):
+        """Put a request into the chat and the queue; a text that cannot be used stays in its field."""
+        chat = session.chat
+        try:
+            if session.study is None:
+                raise RequestError(OPEN_FIRST)
+            checked = {"ask": check_question, "find": check_phrase}.get(kind, str)(text)
+        except MedVLMError as error:
+            if not chat.messages or chat.messages[-1]["content"] != str(error):
+                chat.say(str(error))
+            return chat.messages, gr.skip()
+        chat.say(f"Find: {checked}" if kind == "find" else checked, "user")
+        reply = chat.say(WORKING)
+        session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply))
+        return chat.messages, ""
+
+    def work(self, session: Session) -> Iterator[tuple]:
+        """Answer the oldest request that waits; yields the chat as it grows and at last the layer."""
+        if not session.waiting:
+            yield gr.skip(), gr.skip()
+            return
+        pending = session.waiting.popleft()
+        entry = pending.conversation.messages[pending.reply]
+        try:
+            for text, layer in self.reply(pending):
+                entry["content"] = text or WORKING
+                if layer and session.study is pending.study:
+                    pending.conversation.layers[pending.reply] = session.layer = layer
+                    yield session.chat.messages, payload.layer(session)
+                else:
+                    yield session.chat.messages, gr.skip()
+        except Exception as error:
+            entry["content"] = told(error)
+            yield session.chat.messages, gr.skip()
+
+    def reply(self, pending: Pending) -> Iterator[tuple[str, Layer | None]]:
+        assistant = self.assistant()
+        if pending.kind == "ask":
+            for part in assistant.stream(pending.study, pending.text, pending.image):
+                yield (answer_text(part), answer_layer(part)) if isinstance(part, Answer) else (part, None)
+        elif pending.kind == "find":
+            found = assistant.ground(pending.study, [pending.text], pending.image)
+            chance = share(found.presence.get(pending.text, 0.0))
+            count = len(found.regions)
+            text = f"{count} region{'s' * (count != 1)} found, presence {chance}." if count else f"Not found, presence {chance}."
+            yield text, Layer(f"Find: {pending.text}", found.regions, note="" if count else text)
+        else:
+            report = assistant.report(pending.study)
+            last = report.sections[-1].sentences if report.sections else []
+            text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
+            yield text.strip(), Layer("Report draft", report.regions, report)
+
+    def recall(self, session: Session, event: gr.SelectData):
+        """Show again what an earlier reply showed."""
+        index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+        layer = session.chat.layers.get(index)
+        if layer is None:
+            return gr.skip()
+        session.layer = layer
+        return payload.layer(session)
+
+    # The viewer: its own events, with what it needs in the event's data
+
+    def slice(self, session: Session, event: gr.EventData):
+        try:
+            session.image = check_image(field(event, "image"), opened(session))
+        except Exception as error:
+            return gr.skip(), message(session, told(error))
+        return payload.picture(session), message(session)
+
+    def segment(self, session: Session, event: gr.EventData):
+        """A drawn box, or points, become a region."""
+        try:
+            study = opened(session)
+            box, points = field(event, "box"), field(event, "points")
+            image = check_image(field(event, "image"), study)
+            regions = self.assistant().segment(study, image, box=box, points=points)
+        except Exception as error:
+            return gr.skip(), message(session, told(error))
+        if study is not session.study:
+            return gr.skip(), message(session)
+        if not regions:
+            return gr.skip(), message(session, "Nothing stands out there; draw it a little larger, or add a point.")
+        session.layer = Layer("From the drawn box" if box else "From the points", regions)
+        return payload.layer(session), message(session)
+
+    def clear_layer(self, session: Session):
+        session.layer = None
+        return payload.layer(session), message(session)
+
+    def download(self, session: Session, event: gr.EventData):
+        try:
+            opened(session)
+            opacity = min(1.0, max(0.0, float(field(event, "opacity") or 0.0)))
+            name, href = payload.download(session, str(field(event, "what")), opacity)
+        except Exception as error:
+            return message(session, told(error))
+        return message(session, f"{name} saved.", name=name, href=href)
+
+    def leave(self, request: gr.Request) -> None:
+        """The tab was closed or loaded anew: nothing of it stays in memory."""
+        session = self.open_tabs.pop(str(request.session_hash), None)
+        if session is not None:
+            session.clear()
+
+
+def field(event: gr.EventData, name: str) -> Any:
+    """A field of an event's data, which comes from a browser and may be anything."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def opened(session: Session) -> Study:
+    if session.study is None:
+        raise RequestError(OPEN_FIRST)
+    return session.study
+
+
+def greeting(study: Study, facts: ImageFacts) -> str:
+    count = len(study.images)
+    lines = ["1 image opened." if count == 1 else f"{count} images opened, {study.images[study.default].name} shown."]
+    if facts.medical >= 0.5:
+        looks = f"{facts.modality} ({share(facts.modality_confidence)}), {facts.body_part} ({share(facts.body_part_confidence)})"
+        lines.append(f"The model takes it for: {looks}.")
+    else:
+        lines.append("This does not look like a medical image of a kind the model knows.")
+    return "\n".join([*lines, study.metadata.get("note", "")]).strip()
+
+
+def answer_text(answer: Answer) -> str:
+    if answer.abstained:
+        return answer.text
+    count = len(answer.regions)
+    shown = f", {count} region{'s' * (count != 1)} shown" if count else ""
+    return f"{answer.text}\nconfidence {share(answer.confidence)}{shown}"
+
+
+def answer_layer(answer: Answer) -> Layer:
+    return Layer(answer.text, answer.regions)

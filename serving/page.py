@@ -1,0 +1,113 @@
+"""The page: its layout, and which event calls which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.themes.utils import fonts
+
+from .examples import EXAMPLES
+from .handlers import Handlers
+from .session import Session
+from .uploads import Inbox
+
+HERE = Path(__file__).parent
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
+WARNING = "Research use, not a medical device"
+EVENTS = ["upload", "example", "slice", "segment", "clear_layer", "download"]
+
+# One request to the model at a time, over all users; the rest of the page answers meanwhile.
+MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+LIGHT = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
+
+
+def head() -> str:
+    """The page's own scripts and styles, inline: Gradio's HTML components call them from `js_on_load`."""
+    scripts = "".join(f"<script>{(HERE / name).read_text('utf-8')}</script>" for name in ("viewer.js", "panel.js"))
+    return '<meta name="color-scheme" content="dark">' + scripts
+
+
+def theme() -> gr.themes.Base:
+    """Dark in both of Gradio's modes, with the system's own fonts."""
+    return gr.themes.Base(
+        primary_hue="sky",
+        neutral_hue="zinc",
+        font=[fonts.Font(name) for name in SANS],
+        font_mono=[fonts.Font(name) for name in MONO],
+    )
+
+
+def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
+    """The page over the assistant that `assistant()` returns; it may wait until the model is loaded."""
+    do = Handlers(assistant, inbox)
+    with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
+        session = gr.State(Session())
+        gr.HTML(f'<b>medvlm</b><span>{WARNING}</span>', elem_id="mv-head", js_on_load=None, apply_default_css=False)
+        with gr.Row(elem_id="mv-main", equal_height=True):
+            with gr.Column(elem_id="mv-left", min_width=0):
+                viewer = gr.HTML(
+                    html_template=template("viewer.html"),
+                    js_on_load=f"medvlm.viewer(element, trigger, props, watch, {EVENTS})",
+                    elem_id="mv-viewer",
+                    apply_default_css=False,
+                )
+            with gr.Column(elem_id="mv-right", min_width=0):
+                chat = gr.Chatbot(
+                    elem_id="mv-chat",
+                    show_label=False,
+                    container=False,
+                    height=None,
+                    render_markdown=False,  # words of users and models are shown, never interpreted
+                    feedback_options=None,
+                    buttons=[],
+                    layout="panel",
+                    group_consecutive_messages=False,
+                    placeholder="Open an image, then ask about it.",
+                )
+                with gr.Row(elem_id="mv-ask"):
+                    text = gr.Textbox(
+                        show_label=False,
+                        container=False,
+                        placeholder="Ask a question, or name what to find",
+                        elem_id="mv-text",
+                        max_lines=4,
+                        scale=1,
+                        min_width=0,
+                    )
+                    ask = gr.Button("Ask", elem_id="mv-ask-button", variant="primary", min_width=0, scale=0)
+                    find = gr.Button("Find", elem_id="mv-find-button", min_width=0, scale=0)
+                    report = gr.Button("Report", elem_id="mv-report-button", min_width=0, scale=0)
+                panel = gr.HTML(
+                    html_template=template("panel.html"),
+                    js_on_load="medvlm.panel(element, props, watch)",
+                    elem_id="mv-panel",
+                    apply_default_css=False,
+                )
+        outbox = gr.HTML(js_on_load="medvlm.outbox(element, props, watch)", elem_id="mv-outbox", html_template="<i></i>")
+
+        everything = [chat, viewer, panel, outbox]
+        for event, handler in ((viewer.upload, do.open_upload), (viewer.example, do.open_example)):
+            event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL, **QUIET)
+        for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
+            shown = trigger(handler, [text, session], [chat, text], **LIGHT)
+            shown.then(do.work, session, [chat, panel], **MODEL, **QUIET)
+        report.click(do.report, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL, **QUIET)
+        chat.select(do.recall, session, panel, **LIGHT)
+        viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
+        viewer.segment(do.segment, session, [panel, outbox], trigger_mode="multiple", **MODEL, **QUIET)
+        viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)
+        viewer.download(do.download, session, outbox, **LIGHT)
+        page.unload(do.leave)
+    page.queue(max_size=200)
+    page.state_session_capacity = 64
+    return page
+
+
+def template(name: str) -> str:
+    options = "".join(f'<button type="button" data-example="{key}">{title}</button>' for key, title in EXAMPLES.items())
+    return (HERE / name).read_text("utf-8").replace("<!-- examples -->", options)

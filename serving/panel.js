@@ -1,0 +1,112 @@
+// Around the viewer: files in (intake), the list of findings and regions (panel), messages and downloads (outbox).
+(function () {
+  "use strict";
+  const { bus, tell, parse } = window.medvlm;
+  const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
+
+  function intake(root, stage, say, done) {
+    const files = root.querySelector(".mv-files"), folder = root.querySelector(".mv-folder");
+    const chosen = (input) => { upload([...input.files].map((f) => [f, f.webkitRelativePath || f.name])); input.value = ""; };
+    files.addEventListener("change", () => chosen(files));
+    folder.addEventListener("change", () => chosen(folder));
+
+    stage.addEventListener("dragover", (event) => { event.preventDefault(); stage.classList.add("mv-over"); });
+    stage.addEventListener("dragleave", () => stage.classList.remove("mv-over"));
+    stage.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      stage.classList.remove("mv-over");
+      const entries = [...event.dataTransfer.items].map((i) => i.webkitGetAsEntry && i.webkitGetAsEntry()).filter(Boolean);
+      const list = [];
+      for (const entry of entries) await walk(entry, "", list);
+      upload(list);
+    });
+    async function walk(entry, path, list) {
+      if (entry.isFile) return list.push([await new Promise((ok, no) => entry.file(ok, no)), path + entry.name]);
+      const reader = entry.createReader();
+      for (let batch; (batch = await new Promise((ok, no) => reader.readEntries(ok, no))).length;) {
+        for (const child of batch) await walk(child, path + entry.name + "/", list);
+      }
+    }
+    function upload(list) {
+      if (!list.length) return say("There is no file in it.");
+      const form = new FormData(), request = new XMLHttpRequest();
+      for (const [file, name] of list) form.append("files", file, name);
+      request.open("POST", "uploads");
+      request.setRequestHeader("x-medvlm", "1");
+      request.upload.onprogress = (event) => say(event.loaded < event.total ? "Uploading " + Math.round((100 * event.loaded) / event.total) + " %" : "Reading…", true);
+      request.onerror = () => say("The upload did not reach the server; try again.");
+      request.onload = () => {
+        const reply = parse(request.responseText) || {};
+        if (request.status === 200) done(reply.upload);
+        else say(reply.detail || "The upload failed; try again.");
+      };
+      say("Uploading…", true);
+      request.send(form);
+    }
+  }
+
+  function panel(element, props, watch) {
+    const body = element.querySelector(".mv-list-body"), title = element.querySelector(".mv-list-title"), saves = element.querySelector(".mv-saves");
+    let lit = new Set();
+    const items = () => [...body.querySelectorAll("[data-regions]")];
+    const numbers = (item) => item.dataset.regions.split(" ").map(Number);
+
+    function item(text, name, regions) {
+      const button = make("button", name, text);
+      button.type = "button";
+      button.dataset.regions = regions.join(" ");
+      button.addEventListener("click", () => tell("select", button.getAttribute("aria-pressed") === "true" ? [] : regions));
+      return button;
+    }
+    function regionItem(region, number, many) {
+      const row = item("", "mv-region", [number]), [x0, y0, x1, y1] = region.box;
+      const mark = make("i", "mv-mark");
+      mark.style.background = "rgb(" + region.colour.join() + ")";
+      const size = Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px" + (many ? " · image " + (region.image + 1) : "");
+      row.append(mark, make("span", "mv-label", region.label), make("span", "mv-faint", size), make("span", "mv-score", region.score.toFixed(2)));
+      row.title = "Score " + region.score.toFixed(2) + "; box " + region.box.map(Math.round).join(", ") + " px";
+      return row;
+    }
+    function receive() {
+      const layer = parse(props.value);
+      if (!layer) return;
+      lit = new Set();
+      body.replaceChildren();
+      title.textContent = layer.title || "Regions";
+      saves.hidden = !layer.sections.length;
+      for (const section of layer.sections) {
+        body.append(make("h4", "", section.title));
+        for (const sentence of section.sentences) {
+          body.append(sentence.regions.length ? item(sentence.text, "mv-sentence", sentence.regions) : make("p", "mv-sentence", sentence.text));
+        }
+      }
+      if (layer.disclaimer) body.append(make("p", "mv-faint", layer.disclaimer));
+      if (layer.sections.length && layer.regions.length) body.append(make("h4", "", "Regions"));
+      const many = new Set(layer.regions.map((r) => r.image)).size > 1;
+      layer.regions.forEach((region, number) => body.append(regionItem(region, number, many)));
+      if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? "No region belongs to this." : "Regions of answers, searches and drawn boxes appear here.")));
+      tell("layer", layer);
+    }
+    bus.addEventListener("select", (event) => {
+      lit = new Set(event.detail);
+      for (const button of items()) button.setAttribute("aria-pressed", lit.size > 0 && numbers(button).every((n) => lit.has(n)));
+      const first = items().find((b) => b.className === "mv-region" && lit.has(numbers(b)[0]));
+      if (first) first.scrollIntoView({ block: "nearest" });
+    });
+    saves.querySelectorAll("[data-save]").forEach((b) => b.addEventListener("click", () => tell("save", b.dataset.save)));
+    watch("value", receive);
+    receive();
+    if (!body.children.length) body.append(make("p", "mv-faint", "Regions of answers, searches and drawn boxes appear here."));
+  }
+
+  function outbox(element, props, watch) {
+    watch("value", () => {
+      const message = parse(props.value);
+      if (!message) return;
+      if (message.href) Object.assign(document.createElement("a"), { href: message.href, download: message.name }).click();
+      tell("message", message);
+    });
+  }
+
+  Object.assign(window.medvlm, { intake, panel, outbox });
+})();

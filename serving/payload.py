@@ -1,0 +1,134 @@
+"""What is sent to the viewer, as JSON: pictures as data URLs, masks as run lengths. Nothing becomes a file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from medvlm.report.draft import MODALITY_WORDS
+from medvlm.report.export import to_json
+from medvlm.report.markdown import to_markdown
+from medvlm.report.overlay import PALETTE, draw_overlay
+from medvlm.types import Region, Study, mask_box
+
+from .session import Layer, Session
+
+MAX_SIDE = 1600  # pixels of a picture as sent
+LOSSLESS = 600_000  # pixels; larger pictures are sent as JPEG of high quality
+
+
+def picture(session: Session) -> str:
+    """The image that is open, with what the viewer says about it."""
+    study = session.study
+    if study is None:
+        return json.dumps({"seq": session.count()})
+    image = study.images[session.image]
+    height, width = image.size
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    value = {
+        "seq": session.count(),
+        "study": session.key,
+        "image": session.image,
+        "count": len(study.images),
+        "size": [width, height],
+        "shown": shown,
+        "src": picture_url(image.pixels, shown),
+        "facts": facts_line(study, session.image),
+    }
+    return json.dumps(value)
+
+
+def picture_url(pixels: np.ndarray, size: tuple[int, int]) -> str:
+    """uint8 pixels as a data URL of `size` `(width, height)`."""
+    source = PIL.Image.fromarray(pixels)
+    if source.size != size:
+        source = source.resize(size, PIL.Image.Resampling.LANCZOS)
+    if size[0] * size[1] <= LOSSLESS:
+        return _url(source, "PNG")
+    return _url(source, "JPEG", quality=93, subsampling=0)
+
+
+def facts_line(study: Study, index: int) -> str:
+    """Such as "CT · chest · slice 3 of 40 · 512 × 512 px · 0.70 × 0.70 mm": what the files state."""
+    image = study.images[index]
+    height, width = image.size
+    place = image.name if len(study.images) > 1 else ""
+    words = [_shown(study.modality), study.body_part, place, f"{width} × {height} px"]
+    if image.spacing_mm:
+        words.append("{1:.2f} × {0:.2f} mm per px".format(*image.spacing_mm))
+    return " · ".join(word for word in words if word)
+
+
+def _shown(modality: str | None) -> str | None:
+    return MODALITY_WORDS.get(modality, modality) if modality else None
+
+
+def layer(session: Session) -> str:
+    """The regions that lie over the study and the text tied to them."""
+    value: dict[str, Any] = {"seq": session.count(), "study": session.key, "title": "", "regions": [], "sections": []}
+    top, study = session.layer, session.study
+    if top is None or study is None:
+        return json.dumps(value)
+    colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(r.label for r in top.regions))}
+    value["title"], value["note"] = top.title, top.note
+    value["regions"] = [_region(region, study, colours[region.label]) for region in top.regions]
+    if top.report:
+        value["sections"] = [section.to_json() for section in top.report.sections]
+        value["disclaimer"] = top.report.disclaimer
+    return json.dumps(value)
+
+
+def _region(region: Region, study: Study, colour: tuple[int, int, int]) -> dict[str, Any]:
+    height, width = study.images[region.image].size
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    out = {
+        "label": region.label,
+        "image": region.image,
+        "score": round(float(region.score), 2),
+        "colour": list(colour),
+        "box": [round(float(v), 1) for v in region.box],
+        "mask": None,
+    }
+    if region.mask is not None and region.mask.any():
+        out["mask"] = run_lengths(region.mask, (max(1, round(height * scale)), max(1, round(width * scale))))
+    return out
+
+
+def run_lengths(mask: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
+    """A mask shrunk to `size` `(H, W)` as `{"box": [x0, y0, x1, y1], "runs": […]}`: row by row inside the box, lengths
+    of outside and inside in turn, outside first."""
+    if mask.shape != size:
+        rows, columns = ((np.arange(n) + 0.5) * m / n for n, m in zip(size, mask.shape, strict=True))
+        mask = mask[np.ix_(rows.astype(int), columns.astype(int))]
+    x0, y0, x1, y1 = map(int, mask_box(mask))
+    flat = mask[y0:y1, x0:x1].ravel()
+    if not flat.size:
+        return {"box": [0, 0, 0, 0], "runs": []}
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    return {"box": [x0, y0, x1, y1], "runs": [0, *runs] if flat[0] else runs}
+
+
+def download(session: Session, what: str, opacity: float) -> tuple[str, str]:
+    """Name and data URL of the overlay of the open image (`png`) or of the report (`md`, `json`)."""
+    study, top = session.study, session.layer
+    if what == "png" and study is not None:
+        regions = [r for r in top.regions if r.image == session.image] if top else []
+        drawn = draw_overlay(study.images[session.image].pixels, regions, opacity)
+        return "overlay.png", _url(PIL.Image.fromarray(drawn), "PNG")
+    if top is None or top.report is None:
+        raise LookupError("no report")
+    text, kind = (to_markdown(top.report), "text/markdown") if what == "md" else (to_json(top.report), "application/json")
+    return f"report.{what}", f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _url(image: PIL.Image.Image, kind: str, **options: Any) -> str:
+    stream = io.BytesIO()
+    image.save(stream, format=kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"

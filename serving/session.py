@@ -1,0 +1,72 @@
+"""What one open tab holds. Gradio's `State` keeps one of these per session; nothing else keeps a user's data."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from medvlm.types import Region, Report, Study
+
+Message = dict[str, Any]  # role and content, as Gradio's Chatbot takes them
+
+
+@dataclass
+class Layer:
+    """What lies over the study: the regions of one answer, search, prompt or report."""
+
+    title: str
+    regions: list[Region]
+    report: Report | None = None
+    note: str = ""
+
+
+@dataclass(eq=False)
+class Conversation:
+    """The chat over one study; a new study starts a new one, so that two patients never meet in one chat."""
+
+    messages: list[Message] = field(default_factory=list)
+    layers: dict[int, Layer] = field(default_factory=dict)  # index of the reply -> what it showed
+
+    def say(self, text: str, role: str = "assistant") -> int:
+        """Append a message and return its index."""
+        self.messages.append({"role": role, "content": text})
+        return len(self.messages) - 1
+
+
+@dataclass(eq=False)
+class Pending:
+    """A request that waits for the model."""
+
+    kind: str  # ask | find | report
+    text: str
+    study: Study | None
+    image: int
+    conversation: Conversation
+    reply: int  # index of the message that will hold the answer
+
+
+@dataclass(eq=False)
+class Session:
+    study: Study | None = None
+    key: str = ""  # names the open study, so that the browser never draws one study's regions over another
+    image: int = 0
+    layer: Layer | None = None
+    chat: Conversation = field(default_factory=Conversation)
+    waiting: deque[Pending] = field(default_factory=deque)
+    sent: int = 0  # counts what was sent to the browser: two equal values in a row would not be noticed there
+
+    def open(self, study: Study) -> None:
+        """Put a new study in the place of all that was open."""
+        self.study, self.key, self.image = study, secrets.token_hex(8), study.default
+        self.layer, self.chat = None, Conversation()
+
+    def clear(self) -> None:
+        """Let go of everything that came from the user."""
+        self.study, self.key, self.layer, self.chat = None, "", None, Conversation()
+        self.waiting.clear()
+
+    def count(self) -> int:
+        self.sent += 1
+        return self.sent
