@@ -1,0 +1,323 @@
+"""The composite model in transformers' conventions, over tiny random encoders and language models of many kinds."""
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
+
+from medvlm.errors import ModelError
+from medvlm.model.grounding import PROMPT_CHANNELS, MedVLMGroundingConfig
+from medvlm.model.loading import load, save_compact
+from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
+from medvlm.model.processing_medvlm import IMAGE_TOKEN, MedVLMProcessor, letterbox_frame
+
+from .tiny import LANGUAGE, SIDE, VISION, picture, tiny_model
+
+QUESTION = "Is there a left lung in this image?"
+
+
+@pytest.fixture
+def made(tmp_path):
+    model, processor = tiny_model(tmp_path / "language")
+    return model.eval(), processor
+
+
+def asked(processor: MedVLMProcessor, question: str = QUESTION, answer: str = "") -> dict:
+    return dict(processor(images=[picture()], text=[processor.question(question) + answer], return_tensors="pt"))
+
+
+@pytest.mark.parametrize("language", LANGUAGE)
+@pytest.mark.parametrize("vision", VISION)
+def test_any_encoder_with_any_language_model(tmp_path, vision, language):
+    """Trains, generates, grounds, saves, and is the same model when it comes back."""
+    model, processor = tiny_model(tmp_path / "language", vision, language)
+    batch = asked(processor, answer="Yes<|im_end|>")
+    labels = batch["input_ids"]  # with the placeholders, which are never learned
+    phrases = processor.phrases(["left lung", "a polyp in the colon"])
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(4):
+        out = model(**batch, labels=labels)
+        features = model.encode_images(batch["pixel_values"])
+        queries = model.encode_phrases(phrases["input_ids"], phrases["attention_mask"])
+        ground = model.ground(features, queries[None])
+        loss = out.loss + ground.masks.square().mean() + ground.presence.square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        reached = {
+            ".".join(n.split(".")[:2]) for n, p in model.named_parameters() if p.grad is not None and p.grad.any()
+        }
+        optimizer.step()
+        losses.append(float(out.loss.detach()))
+    assert {
+        "grounder.vision",
+        "grounder.heads",
+        "projector.mlp",
+        "query_projector.1",
+        "language_model.model",
+    } <= reached
+    assert losses[-1] < losses[0] - 0.2
+
+    model.eval()
+    prompt = asked(processor)
+    with torch.no_grad():
+        told = model.generate(**prompt, max_new_tokens=4, do_sample=False)
+        assert prompt["input_ids"].shape[1] < told.shape[1] <= prompt["input_ids"].shape[1] + 4
+        output = model.ground(model.encode_images(prompt["pixel_values"]), model.encode_phrases(**phrases)[None])
+        logits = model(**prompt).logits
+    assert (
+        output.masks.shape[:2] == output.centres.shape[:2] == output.presence.shape == output.outlined.shape == (1, 2)
+    )
+    assert output.masks.shape[2:] == output.sides.shape[3:] and output.sides.shape[2] == 4
+    assert min(output.masks.shape[2:]) >= SIDE // 4
+
+    model.save_pretrained(tmp_path / "saved")
+    processor.save_pretrained(tmp_path / "saved")
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path / "saved").eval()
+    assert isinstance(again, MedVLMForConditionalGeneration)
+    assert again.config.vision_config.model_type == vision and again.config.text_config.model_type == language
+    prompt = asked(AutoProcessor.from_pretrained(tmp_path / "saved"))
+    with torch.no_grad():
+        torch.testing.assert_close(again(**prompt).logits, logits, atol=1e-5, rtol=1e-5)
+        found = again.ground(again.encode_images(prompt["pixel_values"]), again.encode_phrases(**phrases)[None])
+        torch.testing.assert_close(found.masks, output.masks, atol=1e-5, rtol=1e-5)
+
+
+def test_language_model_sees_no_later_token(made):
+    """A language model that was loaded before the composite keeps its causal mask."""
+    model, processor = made
+    batch = asked(processor)
+    changed = batch["input_ids"].clone()
+    changed[0, -1] = (changed[0, -1] + 1) % 100
+    with torch.no_grad():
+        before, after = model(**batch).logits, model(**{**batch, "input_ids": changed}).logits
+    assert torch.equal(before[0, :-1], after[0, :-1]) and not torch.equal(before[0, -1], after[0, -1])
+
+
+def test_image_reaches_the_answer(tmp_path):
+    model, processor = tiny_model(tmp_path / "language", "vit")
+    batch = asked(processor)
+    with torch.no_grad():
+        seen = model(**batch).logits
+        other = model(**{**batch, "pixel_values": -batch["pixel_values"]}).logits
+    assert (seen[0, -1] - other[0, -1]).abs().max() > 1e-4
+
+
+def test_facts_keep_their_order_on_disk(tmp_path):
+    facts = {"view": ["a", "b"], "modality": ["ct"], "body_part": ["chest", "head", "neck"]}
+    MedVLMGroundingConfig(facts=facts).save_pretrained(tmp_path)
+    assert list(MedVLMGroundingConfig.from_pretrained(tmp_path).facts.items()) == list(facts.items())
+
+
+def test_compact_folder_gives_the_same_model(tmp_path, made):
+    model, processor = made
+    save_compact(model, tmp_path / "compact")
+    again, processor_again, name = load(str(tmp_path / "compact"))
+    batch = asked(processor_again)
+    with torch.no_grad():
+        difference = (model(**asked(processor)).logits - again(**batch).logits).abs().max()
+    assert name == "compact" and difference < 5e-3  # half precision
+    assert again.config.grounding_config.facts == model.config.grounding_config.facts
+
+
+def test_missing_or_broken_folder_is_refused(tmp_path, made):
+    with pytest.raises(ModelError, match="No model"):
+        load(str(tmp_path / "nothing"))
+    save_compact(made[0], tmp_path / "compact")
+    (tmp_path / "compact" / "heads.safetensors").write_bytes(b"broken")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(str(tmp_path / "compact"))
+
+
+# The processor
+
+
+def test_processor_round_trip(tmp_path, made):
+    processor = made[1]
+    processor.save_pretrained(tmp_path / "processor")
+    again = AutoProcessor.from_pretrained(tmp_path / "processor")
+    assert isinstance(again, MedVLMProcessor) and again.image_tokens == processor.image_tokens
+    first, second = asked(processor), asked(again)
+    assert torch.equal(first["input_ids"], second["input_ids"]) and torch.equal(
+        first["pixel_values"], second["pixel_values"]
+    )
+    assert again.question(QUESTION) == processor.question(QUESTION)
+    assert again.image_token_id == processor.image_token_id and again.seg_token_id == processor.seg_token_id
+
+
+def test_image_tokens_for_one_and_several_images(made):
+    model, processor = made
+    assert processor.image_tokens == model.config.image_tokens
+    messages = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "Which is newer?"}]}
+    ]
+    text = [processor.apply_chat_template(messages, add_generation_prompt=True), processor.question(QUESTION)]
+    assert text[0].count(IMAGE_TOKEN) == 2 and text[0].endswith("<|im_start|>assistant\n")
+    nested = processor(images=[[picture(), picture()[:40]], [picture()]], text=text, return_tensors="pt")
+    flat = processor(images=[picture(), picture()[:40], picture()], text=text, return_tensors="pt")
+    counts = (nested["input_ids"] == processor.image_token_id).sum(1).tolist()
+    assert counts == [2 * processor.image_tokens, processor.image_tokens]
+    assert nested["pixel_values"].shape == (3, 3, SIDE, SIDE) and torch.equal(
+        nested["pixel_values"], flat["pixel_values"]
+    )
+    with torch.no_grad():
+        assert model(**nested).logits.shape[:2] == nested["input_ids"].shape
+
+
+def test_counts_that_do_not_fit_are_refused(made):
+    model, processor = made
+    text = processor.question(QUESTION)
+    with pytest.raises(ModelError, match="1 images and 2 were given"):
+        processor(images=[picture(), picture()], text=[text])
+    batch = processor(text=[text], return_tensors="pt")
+    pixels = processor(images=[picture(), picture()])["pixel_values"]
+    with pytest.raises(ModelError, match="one image for each"):
+        model(**batch, pixel_values=pixels)
+    with pytest.raises(ModelError, match="one image for each"):
+        model(**batch)
+    with pytest.raises(ModelError, match="exactly one <seg>"):
+        model.encode_phrases(**processor(text=["left lung"], return_tensors="pt"))
+
+
+def test_lists_without_padding_unless_tensors_are_asked_for(made):
+    processor = made[1]
+    ids = processor(text=["Yes", "Yes, there is a left lung"])["input_ids"]
+    assert len(ids[0]) < len(ids[1])
+    padded = processor(text=["Yes", "Yes, there is a left lung"], return_tensors="pt")
+    assert padded["attention_mask"][0, 0] == 0 and padded["attention_mask"][:, -1].all()
+
+
+def test_padding_changes_no_answer(made):
+    """A short question gives the same logits alone and beside a long one."""
+    model, processor = made
+    questions = [
+        processor.question("CT?"),
+        processor.question("Is there a left lung in this image, or is it an abdomen?"),
+    ]
+    batch = processor(images=[picture(), picture()[::-1].copy()], text=questions, return_tensors="pt")
+    alone = processor(images=[picture()], text=questions[:1], return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(model(**batch).logits[0, -1], model(**alone).logits[0, -1], atol=1e-4, rtol=1e-4)
+        together = model.generate(**batch, max_new_tokens=5, do_sample=False)
+        single = model.generate(**alone, max_new_tokens=5, do_sample=False)
+    length = single.shape[1] - alone["input_ids"].shape[1]
+    assert (
+        together[0, batch["input_ids"].shape[1] :][:length].tolist()
+        == single[0, alone["input_ids"].shape[1] :].tolist()
+    )
+
+
+def test_letterbox_keeps_the_shape_and_the_range(made):
+    processor = made[1]
+    wide = np.full((20, 40), 255, np.uint8)
+    pixels = processor(images=[wide])["pixel_values"][0]
+    x0, y0, width, height = letterbox_frame(20, 40, SIDE)
+    assert (x0, y0, width, height) == (0, SIDE // 4, SIDE, SIDE // 2)
+    assert (
+        (pixels[:, y0 : y0 + height] == 1).all()
+        and (pixels[:, :y0] == -1).all()
+        and (pixels[:, y0 + height :] == -1).all()
+    )
+
+
+# Costs
+
+
+class Counter:
+    def __init__(self, module):
+        self.calls = 0
+        module.register_forward_hook(self.count)
+
+    def count(self, *_):
+        self.calls += 1
+
+
+def test_images_are_encoded_once(made):
+    model, processor = made
+    encoder = Counter(model.grounder.vision)
+    batch = asked(processor)
+    with torch.no_grad():
+        model.generate(**batch, max_new_tokens=6, min_new_tokens=6, do_sample=False)
+        assert encoder.calls == 1
+        features = model.encode_images(batch.pop("pixel_values"))
+        assert encoder.calls == 2
+        model.generate(**batch, image_features=features, max_new_tokens=6, do_sample=False)
+        model.ground(features, model.encode_phrases(**processor.phrases(["liver", "heart"]))[None])
+        prompts = torch.zeros(1, PROMPT_CHANNELS, SIDE // 4, SIDE // 4)
+        prompts[:, 0, 4:8, 4:8] = 1
+        drawn = model.segment(features, prompts, torch.tensor([0]))
+    assert encoder.calls == 2 and drawn.masks.shape == (1, 1, SIDE // 4, SIDE // 4)
+
+
+def test_encoded_features_and_pixels_answer_alike(made):
+    model, processor = made
+    batch = asked(processor)
+    with torch.no_grad():
+        direct = model(**batch).logits
+        features = model.encode_images(batch.pop("pixel_values"))
+        kept = model(**batch, image_features=features)
+    assert torch.equal(direct, kept.logits)
+
+
+def test_phrase_costs_one_pass_and_no_generation(made, monkeypatch):
+    model, processor = made
+    monkeypatch.setattr(MedVLMForConditionalGeneration, "generate", None)
+    decoder = Counter(model.language_model.get_decoder())
+    with torch.no_grad():
+        features = model.encode_images(asked(processor)["pixel_values"])
+        queries = model.encode_phrases(**processor.phrases(["liver", "the left lung", "a fish"]))
+        output = model.ground(features, queries[None])
+    assert decoder.calls == 1 and output.masks.shape[:2] == (1, 3)
+
+
+def test_queries_do_not_see_each_other(made):
+    model, processor = made
+    with torch.no_grad():
+        features = model.encode_images(asked(processor)["pixel_values"])
+        queries = model.encode_phrases(**processor.phrases(["liver", "the left lung"]))
+        both, one = model.ground(features, queries[None]), model.ground(features, queries[None, :1])
+        alone = model.encode_phrases(**processor.phrases(["liver"]))
+    torch.testing.assert_close(both.masks[:, :1], one.masks)
+    torch.testing.assert_close(alone[0], queries[0], atol=1e-4, rtol=1e-4)
+
+
+# Other people's tools
+
+
+def test_lora_reaches_the_language_model_alone(made):
+    model, processor = made
+    settings = LoraConfig(r=2, target_modules=r".*language_model.*\.(q_proj|v_proj)", task_type="CAUSAL_LM")
+    wrapped = get_peft_model(model, settings)
+    trainable = [n for n, p in wrapped.named_parameters() if p.requires_grad]
+    assert trainable and all("language_model" in n and "lora_" in n for n in trainable)
+    batch = asked(processor, answer="Yes<|im_end|>")
+    before = wrapped(**batch, labels=batch["input_ids"]).loss
+    optimizer = torch.optim.Adam([p for p in wrapped.parameters() if p.requires_grad], lr=1e-2)
+    for _ in range(5):
+        loss = wrapped(**batch, labels=batch["input_ids"]).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < before
+    with torch.no_grad():
+        told = wrapped.generate(**asked(processor), max_new_tokens=3, do_sample=False)
+        merged = wrapped.merge_and_unload()
+        again = merged.generate(**asked(processor), max_new_tokens=3, do_sample=False)
+    assert isinstance(merged, MedVLMForConditionalGeneration) and torch.equal(told, again)
+
+
+def test_trainer_takes_the_model_unmodified(tmp_path, made):
+    model, processor = made
+    example = {k: v[0] for k, v in asked(processor, answer="Yes<|im_end|>").items()}
+    example["labels"] = example["input_ids"]
+    settings = TrainingArguments(
+        output_dir=str(tmp_path / "run"), max_steps=3, per_device_train_batch_size=2, learning_rate=1e-3, use_cpu=True,
+        report_to=[], save_steps=3, logging_steps=1, disable_tqdm=True,
+    )  # fmt: skip
+    trainer = Trainer(model=model, args=settings, train_dataset=[example] * 4)
+    trainer.train()
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert losses[-1] < losses[0]
+    saved = AutoModelForImageTextToText.from_pretrained(tmp_path / "run" / "checkpoint-3")
+    assert torch.equal(saved.projector.mlp[0].weight, model.projector.mlp[0].weight)
