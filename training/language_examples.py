@@ -35,12 +35,14 @@ class LanguageExamples(Dataset):
     ):
         self.records, self.processor, self.facts, self.labels = records, processor, facts, labels
         self.side, self.packed, self.phrases, self.length, self.seed = side, packed, phrases, length, seed
-        self.asked = [i for i, r in enumerate(records) if any(q.lang == "en" for q in r.qa)]
+        asked = np.array([sum(q.lang == "en" for q in r.qa) for r in records], float)
+        self.asked = np.flatnonzero(asked)
+        self.chances = asked[self.asked] / max(1.0, asked.sum())  # drawn by how much is asked of them
         sets: dict[str, list[int]] = {}
         for i, record in enumerate(records):
             sets.setdefault(record.set, []).append(i)
         self.sets = list(sets.values())
-        self.asked_share = asked_share if self.asked else 0.0
+        self.asked_share = asked_share if len(self.asked) else 0.0
         self.cache: dict[int, np.ndarray] = {}
         self.prefix, self.suffix = processor.expand(processor.question("\x00")).split("\x00")
         self.prefix_ids = self.tokens(self.prefix)
@@ -54,7 +56,7 @@ class LanguageExamples(Dataset):
     def __getitem__(self, item: int) -> dict:
         rng = np.random.default_rng((self.seed, item))
         if rng.random() < self.asked_share:
-            index = self.asked[rng.integers(len(self.asked))]
+            index = int(rng.choice(self.asked, p=self.chances))
         else:
             members = self.sets[rng.integers(len(self.sets))]
             index = members[rng.integers(len(members))]

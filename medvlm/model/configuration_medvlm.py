@@ -7,12 +7,14 @@ from transformers import AutoConfig, PretrainedConfig
 from .grounding import MedVLMGroundingConfig
 from .vision import config_from
 
+EVIDENCE_TOKENS = 2  # that tell the language model what the heads see
+
 
 class MedVLMConfig(PretrainedConfig):
     """`vision_config` and `text_config` may be of any transformers model type.
 
     Args:
-        image_grid: image tokens a side; one image is `image_grid ** 2` tokens in the language model.
+        image_grid: pixel tokens a side; with those of the heads' evidence one image is `image_tokens` tokens.
         image_size: pixels of the model's square input.
         image_token_id, seg_token_id: placeholders that features (or the learned `<seg>` vector) replace.
     """
@@ -44,6 +46,11 @@ class MedVLMConfig(PretrainedConfig):
         # the default would unset the attention, and with it the causal mask, of a language model already loaded
         kwargs.setdefault("attn_implementation", {})
         super().__init__(**kwargs)
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that one image takes in the language model."""
+        return self.image_grid**2 + (EVIDENCE_TOKENS if self.grounding_config.evidence_size else 0)
 
     def get_text_config(self, *_, **__):
         return self.text_config

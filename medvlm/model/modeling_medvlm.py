@@ -8,25 +8,31 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 
 from ..errors import ModelError
-from .configuration_medvlm import MedVLMConfig
+from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
 from .vision import map_channels
 
 
 class Projector(nn.Module):
-    """The coarsest encoder map to `grid * grid` tokens; 2 × 2 neighbours share one token (pixel shuffle)."""
+    """The coarsest encoder map and the heads' evidence to tokens; 2 × 2 neighbours share one (pixel shuffle)."""
 
-    def __init__(self, channels: int, hidden: int, grid: int):
+    def __init__(self, channels: int, hidden: int, grid: int, evidence: int):
         super().__init__()
         self.grid = grid
         self.norm = nn.LayerNorm(4 * channels)
         self.mlp = nn.Sequential(nn.Linear(4 * channels, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        self.evidence = None
+        if evidence:
+            self.evidence = nn.Sequential(
+                nn.Linear(evidence, hidden), nn.GELU(), nn.Linear(hidden, EVIDENCE_TOKENS * hidden), nn.Unflatten(1, (EVIDENCE_TOKENS, hidden))
+            )
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """`(B, C, H, W)` to `(B, grid * grid, hidden)`."""
+    def forward(self, features: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
+        """`(B, C, H, W)` and `(B, evidence_size)` to `(B, image_tokens, hidden)`."""
         folded = F.pixel_unshuffle(F.adaptive_avg_pool2d(features, 2 * self.grid), 2)  # (B, 4C, grid, grid)
-        return self.mlp(self.norm(folded.flatten(2).transpose(1, 2)))
+        tokens = self.mlp(self.norm(folded.flatten(2).transpose(1, 2)))
+        return tokens if self.evidence is None else torch.cat([tokens, self.evidence(evidence)], dim=1)
 
 
 class MedVLMPreTrainedModel(PreTrainedModel):
@@ -48,7 +54,8 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         hidden = config.text_config.hidden_size
         size = config.grounding_config.query_size
         self.grounder = Grounder(config.vision_config, config.grounding_config)
-        self.projector = Projector(map_channels(config.vision_config)[-1], hidden, config.image_grid)
+        channels, evidence = map_channels(config.vision_config)[-1], config.grounding_config.evidence_size
+        self.projector = Projector(channels, hidden, config.image_grid, evidence)
         self.seg_embedding = nn.Parameter(torch.randn(hidden) * 0.02)
         self.query_projector = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, size), nn.GELU(), nn.Linear(size, size))
         self.language_model = language_model or AutoModelForCausalLM.from_config(config.text_config)
@@ -79,7 +86,9 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         if asks.any():
             embeddings = torch.where(asks[..., None], self.seg_embedding.to(embeddings.dtype), embeddings)
         if here.any():
-            tokens = self.projector(features.maps[-1]) if features is not None else None
+            tokens = None
+            if features is not None:
+                tokens = self.projector(features.maps[-1], self.grounder.heads.evidence(features.maps, features.pyramid))
             if tokens is None or tokens.shape[0] * tokens.shape[1] != int(here.sum()):
                 raise ModelError(
                     f"The text has {int(here.sum())} image tokens and the images give "

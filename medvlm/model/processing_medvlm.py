@@ -53,10 +53,10 @@ def letterbox_frame(height: int, width: int, side: int) -> tuple[int, int, int, 
 
 
 class MedVLMProcessor(ProcessorMixin):
-    """Tokenizer and image processor in one; one `<image>` in the text becomes `image_grid ** 2` image tokens."""
+    """Tokenizer and image processor in one; one `<image>` in the text becomes `image_tokens` of them."""
 
-    def __init__(self, image_processor=None, tokenizer=None, image_grid: int = 5, chat_template: str | None = None, **kwargs):
-        self.image_grid = image_grid
+    def __init__(self, image_processor=None, tokenizer=None, image_tokens: int = 25, chat_template: str | None = None, **kwargs):
+        self.image_tokens = image_tokens
         if tokenizer is not None:
             tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN, SEG_TOKEN]})
             tokenizer.padding_side = "left"
@@ -74,7 +74,7 @@ class MedVLMProcessor(ProcessorMixin):
 
     def expand(self, text: str) -> str:
         """Each `<image>` repeated to the number of its tokens."""
-        return text.replace(IMAGE_TOKEN, IMAGE_TOKEN * self.image_grid**2)
+        return text.replace(IMAGE_TOKEN, IMAGE_TOKEN * self.image_tokens)
 
     def __call__(self, images=None, text=None, videos=None, audio=None, return_tensors=None, **kwargs) -> BatchFeature:
         """Texts with one `<image>` for each image, over the batch in order. Raises `ModelError` on other counts.
