@@ -132,7 +132,7 @@ class Handlers:
         assistant = self.assistant()
         if pending.kind == "ask":
             for part in assistant.stream(pending.study, pending.text, pending.image):
-                yield (answer_text(part), answer_layer(part)) if isinstance(part, Answer) else (part, None)
+                yield (answer_text(part), Layer(pending.text, part.regions)) if isinstance(part, Answer) else (part, None)
         elif pending.kind == "find":
             found = assistant.ground(pending.study, [pending.text], pending.image)
             chance = share(found.presence.get(pending.text, 0.0))
@@ -228,6 +228,3 @@ def answer_text(answer: Answer) -> str:
     shown = f", {count} region{'s' * (count != 1)} shown" if count else ""
     return f"{answer.text}\nconfidence {share(answer.confidence)}{shown}"
 
-
-def answer_layer(answer: Answer) -> Layer:
-    return Layer(answer.text, answer.regions)

@@ -4,6 +4,8 @@
   const { bus, tell, parse } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
 
+  const MOST_ROWS = 100;
+
   function intake(root, stage, say, done) {
     const files = root.querySelector(".mv-files"), folder = root.querySelector(".mv-folder");
     const chosen = (input) => { upload([...input.files].map((f) => [f, f.webkitRelativePath || f.name])); input.value = ""; };
@@ -83,7 +85,8 @@
       if (layer.disclaimer) body.append(make("p", "mv-faint", layer.disclaimer));
       if (layer.sections.length && layer.regions.length) body.append(make("h4", "", "Regions"));
       const many = new Set(layer.regions.map((r) => r.image)).size > 1;
-      layer.regions.forEach((region, number) => body.append(regionItem(region, number, many)));
+      layer.regions.slice(0, MOST_ROWS).forEach((region, number) => body.append(regionItem(region, number, many)));
+      if (layer.regions.length > MOST_ROWS) body.append(make("p", "mv-faint", "and " + (layer.regions.length - MOST_ROWS) + " more on the image"));
       if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? "No region belongs to this." : "Regions of answers, searches and drawn boxes appear here.")));
       tell("layer", layer);
     }

@@ -31,6 +31,7 @@ def make_app(assistant: Callable[[], Any], folder: Path) -> FastAPI:
         theme=theme(),
         css_paths=[HERE / "viewer.css", HERE / "page.css"],
         head=head(),
+        js="() => document.body.classList.add('dark')",  # whatever the browser's own preference is
         footer_links=[],
         show_error=False,
         run_history=False,  # would keep a patient's data in the browser
