@@ -115,20 +115,21 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         if labels is not None:
             placeholders = (labels == self.config.image_token_id) | (labels == self.config.seg_token_id)
             labels = labels.masked_fill(placeholders, -100)
-        if inputs_embeds is None:
-            inputs_embeds = self.embed_all(input_ids, pixel_values, image_features)
+        inputs_embeds = self.embed_all(input_ids, pixel_values, image_features, inputs_embeds)
         return self.language_model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, **kwargs)
 
-    def embed_all(self, input_ids, pixel_values=None, image_features=None) -> torch.Tensor:
-        """`embed`, with the images encoded first where they are still needed."""
+    def embed_all(self, input_ids, pixel_values, image_features, inputs_embeds) -> torch.Tensor:
+        """`embed`, with the images encoded first where they are still needed, unless embeddings are already there."""
+        if inputs_embeds is not None:
+            return inputs_embeds
         if image_features is None and pixel_values is not None and (input_ids == self.config.image_token_id).any():
             image_features = self.encode_images(pixel_values.to(self.projector.mlp[0].weight.dtype))
         return self.embed(input_ids, image_features)
 
-    def hidden_states(self, input_ids, attention_mask=None, pixel_values=None, image_features=None, **kwargs):
+    def hidden_states(self, input_ids=None, pixel_values=None, image_features=None, inputs_embeds=None, **kwargs):
         """As `forward`, but up to the vocabulary: the output holds `last_hidden_state` `(B, T, hidden)`."""
-        embeddings = self.embed_all(input_ids, pixel_values, image_features)
-        return self.language_model.get_decoder()(inputs_embeds=embeddings, attention_mask=attention_mask, **kwargs)
+        inputs_embeds = self.embed_all(input_ids, pixel_values, image_features, inputs_embeds)
+        return self.language_model.get_decoder()(inputs_embeds=inputs_embeds, **kwargs)
 
     @property
     def base_model(self):
