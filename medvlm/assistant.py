@@ -25,6 +25,7 @@ from .types import Answer, Box, Grounding, Image, ImageFacts, Region, Report, St
 from .validation import check_box, check_image, check_one_prompt, check_options, check_phrase, check_points, check_question, check_scribble
 
 BATCH = 8  # images or questions in one pass
+PHRASES = 32  # phrases in one pass
 ANSWER_TOKENS = 48
 PRESENT = 0.5  # a phrase below this presence gives no region
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
@@ -51,7 +52,7 @@ class Assistant:
         self.side = model.config.image_size
         self.threshold = model.config.grounding_config.threshold
         self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
-        self.queries: dict[str, torch.Tensor] = {}  # of the vocabulary's phrases alone, never a user's own words
+        self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
 
     @classmethod
     def load(cls, model: str | None = None, device: str = "cpu") -> Assistant:
@@ -245,15 +246,15 @@ class Assistant:
         return [Region(phrase, index, i.box, i.mask, i.score, n) for n, i in enumerate(kept)]
 
     def phrase_queries(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
-        """The query vector of each phrase, `(query_size,)`."""
-        fresh = [p for p in dict.fromkeys(phrases) if p not in self.queries]
-        made: dict[str, torch.Tensor] = {}
-        for start in range(0, len(fresh), 32):
-            batch = fresh[start : start + 32]
+        """The query vector of each phrase, `(query_size,)`: a known name's own, any other wording's from the language model."""
+        numbers = {p: self.numbers[name] for p in phrases if (name := known_name(p)) in self.numbers}
+        made = {p: self.model.grounder.heads.labels.weight[number] for p, number in numbers.items()}
+        free = [p for p in dict.fromkeys(phrases) if p not in made]
+        for start in range(0, len(free), PHRASES):
+            batch = free[start : start + PHRASES]
             text = self.processor.phrases(batch).to(self.device)
             made |= dict(zip(batch, self.model.encode_phrases(text["input_ids"], text["attention_mask"]), strict=True))
-        self.queries |= {p: q for p, q in made.items() if known_name(p)}
-        return {p: made[p] if p in made else self.queries[p] for p in phrases}
+        return made
 
     @torch.inference_mode()
     def segment(
