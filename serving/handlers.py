@@ -132,12 +132,18 @@ class Handlers:
         assistant = self.assistant()
         if pending.kind == "ask":
             for part in assistant.stream(pending.study, pending.text, pending.image):
-                yield (answer_text(part), Layer(pending.text, part.regions)) if isinstance(part, Answer) else (part, None)
+                yield (
+                    (answer_text(part), Layer(pending.text, part.regions)) if isinstance(part, Answer) else (part, None)
+                )
         elif pending.kind == "find":
             found = assistant.ground(pending.study, [pending.text], pending.image)
             chance = share(found.presence.get(pending.text, 0.0))
             count = len(found.regions)
-            text = f"{count} region{'s' * (count != 1)} found, presence {chance}." if count else f"Not found, presence {chance}."
+            text = (
+                f"{count} region{'s' * (count != 1)} found, presence {chance}."
+                if count
+                else f"Not found, presence {chance}."
+            )
             yield text, Layer(f"Find: {pending.text}", found.regions, note="" if count else text)
         else:
             report = assistant.report(pending.study)
@@ -227,4 +233,3 @@ def answer_text(answer: Answer) -> str:
     count = len(answer.regions)
     shown = f", {count} region{'s' * (count != 1)} shown" if count else ""
     return f"{answer.text}\nconfidence {share(answer.confidence)}{shown}"
-

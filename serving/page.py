@@ -47,7 +47,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
     do = Handlers(assistant, inbox)
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
-        gr.HTML(f'<b>medvlm</b><span>{WARNING}</span>', elem_id="mv-head", js_on_load=None, apply_default_css=False)
+        gr.HTML(f"<b>medvlm</b><span>{WARNING}</span>", elem_id="mv-head", js_on_load=None, apply_default_css=False)
         with gr.Row(elem_id="mv-main", equal_height=True):
             with gr.Column(elem_id="mv-left", min_width=0):
                 viewer = gr.HTML(
@@ -88,7 +88,9 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
                     elem_id="mv-panel",
                     apply_default_css=False,
                 )
-        outbox = gr.HTML(js_on_load="medvlm.outbox(element, props, watch)", elem_id="mv-outbox", html_template="<i></i>")
+        outbox = gr.HTML(
+            js_on_load="medvlm.outbox(element, props, watch)", elem_id="mv-outbox", html_template="<i></i>"
+        )
 
         everything = [chat, viewer, panel, outbox]
         for event, handler in ((viewer.upload, do.open_upload), (viewer.example, do.open_example)):

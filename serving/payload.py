@@ -16,7 +16,7 @@ from medvlm.report.markdown import to_markdown
 from medvlm.report.overlay import PALETTE, draw_overlay
 from medvlm.types import Region, Study, mask_box
 
-from .session import Layer, Session
+from .session import Session
 
 MAX_SIDE = 1600  # pixels of a picture as sent
 LOSSLESS = 600_000  # pixels; larger pictures are sent as JPEG of high quality
@@ -124,7 +124,9 @@ def download(session: Session, what: str, opacity: float) -> tuple[str, str]:
         return "overlay.png", _url(PIL.Image.fromarray(drawn), "PNG")
     if top is None or top.report is None:
         raise LookupError("no report")
-    text, kind = (to_markdown(top.report), "text/markdown") if what == "md" else (to_json(top.report), "application/json")
+    text, kind = (
+        (to_markdown(top.report), "text/markdown") if what == "md" else (to_json(top.report), "application/json")
+    )
     return f"report.{what}", f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import tempfile
@@ -51,7 +52,9 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise RequestError(f"The page cannot use {host}:{port} ({reason}); choose another address with --port.") from error
+        raise RequestError(
+            f"The page cannot use {host}:{port} ({reason}); choose another address with --port."
+        ) from error
     return bound
 
 
@@ -66,9 +69,7 @@ def run(load: Callable[[], Any], host: str, port: int) -> None:
         server = uvicorn.Server(config)
         loading.add_done_callback(lambda done: setattr(server, "should_exit", done.exception() is not None))
         print(f"medvlm is at http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr, flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[bound])
-        except KeyboardInterrupt:
-            pass
         if loading.done():
             loading.result()

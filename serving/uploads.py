@@ -54,12 +54,16 @@ class Inbox:
             raise HTTPException(403, "Open files on the page itself.")
         length = request.headers.get("content-length", "")
         if not length.isdigit() or int(length) > self.limits.max_total_bytes:
-            raise HTTPException(413, f"That is more than {self.limits.max_total_bytes / 2**30:.3g} GiB; give one series.")
+            raise HTTPException(
+                413, f"That is more than {self.limits.max_total_bytes / 2**30:.3g} GiB; give one series."
+            )
         limit = self.limits.max_files
         try:
             form = await request.form(max_files=limit, max_fields=10)
         except HTTPException as error:  # how Starlette says that a form is broken or too large
-            raise HTTPException(400, f"The upload is damaged or has more than {limit} files; give one series.") from error
+            raise HTTPException(
+                400, f"The upload is damaged or has more than {limit} files; give one series."
+            ) from error
         try:
             files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
             if not files:

@@ -51,10 +51,11 @@
 
     // Drawing, in image pixels as sent; screen = image * zoom + offset, in CSS pixels whatever the screen's density is.
     const scale = () => picture.shown[0] / picture.size[0];
+    const fitting = () => Math.min(stage.clientWidth / bitmap.width, stage.clientHeight / bitmap.height);
     function fit() {
       if (!bitmap) return;
       const { clientWidth: w, clientHeight: h } = stage;
-      zoom = Math.min(w / bitmap.width, h / bitmap.height);
+      zoom = fitting();
       ox = (w - bitmap.width * zoom) / 2; oy = (h - bitmap.height * zoom) / 2; fitted = true;
       draw();
     }
@@ -68,7 +69,7 @@
       const density = canvas.width / Math.max(1, stage.clientWidth), shown = here();
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.clearRect(0, 0, canvas.width, canvas.height);
-      root.dataset.shown = shown.length; root.dataset.lit = [...lit].join(" ");
+      root.dataset.shown = shown.length; root.dataset.lit = [...lit].join(" "); root.dataset.zoom = fitted ? 1 : zoom / fitting();
       if (!bitmap) return;
       context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
       context.imageSmoothingQuality = "high";

@@ -1,0 +1,80 @@
+"""The page over the fake assistant in a thread, and a real Chromium before it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[dev]'")
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 60_000  # milliseconds; a training may run beside the tests
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Address of the page and the folder that its uploads pass through."""
+    import uvicorn
+
+    from serving.server import listen, make_app
+    from tests.fakes import FakeAssistant
+
+    bound, inbox = listen("127.0.0.1", 0), tmp_path_factory.mktemp("inbox")
+    assistant = FakeAssistant()
+    web = uvicorn.Server(
+        uvicorn.Config(make_app(lambda: assistant, inbox), log_level="warning", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    end = time.monotonic() + 60
+    while not web.started and time.monotonic() < end:
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}/", inbox
+    web.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(server, browser):
+    """Opens the page in a browser session of its own; afterwards no request has left this machine and no script failed."""
+    contexts, outside, errors = [], [], []
+
+    def new(width: int = 1280, height: int = 800, density: float = 1):
+        context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=density)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "request", lambda r: outside.append(r.url) if not r.url.startswith((server[0], "data:", "blob:")) else None
+        )
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server[0])
+        page.wait_for_selector(".mv-stage canvas")
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert not outside
+    assert not errors

@@ -1,0 +1,225 @@
+"""The chat page as a user meets it: a real headless Chromium over a fake assistant that finds what is bright."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tests.fakes import square
+
+SIZE, BOX = (200, 300), (60, 50, 180, 130)  # (H, W) and the bright rectangle
+
+
+@pytest.fixture
+def png(tmp_path) -> Path:
+    path = tmp_path / "study.png"
+    PIL.Image.fromarray(square(SIZE, BOX)).save(path)
+    return path
+
+
+def upload(page, *paths, name: str = ".mv-files") -> None:
+    page.set_input_files(name, [str(path) for path in paths])
+
+
+def opened(page, *paths) -> None:
+    upload(page, *paths)
+    page.wait_for_selector(".mv-open")
+    page.get_by_text("The model takes it for").wait_for()
+
+
+def ask(page, text: str, button: str = "ask") -> None:
+    page.fill("#mv-text textarea", text)
+    page.click(f"#mv-{button}-button")
+
+
+def data(page, name: str) -> str:
+    return page.evaluate(f"document.querySelector('.mv').dataset.{name}")
+
+
+def wait_data(page, name: str, value: str) -> None:
+    page.wait_for_function(f"document.querySelector('.mv').dataset.{name} === {json.dumps(value)}")
+
+
+def place(page, x: float, y: float, size=SIZE) -> tuple[float, float]:
+    """Screen position of an image pixel while the whole image is fitted into the viewer."""
+    frame = page.locator(".mv-stage canvas").bounding_box()
+    zoom = min(frame["width"] / size[1], frame["height"] / size[0])
+    left, top = (frame["width"] - size[1] * zoom) / 2, (frame["height"] - size[0] * zoom) / 2
+    return frame["x"] + left + x * zoom, frame["y"] + top + y * zoom
+
+
+def pixel(page, x: float, y: float) -> np.ndarray:
+    """The colour on the canvas at an image pixel."""
+    sx, sy = place(page, x, y)
+    script = """([x, y]) => { const c = document.querySelector('.mv-stage canvas'), f = c.getBoundingClientRect();
+      const k = c.width / f.width;
+      return [...c.getContext('2d').getImageData(Math.round((x - f.x) * k), Math.round((y - f.y) * k), 1, 1).data]; }"""
+    return np.array(page.evaluate(script, [sx, sy])[:3])
+
+
+@pytest.mark.parametrize(("width", "height", "density"), [(1440, 900, 1), (1280, 800, 2), (390, 844, 1), (390, 844, 2)])
+def test_upload_ask_and_region(open_page, png, server, width, height, density):
+    page = open_page(width, height, density)
+    opened(page, png)
+    assert not list(server[1].iterdir())  # nothing of an upload stays on disk
+    assert (pixel(page, 120, 90) == 200).all()
+    ask(page, "Where is it? find bright thing")
+    page.get_by_text("confidence 80 %, 1 region shown").wait_for()
+    wait_data(page, "shown", "1")
+    tinted = pixel(page, 120, 90)
+    assert tinted[0] > tinted[2] + 20  # amber over grey
+    assert (pixel(page, 20, 20) == 0).all()
+    page.click(".mv-region")
+    wait_data(page, "lit", "0")
+    lit = pixel(page, 120, 90)
+    assert lit[0] - lit[2] > tinted[0] - tinted[2]
+    page.uncheck("[data-show=masks]")
+    assert np.ptp(pixel(page, 120, 90)) == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_click_on_the_image_selects_in_the_list(open_page, png):
+    page = open_page()
+    opened(page, png)
+    ask(page, "bright thing", "find")
+    page.get_by_text("1 region found").wait_for()
+    page.mouse.click(*place(page, 100, 100))
+    page.wait_for_selector(".mv-region[aria-pressed=true]")
+    page.mouse.click(*place(page, 5, 5))
+    wait_data(page, "lit", "")
+    page.locator("[data-show=opacity]").fill("90")
+    assert pixel(page, 120, 90)[2] < 60
+    ask(page, "absent thing", "find")
+    page.get_by_text("Not found").first.wait_for()
+    wait_data(page, "shown", "0")
+    page.locator("#mv-chat .bot-row .message-content").nth(1).click()  # an earlier reply shows its regions again
+    wait_data(page, "shown", "1")
+
+
+def test_box_and_points_segment(open_page, png):
+    page = open_page()
+    opened(page, png)
+    page.click("[data-tool=box]")
+    page.mouse.move(*place(page, 100, 60))
+    page.mouse.down()
+    page.mouse.move(*place(page, 130, 90), steps=4)
+    page.mouse.move(*place(page, 160, 120), steps=4)
+    page.mouse.up()
+    page.get_by_text("From the drawn box").wait_for()
+    box = json.loads("[" + page.get_attribute(".mv-region", "title").split("box ")[1].removesuffix(" px") + "]")
+    assert np.abs(np.array(box) - [100, 60, 160, 120]).max() <= 2
+    page.click("[data-tool=minus]")
+    page.mouse.click(*place(page, 10, 10))
+    page.get_by_text("Now add a point inside").wait_for()
+    page.click("[data-tool=plus]")
+    page.mouse.click(*place(page, 110, 80))
+    page.get_by_text("From the points").wait_for()
+    page.click("[data-do=clear]")
+    wait_data(page, "shown", "0")
+
+
+def test_zoom_pan_and_fit(open_page, png):
+    page = open_page()
+    opened(page, png)
+    x, y = place(page, 70, 90)
+    assert (pixel(page, 40, 90) == 0).all()
+    page.mouse.move(*place(page, 90, 90))
+    page.mouse.wheel(0, -300)  # about the pointer: what was left of it moves further left
+    page.wait_for_function("document.querySelector('.mv').dataset.zoom > 1.5")
+    assert (pixel(page, 40, 90) == 200).all()
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(*place(page, 170, 90), steps=3)
+    page.mouse.up()
+    assert (pixel(page, 40, 90) == 0).all()
+    page.click("[data-do=fit]")
+    assert (pixel(page, 70, 90) == 200).all() and (pixel(page, 40, 90) == 0).all()
+
+
+def test_report_sentences_and_downloads(open_page, png):
+    page = open_page()
+    opened(page, png)
+    page.click("#mv-report-button")
+    page.click("button.mv-sentence")
+    wait_data(page, "lit", "0")
+    saved = {}
+    for selector in ("[data-do=png]", "[data-save=md]", "[data-save=json]"):
+        with page.expect_download() as download:
+            page.click(selector)
+        saved[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
+    assert set(saved) == {"overlay.png", "report.md", "report.json"}
+    assert saved["overlay.png"].startswith(b"\x89PNG")
+    assert b"# Report draft" in saved["report.md"]
+    assert json.loads(saved["report.json"])["findings"]
+
+
+def test_bad_input_gets_a_sentence_and_the_next_works(open_page, png, tmp_path):
+    page = open_page()
+    ask(page, "Which organ?")
+    page.get_by_text("Open an image first.").wait_for()
+    assert page.input_value("#mv-text textarea") == "Which organ?"
+    bad = tmp_path / "scan.dcm"
+    bad.write_text("not a scan at all")
+    upload(page, bad)
+    page.get_by_text("scan.dcm is").wait_for()
+    opened(page, png)
+    upload(page, bad)
+    page.get_by_text("scan.dcm is").wait_for()
+    assert page.locator(".mv-open").count() == 1  # what was open stays
+    ask(page, "   ")
+    page.get_by_text("The question is empty").wait_for()
+    ask(page, "x" * 20_000)
+    page.get_by_text("shorten it to 4,000").wait_for()
+    ask(page, "что это", "find")
+    page.get_by_text("Ask in English").wait_for()
+    ask(page, "please explode")
+    page.get_by_text("Something went wrong on our side").wait_for()
+    assert page.get_by_text("ZeroDivisionError").count() == 0
+    ask(page, "Is it bright?")
+    page.get_by_text("confidence 80 %").wait_for()
+
+
+def test_slices(open_page):
+    page = open_page()
+    page.click("[data-example=ybr_color]")
+    wait_data(page, "image", "20")
+    page.locator(".mv-slices input").fill("3")
+    wait_data(page, "image", "2")
+    page.get_by_text("frame 3 of 30").wait_for()
+    page.focus(".mv-stage canvas")
+    page.keyboard.press("ArrowDown")
+    wait_data(page, "image", "3")
+
+
+def test_folder_and_several_images(open_page, tmp_path):
+    page = open_page()
+    for n in range(3):
+        PIL.Image.fromarray(square(SIZE, BOX, 100 + 50 * n)).save(tmp_path / f"{n}.png")
+    opened(page, *sorted(tmp_path.glob("*.png")))
+    page.get_by_text("3 images opened").wait_for()
+    page.locator(".mv-slices input").fill("3")
+    wait_data(page, "image", "2")
+    assert (pixel(page, 120, 90) == 200).all()
+
+
+def test_two_sessions_share_nothing(open_page, png, server):
+    first, second = open_page(), open_page()
+    opened(first, png)
+    ask(first, "secret question, find bright thing")
+    first.get_by_text("1 region shown").wait_for()
+    second.reload()
+    second.wait_for_selector(".mv-stage canvas")
+    assert second.locator(".mv-open").count() == 0
+    assert second.get_by_text("secret question").count() == 0
+    ask(second, "Which organ?")
+    second.get_by_text("Open an image first.").wait_for()
+    ask(second, "bright thing", "find")
+    assert second.locator(".mv-region").count() == 0
+    second.click("[data-example=mr]")
+    second.wait_for_selector(".mv-open")
+    assert data(first, "study") != data(second, "study")
+    assert first.locator(".mv-region").count() == 1

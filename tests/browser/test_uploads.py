@@ -1,0 +1,152 @@
+"""Uploads, listeners and the address of the page, without a browser."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+from types import SimpleNamespace
+
+import numpy as np
+import PIL.Image
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+from fastapi.testclient import TestClient
+
+from medvlm.errors import RequestError, StudyError
+from medvlm.types import Image, Study
+from serving.handlers import SORRY, Handlers
+from serving.payload import run_lengths
+from serving.server import listen, make_app
+from serving.session import Session
+from serving.uploads import Inbox
+from tests.fakes import FakeAssistant, square
+
+
+def event(**fields):
+    return SimpleNamespace(_data=fields)
+
+
+@pytest.fixture
+def client(tmp_path):
+    return TestClient(make_app(FakeAssistant, tmp_path))
+
+
+def png(tmp_path):
+    path = tmp_path / "x.bin"
+    PIL.Image.fromarray(square()).save(path, format="PNG")
+    return path.read_bytes()
+
+
+def test_upload_is_read_once_and_gone(tmp_path, tmp_path_factory):
+    client, content = TestClient(make_app(FakeAssistant, tmp_path)), png(tmp_path_factory.mktemp("source"))
+    files = [("files", (name, content)) for name in ("../../etc/a.png", "../b.png", "..", "c\\..\\d.png", "7")]
+    reply = client.post("/uploads", files=files, headers={"x-medvlm": "1"})
+    assert reply.status_code == 200
+    held = list(tmp_path.rglob("*"))
+    assert sum(path.is_file() for path in held) == 5
+    assert all(tmp_path in path.resolve().parents for path in held)
+    for path in (p for p in held if p.is_file()):
+        assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)
+    study = Inbox(tmp_path).read(reply.json()["upload"])
+    assert len(study.images) == 5
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RequestError, match="open the files again"):
+        Inbox(tmp_path).read(reply.json()["upload"])
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", None, 3, "a/b"])
+def test_names_that_are_no_upload(tmp_path, name):
+    with pytest.raises(RequestError):
+        Inbox(tmp_path / "inbox").read(name)
+
+
+def test_a_bad_upload_is_removed_too(client, tmp_path):
+    name = client.post("/uploads", files={"files": ("scan.dcm", b"hello")}, headers={"x-medvlm": "1"}).json()["upload"]
+    with pytest.raises(StudyError, match="scan.dcm"):
+        Inbox(tmp_path).read(name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_foreign_and_broken_uploads_are_refused(client, tmp_path):
+    assert client.post("/uploads", files={"files": ("a.png", b"x")}).status_code == 403
+    assert client.post("/uploads", data={"a": "b"}, headers={"x-medvlm": "1"}).status_code == 400
+    assert client.post("/uploads", content=b"", headers={"x-medvlm": "1"}).status_code == 400
+    huge = {"x-medvlm": "1", "content-length": str(2**40)}
+    assert client.post("/uploads", content=b"x", headers=huge).status_code == 413
+    assert client.post("/gradio_api/upload", files={"files": ("a.png", b"xyz")}).status_code in (400, 413)
+    assert not list(tmp_path.iterdir())
+
+
+def test_faults_are_logged_without_their_message(tmp_path, caplog):
+    class Broken:
+        def segment(self, *_, **__):
+            raise ValueError("Doe^John")
+
+    session = Session()
+    session.open(Study([Image(square())]))
+    with caplog.at_level(logging.ERROR):
+        _, message = Handlers(Broken, Inbox(tmp_path)).segment(session, event(image=0, box=[1, 1, 9, 9], points=None))
+    assert SORRY in message
+    assert "ValueError" in caplog.text
+    assert "Doe" not in caplog.text
+
+
+def test_a_closed_tab_leaves_nothing_behind(tmp_path):
+    do, session = Handlers(FakeAssistant, Inbox(tmp_path)), Session()
+    request = SimpleNamespace(session_hash="abc")
+    do.open_example(session, event(name="mr"), request)
+    do.find("bright", session)
+    list(do.work(session))
+    do.leave(request)
+    assert session.study is None and session.layer is None and not session.chat.messages
+    assert not do.open_tabs
+    do.open_example(session, event(name="mr"), request)
+    del session
+    gc.collect()
+    assert not do.open_tabs  # the listeners themselves keep no session alive
+
+
+def test_events_of_any_shape_get_a_sentence(tmp_path):
+    do, session = Handlers(FakeAssistant, Inbox(tmp_path)), Session()
+    session.open(Study([Image(square())]))
+    for data in (
+        None,
+        [],
+        {"image": "x"},
+        {"image": -1, "box": "a"},
+        {"image": 0, "points": [[1]]},
+        {"what": 3, "opacity": {}},
+    ):
+        wild = SimpleNamespace(_data=data)
+        assert '"note": "' in do.slice(session, wild)[1]
+        assert '"note": "' in do.segment(session, wild)[1]
+        assert '"note": "' in do.download(session, wild)
+
+
+def test_answers_for_a_study_that_was_closed_do_not_reach_the_next(tmp_path):
+    do, session = Handlers(FakeAssistant, Inbox(tmp_path)), Session()
+    session.open(Study([Image(square())]))
+    do.find("bright", session)
+    session.open(Study([Image(square())]))
+    list(do.work(session))
+    assert session.layer is None
+    assert not session.chat.messages
+
+
+def test_run_lengths_give_the_mask_back():
+    mask = np.random.default_rng(0).random((40, 60)) > 0.5
+    code = run_lengths(mask, mask.shape)
+    x0, y0, x1, y1 = code["box"]
+    flat = np.repeat(np.arange(len(code["runs"])) % 2 == 1, code["runs"])
+    assert (flat.reshape(y1 - y0, x1 - x0) == mask[y0:y1, x0:x1]).all()
+    assert run_lengths(mask, (20, 30))["box"] == [0, 0, 30, 20]
+
+
+def test_a_port_in_use_gets_a_sentence():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(RequestError, match="--port"):
+            listen("127.0.0.1", taken.getsockname()[1])
