@@ -1,4 +1,4 @@
-"""Settings of a supervised run, read from YAML; an unknown key is an error that names the nearest known one."""
+"""Settings of a run, read from YAML; an unknown key is an error that names the nearest known one."""
 
 from __future__ import annotations
 
@@ -53,6 +53,34 @@ class SFTConfig:
     decay: float = 0.3  # last share of the steps, over which the rate falls to zero
     save_every: int = 200
     log_every: int = 20
+
+
+@dataclass
+class GRPOSettings:
+    """Reinforcement learning of the language model's adapter; the encoder, the heads and the projector stay."""
+
+    output_dir: str = "runs/grpo"
+    init_from: str = "nano"  # an embedded model, or a folder in the compact layout or in transformers' own
+    data: list[str] = field(default_factory=list)  # data set folders; a folder of such folders counts as all of them
+    limit: int | None = None  # records a set, for smoke runs
+    per_record: int = 6  # questions drawn from each record
+    longest_answer: int = 6  # words; longer true answers are never matched exactly and are left out
+    rewards: list[str] = field(default_factory=lambda: ["answer", "format", "region"])
+    reward_weights: list[float] = field(default_factory=lambda: [1.0, 0.2, 0.5])
+    steps: int = 200
+    prompts: int = 4  # questions a step
+    generations: int = 8  # answers sampled to each
+    batch: int = 32  # answers in one pass; prompts × generations is a multiple of it
+    max_tokens: int = 24  # of an answer
+    temperature: float = 1.0
+    beta: float = 0.02  # weight of the divergence from the starting model
+    lr: float = 2e-5
+    lora_rank: int = 16  # of the adapter, where the starting model brings none of its own
+    bf16: bool = True  # on a GPU
+    held_out: int = 64  # questions of the val split scored before and after, with greedy answers
+    seed: int = 0
+    save_every: int = 50
+    log_every: int = 5
 
 
 def read_config(path: str | Path, kind: type[T], overrides: list[str] | None = None) -> T:

@@ -27,7 +27,7 @@ class CurveCallback(TrainerCallback):
 
 
 def draw_curves(log: Path, picture: Path) -> None:
-    """One panel a stage, one line a logged loss."""
+    """One panel a stage, one line a logged number; logarithmic where none is zero or below."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -45,7 +45,8 @@ def draw_curves(log: Path, picture: Path) -> None:
                         lines.setdefault(name, {})[row["step"]] = value
         for name, points in lines.items():
             axis.plot(*zip(*sorted(points.items()), strict=True), label=name, linewidth=1)
-        axis.set(title=stage, xlabel="step", yscale="log")
+        positive = all(value > 0 for points in lines.values() for value in points.values())
+        axis.set(title=stage, xlabel="step", yscale="log" if positive else "linear")
         axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(picture, dpi=90)

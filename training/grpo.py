@@ -1,0 +1,262 @@
+"""Reinforcement learning: `python -m training.grpo --config training/configs/grpo.yaml [key=value …]`.
+
+GRPO (Shao et al., 2024) on TRL's trainer. Differs from the paper in its rewards, which are the published metrics of the
+same tasks (`training.rewards`) and no learned model, and in what learns: a LoRA adapter on the language model alone,
+going on from the starting model's own where it has one; the reference is that starting model. Ends in a model folder
+of the starting model's layout with a card that holds the scores before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+import yaml
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from transformers.trainer_utils import get_last_checkpoint
+from trl import GRPOConfig, GRPOTrainer
+
+from medvlm.errors import MedVLMError, RequestError
+from medvlm.model.loading import EMBEDDED, HEADS, load, load_compact, save_compact
+from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
+from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.records import Record
+
+from .config import GRPOSettings, read_config
+from .curves import CurveCallback
+from .data import load_split
+from .rewards import LabelFinder, choose_rewards
+from .stage_language import LORA_TARGETS
+from .tasks import questions
+
+LANGUAGE = "base_model.model.language_model."  # where peft keeps the language model's adapter, of the whole model …
+ALONE = "base_model.model."  # … and of the language model by itself
+CURVES = ("reward", "reward_std", "frac_reward_zero_std", "kl", "entropy", "completions/clipped_ratio")
+
+
+class AnswerTrainer(GRPOTrainer):
+    """`GRPOTrainer` that keeps the pixel half as it was: batch norms must not follow the sampled questions."""
+
+    def _prepare_inputs(self, generation_batch):
+        self.model.get_base_model().grounder.eval()
+        return super()._prepare_inputs(generation_batch)
+
+
+class RewardCurves(CurveCallback):
+    """The rewards and what tells whether a policy goes astray, out of the trainer's many numbers."""
+
+    def on_log(self, args, state, control, logs=None, **_):
+        kept = {
+            name: value
+            for name, value in (logs or {}).items()
+            if value is not None and (name in CURVES or (name.startswith("rewards/") and name.endswith("/mean")))
+        }  # a reward that could judge nothing in these steps has no mean
+        if kept:
+            super().on_log(args, state, control, kept)
+
+
+def start_model(settings: GRPOSettings) -> tuple[PeftModel, MedVLMProcessor, LoraConfig]:
+    """The starting model with a trainable adapter on its language model alone, and that adapter's own settings."""
+    folder = EMBEDDED.get(settings.init_from, Path(settings.init_from))
+    state = None
+    if (folder / HEADS).is_file():
+        model, processor = load_compact(folder, adapter_trainable=True)
+    else:
+        model, processor, _ = load(settings.init_from)
+    own = LoraConfig(
+        r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
+    )
+    if isinstance(model.language_model, PeftModel):
+        own = model.language_model.peft_config["default"]
+        state = get_peft_model_state_dict(model.language_model)
+        model.language_model = model.language_model.unload()
+    targets = (
+        own.target_modules if isinstance(own.target_modules, str) else rf"({'|'.join(sorted(own.target_modules))})"
+    )
+    # no dropout: the sampled and the scored answer must come from the same model
+    spread = LoraConfig(
+        r=own.r, lora_alpha=own.lora_alpha, target_modules=rf"language_model\..*\.{targets}", task_type="CAUSAL_LM"
+    )
+    whole = get_peft_model(model, spread)
+    if state is not None:
+        set_peft_model_state_dict(whole, {k.replace(ALONE, LANGUAGE, 1): v for k, v in state.items()})
+    return whole, processor, own
+
+
+def save(whole: PeftModel, processor: MedVLMProcessor, own: LoraConfig, settings: GRPOSettings, folder: Path) -> None:
+    """Write the trained model in the layout that the starting model had."""
+    start = EMBEDDED.get(settings.init_from, Path(settings.init_from))
+    if not (start / HEADS).is_file():
+        whole.merge_and_unload().save_pretrained(folder)
+        processor.save_pretrained(folder)
+        return
+    state = get_peft_model_state_dict(whole)
+    model = whole.unload()
+    model.language_model = get_peft_model(model.language_model, own)
+    set_peft_model_state_dict(model.language_model, {k.replace(LANGUAGE, ALONE, 1): v for k, v in state.items()})
+    save_compact(model, folder)
+
+
+def prompt_rows(records: list[Record], facts: dict[str, list[str]], settings: GRPOSettings) -> list[dict]:
+    """Questions with short answers: what was asked of a record in English and what the training tasks ask of it."""
+    rows = []
+    for number, record in enumerate(records):
+        rng = np.random.default_rng((settings.seed, number))
+        pairs = [(q.question, q.answer) for q in record.qa if q.lang == "en"]
+        pairs += questions(record, rng, record.image.shape[:2], facts)
+        pairs = [(q, a) for q, a in pairs if 0 < len(a.split()) <= settings.longest_answer]
+        for i in rng.permutation(len(pairs))[: settings.per_record]:
+            question, answer = pairs[i]
+            rows.append({"prompt": [{"role": "user", "content": question}], "answer": answer, "record": number})
+    return rows
+
+
+def prompt_dataset(rows: list[dict], records: list[Record]) -> Dataset:
+    """The rows as TRL wants them; images and true regions come along when a row is read."""
+
+    def attach(batch: dict[str, list]) -> dict[str, list]:
+        here = [records[number] for number in batch["record"]]
+        return batch | {"image": [PIL.Image.fromarray(r.image) for r in here], "truth": [r.regions for r in here]}
+
+    return Dataset.from_list(rows).with_transform(attach)
+
+
+def trainer_arguments(settings: GRPOSettings) -> GRPOConfig:
+    """Raises `RequestError` where the batch does not divide a step's answers."""
+    answers = settings.prompts * settings.generations
+    if answers % settings.batch or len(settings.reward_weights) != len(settings.rewards):
+        raise RequestError(
+            f"prompts × generations ({answers}) must be a multiple of batch ({settings.batch}), and each of the "
+            f"{len(settings.rewards)} rewards needs one of the {len(settings.reward_weights)} reward_weights."
+        )
+    cpu = not torch.cuda.is_available()
+    return GRPOConfig(
+        output_dir=str(Path(settings.output_dir) / "grpo"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch,
+        gradient_accumulation_steps=answers // settings.batch,
+        num_generations=settings.generations,
+        max_completion_length=settings.max_tokens,
+        temperature=settings.temperature,
+        beta=settings.beta,
+        reward_weights=settings.reward_weights,
+        learning_rate=settings.lr,
+        lr_scheduler_type="constant",
+        gradient_checkpointing=False,
+        bf16=settings.bf16 and not cpu,
+        use_cpu=cpu,
+        logging_steps=settings.log_every,
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        report_to=[],
+        seed=settings.seed,
+    )
+
+
+@torch.no_grad()
+def score(
+    model: MedVLMForConditionalGeneration,
+    processor: MedVLMProcessor,
+    dataset: Dataset,
+    rewards: dict[str, Callable],
+    settings: GRPOSettings,
+) -> dict[str, dict[str, float]]:
+    """Each reward's mean over greedy answers, and over how many it could be judged."""
+    model.eval()
+    values: dict[str, list[float]] = {name: [] for name in rewards}
+    for start in range(0, len(dataset), settings.batch):
+        batch = dataset[start : start + settings.batch]
+        texts = [processor.question(prompt[0]["content"]) for prompt in batch["prompt"]]
+        inputs = processor(images=batch["image"], text=texts, return_tensors="pt").to(model.device)
+        told = model.generate(**inputs, max_new_tokens=settings.max_tokens, do_sample=False)
+        answers = processor.tokenizer.batch_decode(told[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        for name, reward in rewards.items():
+            values[name] += [v for v in reward(completions=answers, **batch) if v is not None]
+    return {k: {"mean": float(np.mean(v)) if v else float("nan"), "n": len(v)} for k, v in values.items()}
+
+
+def write_card(folder: Path, settings: GRPOSettings, before: dict, after: dict, prompts: int) -> None:
+    """README.md and the run's settings beside the weights."""
+    rows = "\n".join(f"| {k} | {before[k]['mean']:.3f} | {after[k]['mean']:.3f} | {after[k]['n']} |" for k in after)
+    card = f"""# {Path(settings.output_dir).name}
+
+A medvlm model: {Path(settings.init_from).name} after {settings.steps} steps of GRPO (`python -m training.grpo`, settings
+in `training.yaml` beside this file) on {prompts} questions: {settings.prompts} questions a step, {settings.generations}
+sampled answers each. Only the adapter of the language model was trained.
+
+For research. Not a medical device: not for diagnosis, treatment or triage. The licences of the starting model and of its
+data hold for these weights too: research only, no commercial use.
+
+Rewards of greedy answers to held-out questions, before and after (n judged):
+
+| reward | before | after | n |
+|---|---|---|---|
+{rows}
+"""
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    values = asdict(settings) | {
+        "data": [Path(d).name for d in settings.data],
+        "init_from": Path(settings.init_from).name,
+    }
+    (folder / "training.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def run(settings: GRPOSettings) -> Path:
+    """Train, going on from the last checkpoint in the output folder if there is one; returns the model's folder."""
+    args = trainer_arguments(settings)
+    whole, processor, own = start_model(settings)
+    model = whole.get_base_model()
+    functions = choose_rewards(settings.rewards, LabelFinder(model, processor))
+    rewards = dict(zip(settings.rewards, functions, strict=True))
+    facts = model.config.grounding_config.facts
+    train, val = (load_split(settings.data, split, settings.limit) for split in ("train", "val"))
+    rows, held_out = prompt_rows(train, facts, settings), prompt_rows(val, facts, settings)
+    if not rows or not held_out:
+        raise RequestError(
+            "No question with a short answer in the train or the val split: check the paths under `data`."
+        )
+    order = np.random.default_rng(settings.seed).permutation(len(held_out))[: settings.held_out]
+    asked = prompt_dataset([held_out[i] for i in order], val)
+    output = Path(settings.output_dir)
+    trainer = AnswerTrainer(
+        model=whole,
+        reward_funcs=functions,
+        args=args,
+        train_dataset=prompt_dataset(rows, train),
+        processing_class=processor,
+        callbacks=[RewardCurves(output / "curves.png", output / "log.jsonl")],
+    )
+    before = score(model, processor, asked, rewards, settings)
+    last = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    after = score(model, processor, asked, rewards, settings)
+    folder = output / "model"
+    save(whole, processor, own, settings, folder)
+    write_card(folder, settings, before, after, len(rows))
+    return folder
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="training.grpo", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="a YAML file with the keys of training.config.GRPOSettings")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys to set over the file's")
+    args = parser.parse_args(argv)
+    try:
+        folder = run(read_config(args.config, GRPOSettings, args.overrides))
+    except MedVLMError as error:
+        print(f"training.grpo: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({"model": str(folder)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
