@@ -30,7 +30,7 @@ class LanguageExamples(Dataset):
         packed: int = 12,
         phrases: int = 4,
         length: int = 1000,
-        asked_share: float = 0.7,
+        asked_share: float = 0.8,
         seed: int = 0,
     ):
         self.records, self.processor, self.facts, self.labels = records, processor, facts, labels
@@ -79,7 +79,7 @@ class LanguageExamples(Dataset):
     def pairs(self, record: Record, size: tuple[int, int], rng: np.random.Generator) -> list[tuple[str, str]]:
         asked = [(q.question, q.answer) for q in record.qa if q.lang == "en"]
         made = questions(record, rng, size, self.facts)
-        made = [made[i] for i in rng.permutation(len(made))[: 3 if asked else 6]]
+        made = [made[i] for i in rng.permutation(len(made))[: 2 if asked else 6]]
         asked = [asked[i] for i in rng.permutation(len(asked))[: self.packed - len(made)]]
         return asked + made
 
@@ -107,7 +107,9 @@ class LanguageExamples(Dataset):
         length = max(len(e["input_ids"]) for e in examples)
 
         def padded(name: str, value: int) -> torch.Tensor:
-            return torch.stack([torch.nn.functional.pad(e[name], (0, length - len(e[name])), value=value) for e in examples])
+            return torch.stack(
+                [torch.nn.functional.pad(e[name], (0, length - len(e[name])), value=value) for e in examples]
+            )
 
         segments = padded("segments", -1)
         phrases = self.processor.phrases([text for e in examples for text in e["phrases"]])

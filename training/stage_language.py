@@ -16,12 +16,14 @@ from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from .config import SFTConfig
 from .stage_heads import optimizer_and_schedule, training_arguments
 
-LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+LORA_TARGETS = ["q_proj", "v_proj", "up_proj", "down_proj"]
 
 
 def add_adapter(model: MedVLMForConditionalGeneration, rank: int) -> None:
     """Put a trainable LoRA adapter on the language model."""
-    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+    settings = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
+    )
     model.language_model = get_peft_model(model.language_model, settings)
 
 
