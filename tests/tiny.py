@@ -50,9 +50,9 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
 
 
-def tiny_language(folder: Path, name: str = "llama", seed: int = 0) -> Path:
-    """A causal language model of two layers with its tokenizer, saved in transformers' layout."""
-    torch.manual_seed(seed)
+def tiny_language(folder: Path, name: str = "llama", spread: float = 0.02) -> Path:
+    """A causal language model of two layers with its tokenizer, saved in transformers' layout; `spread` of its weights."""
+    torch.manual_seed(0)
     tokenizer = tiny_tokenizer()
     config = AutoConfig.for_model(
         name,
@@ -67,17 +67,18 @@ def tiny_language(folder: Path, name: str = "llama", seed: int = 0) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
+        initializer_range=spread,
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def tiny_model(folder: Path, vision: str = "efficientnet_lite", language: str = "llama", labels=tuple(LABELS)):
+def tiny_model(folder: Path, vision: str = "efficientnet_lite", language: str = "llama", spread: float = 0.02):
     """A composite and its processor; its language model lies in `folder`."""
-    source = tiny_language(folder, language)
+    source = tiny_language(folder, language, spread)
     torch.manual_seed(1)
-    grounding = MedVLMGroundingConfig(channels=16, query_size=24, layers=1, heads=2, labels=list(labels), facts=FACTS)
+    grounding = MedVLMGroundingConfig(channels=16, query_size=24, layers=1, heads=2, labels=list(LABELS), facts=FACTS)
     return build(tiny_vision(vision), str(source), grounding, image_size=SIDE, image_grid=2)
 
 
