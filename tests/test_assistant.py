@@ -1,0 +1,227 @@
+"""The assistant over a tiny random composite: types, shapes, sizes, refusals, and each image encoded once."""
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+
+from medvlm.assistant import UNKNOWN_KIND, Assistant
+from medvlm.errors import RequestError
+from medvlm.types import Answer, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
+
+from .tiny import FACTS, picture, tiny_model
+
+SIZE = (50, 90)  # (H, W) of the picture, neither square nor the model's
+
+
+@pytest.fixture
+def assistant(tmp_path):
+    """Random weights, but everything asked for is present, outlined and good, and every image is medical."""
+    model, processor = tiny_model(tmp_path / "language", "vit", spread=0.2)
+    heads = model.grounder.heads
+    with torch.no_grad():
+        heads.scores[-1].weight.zero_()
+        heads.scores[-1].bias.fill_(6.0)
+        heads.facts.weight.zero_()
+        heads.facts.bias[FACTS["modality"].index("photograph")] = -9.0
+    return Assistant(model, processor, "tiny")
+
+
+@pytest.fixture
+def study():
+    return Study([Image(picture(size=SIZE)), Image(picture((60, 5, 85, 40), SIZE))])
+
+
+def photograph(assistant: Assistant) -> None:
+    with torch.no_grad():
+        assistant.model.grounder.heads.facts.bias[FACTS["modality"].index("photograph")] = 9.0
+
+
+def check_regions(regions: list[Region], image: int) -> None:
+    for region in regions:
+        assert region.image == image and 0 <= region.score <= 1
+        x0, y0, x1, y1 = region.box
+        assert 0 <= x0 < x1 <= SIZE[1] and 0 <= y0 < y1 <= SIZE[0]
+        if region.mask is not None:
+            assert region.mask.dtype == bool and region.mask.shape == SIZE and mask_box(region.mask) == region.box
+
+
+def test_facts(assistant, study):
+    facts = assistant.facts(study)
+    assert isinstance(facts, ImageFacts) and facts.medical > 0.9
+    assert (
+        facts.modality in FACTS["modality"] and facts.modality != "photograph" and facts.body_part in FACTS["body_part"]
+    )
+    assert 0 < facts.modality_confidence <= 1 and 0 < facts.body_part_confidence <= 1
+    photograph(assistant)
+    assert assistant.facts(study).medical < 0.1
+
+
+def test_ask(assistant, study):
+    answer = assistant.ask(study, "Is there a liver?", image=1)
+    assert isinstance(answer, Answer) and answer.text and not answer.abstained
+    assert 0 < answer.confidence <= 1 and answer.model == "tiny" and answer.seconds > 0
+    assert {r.label for r in answer.regions} <= {"liver"}
+    check_regions(answer.regions, image=1)
+    assert answer.to_json()["text"] == answer.text
+    again = assistant.ask(study, "Is there a liver?", image=1)
+    assert again.text == answer.text and again.confidence == pytest.approx(answer.confidence)
+
+
+def test_many_questions_answer_as_each_alone(assistant, study):
+    questions = ["Is there a liver?", "Which organ or region was imaged, and how?", "CT?"] * 4
+    together = assistant.ask_many([(study, q) for q in questions])
+    assert len(together) == 12
+    for question, answer in zip(questions[:3], together, strict=False):
+        assert assistant.ask(study, question).text == answer.text
+    assert assistant.ask_many([]) == []
+
+
+def test_a_photograph_is_no_medical_image(assistant, study):
+    photograph(assistant)
+    answer = assistant.ask(study, "Is there a liver?")
+    assert answer.abstained and answer.text == UNKNOWN_KIND and answer.reason and answer.confidence == 0
+    last = list(assistant.stream(study, "Is there a liver?"))
+    assert len(last) == 1 and last[0].abstained
+    assert assistant.report(study).regions == []
+
+
+def test_stream_grows_to_the_answer(assistant, study):
+    *texts, answer = assistant.stream(study, "Is there a liver?", image=1)
+    assert texts and all(isinstance(t, str) for t in texts)
+    assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert isinstance(answer, Answer) and answer.text == texts[-1] == assistant.ask(study, "Is there a liver?", 1).text
+    check_regions(answer.regions, image=1)
+
+
+def test_choose(assistant, study):
+    options = ["CT", "MRI", "a much longer option than the others"]
+    answer = assistant.choose(study, "Which modality is this?", options)
+    assert list(answer.scores) == options and sum(answer.scores.values()) == pytest.approx(1)
+    assert answer.text == max(answer.scores, key=answer.scores.get) and answer.confidence == max(answer.scores.values())
+    turned = assistant.choose(study, "Which modality is this?", options[::-1])
+    assert turned.scores == pytest.approx(answer.scores, abs=1e-4)
+
+
+def test_scores_are_the_options_likelihoods(assistant, study):
+    """Each option's mean log-probability with its end, as the whole model gives it to the option alone."""
+    options, question = ["CT", "X-Ray of the chest"], "Which modality is this?"
+    processor, end = assistant.processor, assistant.processor.tokenizer.eos_token
+    mean = []
+    for option in options:
+        batch = processor(
+            images=[study.images[0].pixels], text=[processor.question(question) + option + end], return_tensors="pt"
+        )
+        count = len(processor.tokenizer(option + end, add_special_tokens=False)["input_ids"])
+        with torch.no_grad():
+            chance = assistant.model(**batch).logits[0, :-1].log_softmax(-1)
+        mean.append(chance[-count:].gather(1, batch["input_ids"][0, -count:, None]).mean())
+    expected = torch.stack(mean).softmax(0).tolist()
+    scores = assistant.choose(study, question, options).scores
+    assert list(scores.values()) == pytest.approx(expected, abs=1e-4) and abs(expected[0] - expected[1]) > 0.01
+
+
+def test_ground(assistant, study):
+    found = assistant.ground(study, ["liver", "something unheard of"], image=1)
+    assert isinstance(found, Grounding) and set(found.presence) == {"liver", "something unheard of"}
+    assert all(p > 0.99 for p in found.presence.values())
+    assert {r.label for r in found.regions} | set(found.absent) == set(found.presence)
+    check_regions(found.regions, image=1)
+    assert found.regions, "random masks cover something"
+    scores = [r.score for r in found.regions if r.label == found.regions[0].label]
+    assert scores == sorted(scores, reverse=True) and min(scores) >= assistant.threshold
+
+
+def test_what_is_not_present_has_no_region(assistant, study):
+    with torch.no_grad():
+        assistant.model.grounder.heads.scores[-1].bias[0] = -6.0
+    found = assistant.ground(study, ["liver"])
+    assert found.regions == [] and found.absent == ["liver"] and found.presence["liver"] < 0.01
+
+
+def test_segment(assistant, study):
+    scribble = np.zeros(SIZE, bool)
+    scribble[20:24, 30:60] = True
+    for prompt in ({"box": (20, 10, 60, 40)}, {"points": [(40, 20, 1), (5, 5, 0)]}, {"scribble": scribble}):
+        regions = assistant.segment(study, image=1, **prompt)
+        assert len(regions) <= 1
+        check_regions(regions, image=1)
+    with torch.no_grad():  # everything is foreground: a box keeps what lies inside it, a point the whole picture
+        kernels = assistant.model.grounder.heads.kernels
+        kernels.weight.zero_()
+        kernels.bias.zero_()
+        kernels.bias[assistant.model.config.grounding_config.channels] = 5.0
+    inside = assistant.segment(study, box=(20, 10, 60, 40))[0]
+    x0, y0, x1, y1 = inside.box
+    assert 10 <= x0 <= 20 and 5 <= y0 <= 10 and 60 <= x1 <= 70 and 40 <= y1 <= 45
+    whole = assistant.segment(study, points=[(40, 20, 1)])[0]
+    assert whole.mask.all() and whole.score > 0.9
+
+
+def test_report(assistant, study):
+    study.modality, study.body_part = "ct", "abdomen"
+    report = assistant.report(study)
+    assert isinstance(report, Report) and report.model == "tiny" and report.sections and report.findings
+    assert "liver" in {f.label for f in report.findings}
+    for finding in report.findings:
+        assert all(report.regions[i].label == finding.label for i in finding.regions)
+    for region in report.regions:
+        check_regions([region], region.image)
+    assert report.to_json()["disclaimer"]
+
+
+def test_an_image_is_encoded_once_and_forgotten_with_it(assistant, study):
+    calls = []
+    assistant.model.grounder.vision.register_forward_hook(lambda *_: calls.append(1))
+    assistant.facts(study)
+    assistant.ask(study, "Is there a liver?")
+    assistant.choose(study, "Which modality?", ["CT", "MRI"])
+    assistant.ground(study, ["liver", "heart"])
+    assistant.segment(study, box=(20, 10, 60, 40))
+    list(assistant.stream(study, "CT?"))
+    assert len(calls) == 1
+    assistant.facts(study, image=1)
+    assert len(calls) == 2 and len(assistant.features) == 2
+    study.images.clear()
+    gc.collect()
+    assert len(assistant.features) == 0
+
+
+def test_nothing_of_a_phrase_is_kept(assistant, study):
+    before = dict(vars(assistant))
+    assistant.ground(study, ["liver", "the scar of Mrs Miller"])
+    assert vars(assistant) == before and "Miller" not in repr(list(before.values()))
+
+
+@pytest.mark.parametrize("question", ["", "   ", "x" * 20_000, "肝臟在哪裡", None])
+def test_unusable_questions(assistant, study, question):
+    for ask in (
+        assistant.ask,
+        lambda s, q: list(assistant.stream(s, q)),
+        lambda s, q: assistant.choose(s, q, ["a", "b"]),
+    ):
+        with pytest.raises(RequestError):
+            ask(study, question)
+
+
+def test_unusable_requests(assistant, study):
+    wrong = [
+        lambda: assistant.ground(study, [""]),
+        lambda: assistant.ground(study, ["liver"], image=2),
+        lambda: assistant.ask(study, "CT?", image=-1),
+        lambda: assistant.facts(study, image=7),
+        lambda: assistant.choose(study, "CT?", ["CT"]),
+        lambda: assistant.choose(study, "CT?", ["CT", "CT"]),
+        lambda: assistant.segment(study),
+        lambda: assistant.segment(study, box=(0, 0, 10, 10), points=[(1, 1, 1)]),
+        lambda: assistant.segment(study, box=(0, 0, 1000, 10)),
+        lambda: assistant.segment(study, points=[(1, 1, 0)]),
+        lambda: assistant.segment(study, points=[(200, 1, 1)]),
+        lambda: assistant.segment(study, scribble=np.ones((3, 3), bool)),
+        lambda: assistant.segment(study, scribble=np.zeros(SIZE, bool)),
+    ]
+    for request in wrong:
+        with pytest.raises(RequestError):
+            request()
+    assert assistant.ask(study, "CT?").model == "tiny"
