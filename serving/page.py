@@ -104,7 +104,14 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
         viewer.segment(do.segment, session, [panel, outbox], trigger_mode="multiple", **MODEL, **QUIET)
         viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)
         viewer.download(do.download, session, outbox, **LIGHT)
-        page.unload(do.leave)
+
+        def leave(request: gr.Request) -> None:
+            do.leave(request)
+            page.state_holder.session_data.pop(
+                request.session_hash, None
+            )  # else kept for an hour, last outputs and all
+
+        page.unload(leave)
     page.queue(max_size=200)
     page.state_session_capacity = 64
     return page

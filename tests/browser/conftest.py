@@ -24,7 +24,7 @@ PATIENCE = 60_000  # milliseconds; a training may run beside the tests
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Address of the page and the folder that its uploads pass through."""
+    """Address of the page, the folder that its uploads pass through, and what Gradio keeps of each session."""
     import uvicorn
 
     from serving.server import listen, make_app
@@ -32,15 +32,14 @@ def server(tmp_path_factory):
 
     bound, inbox = listen("127.0.0.1", 0), tmp_path_factory.mktemp("inbox")
     assistant = FakeAssistant()
-    web = uvicorn.Server(
-        uvicorn.Config(make_app(lambda: assistant, inbox), log_level="warning", timeout_graceful_shutdown=1)
-    )
+    app = make_app(lambda: assistant, inbox)
+    web = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     end = time.monotonic() + 60
     while not web.started and time.monotonic() < end:
         time.sleep(0.1)
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}/", inbox
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}/", inbox, app.routes[-1].app.state_holder.session_data
     web.should_exit = True
     thread.join(timeout=20)
 

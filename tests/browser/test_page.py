@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +224,16 @@ def test_two_sessions_share_nothing(open_page, png, server):
     second.wait_for_selector(".mv-open")
     assert data(first, "study") != data(second, "study")
     assert first.locator(".mv-region").count() == 1
+    names = {name for name in list(server[2]) if "secret question" in held(server[2], name)}
+    assert names
+    first.close()
+    end = time.monotonic() + 60
+    while names and time.monotonic() < end:
+        second.wait_for_timeout(500)
+        names = {name for name in names if "secret question" in held(server[2], name)}
+    assert not names  # the closed tab's chat and picture are gone from memory
+
+
+def held(sessions: dict, name: str) -> str:
+    """What Gradio keeps of a session's last outputs."""
+    return json.dumps(sessions[name].config_values, default=str) if name in sessions else ""
