@@ -43,6 +43,11 @@ class LanguageStage(nn.Module):
         wanted = {f"model.{n}" for n, p in self.model.named_parameters() if p.requires_grad}
         return {k: v for k, v in super().state_dict(*args, **kwargs).items() if k in wanted}
 
+    def load_state_dict(self, state_dict, *_, **__):
+        """As much as `state_dict` gives; what is not trained is not missed."""
+        result = super().load_state_dict(state_dict, strict=False)
+        return result._replace(missing_keys=sorted(self.state_dict().keys() & set(result.missing_keys)))
+
     def forward(self, phrase_ids, phrase_mask, phrase_labels, pixel_values, **batch) -> dict[str, torch.Tensor]:
         """The language model's loss on the answers, plus the distance of `<seg>` states to the labels' queries."""
         self.model.grounder.eval()
