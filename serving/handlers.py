@@ -137,13 +137,10 @@ class Handlers:
                 )
         elif pending.kind == "find":
             found = assistant.ground(pending.study, [pending.text], pending.image)
-            chance = share(found.presence.get(pending.text, 0.0))
-            count = len(found.regions)
-            text = (
-                f"{count} region{'s' * (count != 1)} found, presence {chance}."
-                if count
-                else f"Not found, presence {chance}."
-            )
+            presence, count = found.presence.get(pending.text, 0.0), len(found.regions)
+            none = "Not found" if presence < 0.5 else "No clear region found"
+            result = f"{count} region{'s' * (count != 1)} found" if count else none
+            text = f"{result}, presence {share(presence)}."
             yield text, Layer(f"Find: {pending.text}", found.regions, note="" if count else text)
         else:
             report = assistant.report(pending.study)
