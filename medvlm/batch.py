@@ -24,7 +24,8 @@ BATCH = 64  # requests answered, and written, together
 MOST_PIXELS = 64_000_000  # of the studies held at once
 TASKS = ("answer", "choose", "ground", "segment", "report")
 
-Asked, Reply = TypeVar("Asked"), TypeVar("Reply")
+Asked = TypeVar("Asked")
+Reply = TypeVar("Reply")
 
 
 def each(call: Callable[[Sequence[Asked]], Sequence[Reply]], requests: Sequence[Asked]) -> list[Reply | Exception]:

@@ -125,7 +125,8 @@ def check_rle(code: Any, size: tuple[int, int]) -> np.ndarray:
     """The bool mask `(H, W)` of a COCO compressed run-length code, read with care: it may come from anybody."""
     if not isinstance(code, dict) or code.get("size") != list(size):
         raise RequestError(f'A mask of this image is {{"size": [{size[0]}, {size[1]}], "counts": "…"}}.')
-    counts, runs, run, shift = code.get("counts"), [], 0, 0
+    counts, run, shift = code.get("counts"), 0, 0
+    runs: list[int] = []
     for character in counts if isinstance(counts, str) else "":
         digit = ord(character) - 48
         if not 0 <= digit < 64 or shift > 30:

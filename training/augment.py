@@ -9,7 +9,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-FLIP_SIDEWAYS = {"endoscopy", "dermoscopy", "microscopy", "fluorescence microscopy", "histopathology", "ultrasound", "fundus", "mammography", "photograph"}
+FLIP_SIDEWAYS = {
+    "endoscopy",
+    "dermoscopy",
+    "microscopy",
+    "fluorescence microscopy",
+    "histopathology",
+    "ultrasound",
+    "fundus",
+    "mammography",
+    "photograph",
+}
 FLIP_ANY_WAY = {"endoscopy", "dermoscopy", "microscopy", "fluorescence microscopy", "histopathology"}
 
 

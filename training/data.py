@@ -40,7 +40,19 @@ def fact_values(records: list[Record]) -> dict[str, list[str]]:
             seen.setdefault(name, Counter())[str(value)] += 1
     facts = {"modality": list(MODALITIES)}
     facts["body_part"] = sorted({r.body_part for r in records if r.body_part})
-    skipped = ("slice", "time_point", "window", "collection", "medical", "sex", "phase", "abnormal_red_cells", "days_since_time_1", "intubated", "laterality")
+    skipped = (
+        "slice",
+        "time_point",
+        "window",
+        "collection",
+        "medical",
+        "sex",
+        "phase",
+        "abnormal_red_cells",
+        "days_since_time_1",
+        "intubated",
+        "laterality",
+    )
     for name, values in sorted(seen.items()):
         if name not in skipped and 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
             facts[name] = sorted(values)

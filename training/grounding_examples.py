@@ -242,7 +242,6 @@ class GroundingExamples(Dataset):
         return out | truth
 
 
-
 def fill(truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) -> None:
     """Write the maps of query `q` from an instance map or from boxes, both in pixels of the masks' canvas."""
     fine, size = truth["masks"].shape[-1], truth["centres"].shape[-1]
@@ -275,4 +274,3 @@ def collate(examples: list[dict]) -> dict:
     batch = {name: torch.stack([e[name] for e in examples]) for name in examples[0]}
     targets = GroundingTargets(**{name: batch.pop(name) for name in TARGETS})
     return {**batch, "targets": targets}
-

@@ -119,7 +119,9 @@ def questions(
     pairs += presence_questions(record, rng) + region_questions(record, rng, size)
     for name in facts:
         if name in record.labels and str(record.labels[name]) in facts[name]:
-            pairs.append((str(rng.choice(FACT)).format(x=name.replace("_", " ")), str(record.labels[name]).capitalize()))
+            pairs.append(
+                (str(rng.choice(FACT)).format(x=name.replace("_", " ")), str(record.labels[name]).capitalize())
+            )
     pairs.append((str(rng.choice(("Describe the image.", "What does this image show?"))), description(record)))
     return pairs
 

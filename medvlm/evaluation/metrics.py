@@ -128,9 +128,9 @@ def ece(confidence: Sequence[float], correct: Sequence[bool], bins: int = 10) ->
     order = np.argsort(np.asarray(confidence, float), kind="stable")
     if not len(order):
         return float("nan")
-    confidence, correct = np.asarray(confidence, float)[order], np.asarray(correct, float)[order]
+    sure, right = np.asarray(confidence, float)[order], np.asarray(correct, float)[order]
     parts = [part for part in np.array_split(np.arange(len(order)), bins) if len(part)]
-    return float(sum(len(p) * abs(confidence[p].mean() - correct[p].mean()) for p in parts) / len(order))
+    return float(sum(len(p) * abs(sure[p].mean() - right[p].mean()) for p in parts) / len(order))
 
 
 def accuracy_at_coverage(confidence: Sequence[float], correct: Sequence[bool], coverage: float = 0.8) -> float:

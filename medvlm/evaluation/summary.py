@@ -84,8 +84,8 @@ def _ground(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
         if any(n for _, _, n in images):
             out[f"ground/{name}/{label}/ap50"] = metric(images, patients, statistic=metrics.average_precision)
     if len(labels) > 1:
-        means = [(row, [c["dice"] for c in row["labels"].values() if "dice" in c]) for row in rows]
-        means = [(row, _mean(values)) for row, values in means if values]
+        dice = [(row, [c["dice"] for c in row["labels"].values() if "dice" in c]) for row in rows]
+        means = [(row, _mean(values)) for row, values in dice if values]
         if means:
             out[f"ground/{name}/all/dice"] = metric([v for _, v in means], _patients([row for row, _ in means]))
     _absent(out, name, rows)
@@ -118,8 +118,8 @@ def _answers(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
         asked = [row for row in mine if row["variant"] == "image"]
         pairs = [(row["confidence"], metrics.exact_match(row["said"], row["true"])) for row in asked]
         recall = [metrics.token_recall(row["said"], row["true"]) for row in asked]
-        guess = [metrics.token_recall(row["commonest"], row["true"]) for row in asked]
-        out[f"{prefix}/token_recall"] = metric(recall, _patients(asked), {"commonest": _mean(guess)})
+        by_guess = [metrics.token_recall(row["commonest"], row["true"]) for row in asked]
+        out[f"{prefix}/token_recall"] = metric(recall, _patients(asked), {"commonest": _mean(by_guess)})
         out[f"{prefix}/ece"] = metric(pairs, _patients(asked), statistic=_over_pairs(metrics.ece))
         at_80 = _over_pairs(metrics.accuracy_at_coverage)
         out[f"{prefix}/accuracy_at_80_coverage"] = metric(pairs, _patients(asked), statistic=at_80)

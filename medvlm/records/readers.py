@@ -23,7 +23,7 @@ def read_records(source: str | Path, split: str | None = None) -> list[Record]:
     path = Path(source)
     if path.is_file() and path.suffix == ".parquet":
         return [r for r in _read_parquet(path) if split in (None, r.split)]
-    shards = sorted(path.glob(f"{split or '*'}*.parquet"))
+    shards = sorted(path.glob(f"{split or ''}*.parquet"))
     if shards:
         return [record for shard in shards for record in _read_parquet(shard)]
     if (path / "metadata.jsonl").is_file():

@@ -30,8 +30,8 @@ def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float =
     for region in regions:
         if region.mask is not None and region.mask.any():
             colour = np.asarray(colours[region.label], np.float32)
-            x0, y0, x1, y1 = map(int, mask_box(region.mask))
-            mask, part = region.mask[y0:y1, x0:x1], canvas[y0:y1, x0:x1]
+            left, top, right, bottom = map(int, mask_box(region.mask))
+            mask, part = region.mask[top:bottom, left:right], canvas[top:bottom, left:right]
             part[mask] = (1 - opacity) * part[mask] + opacity * colour
             part[mask & ~ndimage.binary_erosion(mask, iterations=line)] = colour
     picture = PIL.Image.fromarray(canvas.round().astype(np.uint8))
