@@ -22,7 +22,16 @@ from .model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink
 from .records.vocabulary import expected_labels, known_name
 from .report.draft import draft_report, examined_images
 from .types import Answer, Box, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
-from .validation import check_box, check_image, check_one_prompt, check_options, check_phrase, check_points, check_question, check_scribble
+from .validation import (
+    check_box,
+    check_image,
+    check_one_prompt,
+    check_options,
+    check_phrase,
+    check_points,
+    check_question,
+    check_scribble,
+)
 
 BATCH = 8  # images or questions in one pass
 PHRASES = 32  # phrases in one pass
@@ -47,7 +56,9 @@ class Assistant:
     unusable questions, phrases and prompts.
     """
 
-    def __init__(self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, name: str, device: str = "cpu"):
+    def __init__(
+        self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, name: str, device: str = "cpu"
+    ):
         self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
         self.side = model.config.image_size
         self.threshold = model.config.grounding_config.threshold
@@ -118,7 +129,9 @@ class Assistant:
             answers += made
         return answers
 
-    def generate(self, studies: Sequence[Study], questions: Sequence[str], streamer=None) -> tuple[list[str], list[float]]:
+    def generate(
+        self, studies: Sequence[Study], questions: Sequence[str], streamer=None
+    ) -> tuple[list[str], list[float]]:
         """Greedy answers and the mean probability of their tokens (geometric), for a batch of questions."""
         features = merge_features(self.encode([s.images[s.default] for s in studies]))
         text = self.processor(text=[self.processor.question(q) for q in questions], return_tensors="pt").to(self.device)
@@ -138,14 +151,20 @@ class Assistant:
         ended = (told == self.processor.tokenizer.eos_token_id).cumsum(1)
         counted = (ended == 0) | ((ended == 1) & (told == self.processor.tokenizer.eos_token_id))
         mean = (log_chance * counted).sum(1) / counted.sum(1).clamp(min=1)
-        return [t.strip() for t in self.processor.tokenizer.batch_decode(told, skip_special_tokens=True)], mean.exp().tolist()
+        return [
+            t.strip() for t in self.processor.tokenizer.batch_decode(told, skip_special_tokens=True)
+        ], mean.exp().tolist()
 
     def finish(self, study: Study, question: str, text: str, confidence: float) -> Answer:
         """An answer with the regions of what question and answer speak of, or an abstention."""
         if self.facts(study).medical < PRESENT:
-            return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason="not a known kind of medical image", model=self.name)
+            return Answer(
+                UNKNOWN_KIND, 0.0, abstained=True, reason="not a known kind of medical image", model=self.name
+            )
         if not text:
-            return Answer("I cannot answer that.", 0.0, abstained=True, reason="no answer was generated", model=self.name)
+            return Answer(
+                "I cannot answer that.", 0.0, abstained=True, reason="no answer was generated", model=self.name
+            )
         phrases = mentioned(f"{question} {text}")
         regions = self.ground(study, phrases).regions if phrases else []
         return Answer(text, confidence, regions, model=self.name)
@@ -227,10 +246,10 @@ class Assistant:
         for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
             result = Grounding([], {}, [])
             if phrases:
-                output = self.model.ground(features, torch.stack([queries[p] for p in phrases])[None])
+                output = self.model.ground(features, torch.stack([queries[p] for p in phrases])[None]).to_cpu()
                 for number, phrase in enumerate(phrases):
                     regions = self.regions(output, number, phrase, image, study.default)
-                    result.presence[phrase] = float(output.presence[0, number].float().sigmoid())
+                    result.presence[phrase] = float(output.presence[0, number].sigmoid())
                     result.regions += regions
                     if not regions:
                         result.absent.append(phrase)
@@ -239,7 +258,7 @@ class Assistant:
 
     def regions(self, output, number: int, phrase: str, image: Image, index: int) -> list[Region]:
         """The regions of query `number` above the threshold, best first."""
-        if float(output.presence[0, number].float().sigmoid()) < PRESENT:
+        if float(output.presence[0, number].sigmoid()) < PRESENT:
             return []
         found = sorted(instances(output, 0, number, image.size, self.side), key=lambda i: -i.score)
         kept = [i for i in found if i.score >= self.threshold]
@@ -283,14 +302,16 @@ class Assistant:
         else:
             drawn = torch.from_numpy(check_scribble(scribble, source.size).astype(np.float32))
             canvas = np.zeros((self.side, self.side), bool)
-            canvas[y0 : y0 + height, x0 : x0 + width] = F.adaptive_max_pool2d(drawn[None], (height, width))[0].numpy() > 0
+            canvas[y0 : y0 + height, x0 : x0 + width] = (
+                F.adaptive_max_pool2d(drawn[None], (height, width))[0].numpy() > 0
+            )
             prompt[SCRIBBLE], kind = shrink_any(canvas, self.side // 4), SCRIBBLE
         maps = torch.from_numpy(prompt)[None].to(self.device)
-        output = self.model.segment(self.encode([source])[0], maps, torch.tensor([kind], device=self.device))
-        mask = to_source(output.masks[0, 0].cpu(), source.size, self.side)
+        output = self.model.segment(self.encode([source])[0], maps, torch.tensor([kind], device=self.device)).to_cpu()
+        mask = to_source(output.masks[0, 0], source.size, self.side)
         if box is not None:
             mask &= inside(box, source.size)
-        score = float(output.quality[0, 0].float().sigmoid())
+        score = float(output.quality[0, 0].sigmoid())
         return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
 
     def report(self, study: Study) -> Report:

@@ -123,7 +123,9 @@ def same(a: dict, b: dict) -> bool:
 
 def test_grounding_examples_are_the_same_in_every_run(records):
     def examples(seed: int) -> GroundingExamples:
-        return GroundingExamples(records, {"modality": ["ct", "x-ray"]}, side=64, small=(64, 0.0), length=12, seed=seed)
+        return GroundingExamples(
+            records, {"modality": ["ct", "x-ray"]}, list(LABELS), side=64, small=(64, 0.0), length=12, seed=seed
+        )
 
     first, again, other = examples(0), examples(0), examples(1)
     order = np.random.default_rng(0).permutation(12)
@@ -134,7 +136,7 @@ def test_grounding_examples_are_the_same_in_every_run(records):
 
 def test_grounding_examples_say_where_the_square_is(records):
     examples = GroundingExamples(
-        records, {"modality": ["ct", "x-ray"]}, side=64, small=(32, 0.5), prompts=0.0, length=20
+        records, {"modality": ["ct", "x-ray"]}, list(LABELS), side=64, small=(32, 0.5), prompts=0.0, length=20
     )
     number, absent = list(LABELS).index("left lung"), list(LABELS).index("pneumothorax")
     for item in range(20):
@@ -155,7 +157,7 @@ def test_grounding_examples_say_where_the_square_is(records):
 
 
 def test_drawn_prompts_lie_on_what_they_ask_for(records):
-    examples = GroundingExamples(records, {}, side=64, small=(64, 0.0), prompts=1.0, length=30)
+    examples = GroundingExamples(records, {}, list(LABELS), side=64, small=(64, 0.0), prompts=1.0, length=30)
     kinds = set()
     for item in range(30):
         example = examples[item]

@@ -30,7 +30,9 @@ def metrics():
     from medvlm.assistant import Assistant
     from medvlm.evaluation import evaluate
 
-    result = evaluate(Assistant.load("nano"), [DATA / name for name in SETS], limit=IMAGES, controls=False, progress=False)
+    result = evaluate(
+        Assistant.load("nano"), [DATA / name for name in SETS], limit=IMAGES, controls=False, progress=False
+    )
     assert result["failed"] == 0
     return result["metrics"]
 

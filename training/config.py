@@ -47,6 +47,9 @@ class SFTConfig:
     language_phrases: int = 16  # phrases a step whose <seg> state learns the label's query
     language_lr: float = 5e-4
     lora_rank: int = 16
+    phrase_wordings: int = 5  # of each name, from which the query projector learns at the end …
+    phrase_steps: int = 3000  # … in so many steps
+    phrase_lr: float = 2e-3
     image_grid: int = 5  # image tokens a side
 
     warmup: int = 100

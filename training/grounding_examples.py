@@ -15,7 +15,7 @@ from medvlm.model.grounding import PROMPT_CHANNELS
 from medvlm.model.losses import GroundingTargets
 from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
 from medvlm.records import Record
-from medvlm.records.vocabulary import LABELS, surely_absent
+from medvlm.records.vocabulary import surely_absent
 
 from .augment import random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
 from .data import asked_facts
@@ -130,6 +130,7 @@ class GroundingExamples(Dataset):
         self,
         records: list[Record],
         facts: dict[str, list[str]],
+        labels: list[str],
         side: int = 320,
         small: tuple[int, float] = (320, 0.0),
         queries: int = 5,
@@ -142,7 +143,7 @@ class GroundingExamples(Dataset):
     ):
         self.records, self.facts, self.side, self.small, self.queries = records, facts, side, small, queries
         self.length, self.prompts, self.seed = length, prompts, seed
-        self.labels = list(LABELS)
+        self.labels = labels
         self.number = {label: i for i, label in enumerate(self.labels)}
         sets: dict[str, list[int]] = {}
         for i, record in enumerate(records):

@@ -87,7 +87,7 @@ class LanguageExamples(Dataset):
         """Token ids, labels, positions and question numbers (0 the image) of one packed sequence, each `(T,)`."""
         ids, labels, positions = list(self.prefix_ids), [-100] * len(self.prefix_ids), list(range(len(self.prefix_ids)))
         segments = [0] * len(ids)
-        end = self.processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        end = self.processor.tokenizer.eos_token_id
         for number, (question, answer) in enumerate(pairs, start=1):
             asked, told = self.tokens(question + self.suffix), [*self.tokens(answer), end]
             ids += asked + told

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 
 import numpy as np
 import PIL.Image
@@ -17,7 +16,6 @@ import torch
 from medvlm.errors import RequestError
 from medvlm.evaluation.metrics import box_iou, dice, exact_match, normalise_answer
 from medvlm.mentions import mentioned
-from medvlm.model.grounding import GroundingOutput
 from medvlm.model.instances import Instance, instances
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
@@ -128,8 +126,7 @@ class LabelFinder:
         heads = self.grounder.heads
         weight = heads.labels.weight
         features = self.grounder.encode(self.processor(images=image)["pixel_values"].to(weight.device, weight.dtype))
-        output = heads(features.pyramid, weight[self.numbers[label]][None, None])
-        output = GroundingOutput(**{f.name: getattr(output, f.name).float().cpu() for f in fields(output)})
+        output = heads(features.pyramid, weight[self.numbers[label]][None, None]).to_cpu()
         if float(output.presence[0, 0].sigmoid()) < PRESENT:
             return []
         return sorted(instances(output, 0, 0, image.size[::-1], self.side), key=lambda i: -i.score)

@@ -2,8 +2,9 @@
 
 Differs from LLaVA-style recipes in its order: the vision encoder and the grounding heads learn first, asked by label
 numbers with no language model in memory; then LoRA, the projector and the query projector learn over them, frozen, and
-the `<seg>` state of a phrase learns to say what the label's number said. Both stages run on `transformers.Trainer`,
-resume from their last checkpoint, and end in a compact model folder with its card.
+the `<seg>` state of a phrase learns to say what the label's number said. Both stages run on `transformers.Trainer` and
+resume from their last checkpoint. A short fit of the query projector to many wordings follows, then a compact model
+folder with its card.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .grounding_examples import GroundingExamples, collate
 from .language_examples import LanguageExamples
 from .stage_heads import train_heads
 from .stage_language import add_adapter, train_language
+from .stage_phrases import train_phrases
 
 
 def start_model(config: SFTConfig, facts: dict[str, list[str]]):
@@ -54,6 +56,7 @@ def run(config: SFTConfig) -> Path:
     grounding = GroundingExamples(
         records,
         facts,
+        model.config.grounding_config.labels,
         side=config.side,
         small=(config.small_side, config.small_share),
         queries=config.heads_queries,
@@ -81,6 +84,7 @@ def run(config: SFTConfig) -> Path:
             seed=config.seed,
         )
         train_language(model, examples, config, [curves])
+        train_phrases(model, processor, config.phrase_wordings, config.phrase_steps, config.phrase_lr, config.seed)
     folder = output / "model"
     save_compact(model, folder)
     write_card(folder, config, records, held_out)

@@ -21,9 +21,7 @@ LORA_TARGETS = ["q_proj", "v_proj", "up_proj", "down_proj"]
 
 def add_adapter(model: MedVLMForConditionalGeneration, rank: int) -> None:
     """Put a trainable LoRA adapter on the language model."""
-    settings = LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
-    )
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
     model.language_model = get_peft_model(model.language_model, settings)
 
 

@@ -141,8 +141,19 @@ NAMES_NOTHING = (
 def phrase(labels: list[str], rng: np.random.Generator) -> tuple[str, int]:
     """A way to say a label, and the label's number; now and then words that name nothing here, numbered last."""
     if rng.random() < 0.12:
-        return str(rng.choice(PHRASE_FORMS[:6])).format(x=str(rng.choice(NAMES_NOTHING)), a="a"), len(labels)
+        return with_article(str(rng.choice(PHRASE_FORMS)), str(rng.choice(NAMES_NOTHING))), len(labels)
     number = int(rng.integers(len(labels)))
     label = LABELS[labels[number]]
     name = label.name if rng.random() < 0.5 else str(rng.choice(label.synonyms))
     return with_article(str(rng.choice(PHRASE_FORMS)), name), number
+
+
+def wordings(labels: list[str], per_name: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+    """`per_name` phrases for every name and synonym of every label, and for names of nothing; numbered as `phrase` does."""
+    forms = list(dict.fromkeys(PHRASE_FORMS))
+    pairs = [(LABELS[label].name, i) for i, label in enumerate(labels)]
+    pairs += [(synonym, i) for i, label in enumerate(labels) for synonym in LABELS[label].synonyms]
+    pairs += [(name, len(labels)) for name in NAMES_NOTHING]
+    return [
+        (with_article(forms[k], name), number) for name, number in pairs for k in rng.permutation(len(forms))[:per_name]
+    ]

@@ -8,7 +8,7 @@ distances to the four sides (FCOS, Tian et al., 2019; CenterNet, Zhou et al., 20
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
@@ -66,6 +66,10 @@ class GroundingOutput:
     presence: torch.Tensor  # (B, Q) logits
     outlined: torch.Tensor  # (B, Q) logits that the mask, not only the box, can be trusted
     quality: torch.Tensor  # (B, Q) logits of the mask's expected IoU: one minus it is the uncertainty
+
+    def to_cpu(self) -> GroundingOutput:
+        """The same in single precision on the CPU, where regions are made."""
+        return GroundingOutput(**{f.name: getattr(self, f.name).float().cpu() for f in fields(self)})
 
 
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
@@ -177,10 +181,14 @@ class GroundingHeads(nn.Module):
         presence = self.scores(queries)[..., 0].sigmoid()
         pixels = self.pixels(F.avg_pool2d(pyramid[0], 4))
         kernels = self.kernels(queries)[..., : self.config.channels + 1]
-        chance = (kernels[..., :-1] @ pixels * self.config.channels**-0.5 + kernels[..., -1:]).sigmoid()  # (B, L, h * w)
+        chance = (
+            kernels[..., :-1] @ pixels * self.config.channels**-0.5 + kernels[..., -1:]
+        ).sigmoid()  # (B, L, h * w)
         height, width = (side // 4 for side in pyramid[0].shape[-2:])
         y, x = torch.meshgrid(
-            torch.linspace(-1, 1, height, device=chance.device), torch.linspace(-1, 1, width, device=chance.device), indexing="ij"
+            torch.linspace(-1, 1, height, device=chance.device),
+            torch.linspace(-1, 1, width, device=chance.device),
+            indexing="ij",
         )
         area = chance.sum(-1).clamp(min=1e-3)
         places = [area / (height * width), (chance * x.flatten()).sum(-1) / area, (chance * y.flatten()).sum(-1) / area]
@@ -192,7 +200,9 @@ class GroundingHeads(nn.Module):
         height, width = pyramid[0].shape[-2:]
         batch, channels = pixels.shape[:2]
         kernels = self.kernels(queries).view(batch, -1, 6, channels + 1)
-        dense = torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
+        dense = (
+            torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
+        )
         dense = dense.view(batch, -1, 6, height, width)
         presence, outlined, quality = self.scores(queries).unbind(-1)
         return GroundingOutput(

@@ -92,7 +92,9 @@ def instances(output: GroundingOutput, image: int, query: int, size: tuple[int, 
     sides = output.sides[image, query]
     boxes, peaks = find_peaks(output.centres[image, query], sides)
     if float(output.outlined[image, query]) < 0:
-        return [Instance(box_to_source(b, size, side), None, presence * float(p)) for b, p in zip(boxes, peaks, strict=True)]
+        return [
+            Instance(box_to_source(b, size, side), None, presence * float(p)) for b, p in zip(boxes, peaks, strict=True)
+        ]
     mask = to_source(output.masks[image, query], size, side)
     quality = float(output.quality[image, query].float().sigmoid())
     if not mask.any():

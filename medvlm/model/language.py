@@ -48,7 +48,9 @@ def language_folder(name: str) -> Path:
     if name not in PACKAGES:
         if (Path(name) / "config.json").is_file():
             return Path(name)
-        raise ModelError(f"No language model {name!r}: name a folder with a config.json or one of {', '.join(PACKAGES)}.")
+        raise ModelError(
+            f"No language model {name!r}: name a folder with a config.json or one of {', '.join(PACKAGES)}."
+        )
     module, file = PACKAGES[name]
     found = importlib.util.find_spec(module)  # its files alone: importing it would need a runtime of its own
     if found is None:

@@ -71,7 +71,9 @@ def save_compact(model: MedVLMForConditionalGeneration, folder: str | Path) -> N
     model.config.save_pretrained(folder)
 
 
-def load_compact(folder: Path, adapter_trainable: bool = False) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor]:
+def load_compact(
+    folder: Path, adapter_trainable: bool = False
+) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor]:
     """A compact folder with its adapter merged, or kept apart to be trained on."""
     config = MedVLMConfig.from_pretrained(folder)
     source = language_folder(config.language_source)
@@ -81,7 +83,9 @@ def load_compact(folder: Path, adapter_trainable: bool = False) -> tuple[MedVLMF
     if missing.unexpected_keys or any(not k.startswith("language_model.") for k in missing.missing_keys):
         raise ModelError(f"The weights in {folder.name!r} do not fit their config.json: export the model again.")
     if (folder / ADAPTER).is_dir():
-        model.language_model = PeftModel.from_pretrained(model.language_model, folder / ADAPTER, is_trainable=adapter_trainable)
+        model.language_model = PeftModel.from_pretrained(
+            model.language_model, folder / ADAPTER, is_trainable=adapter_trainable
+        )
         if not adapter_trainable:
             model.language_model = model.language_model.merge_and_unload()
     return model, new_processor(source, config)
@@ -103,5 +107,7 @@ def load(name: str | None = None) -> tuple[MedVLMForConditionalGeneration, MedVL
             model = MedVLMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
             processor = MedVLMProcessor.from_pretrained(folder)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The model in {folder.name!r} cannot be read: {type(error).__name__}. Export it again.") from error
+        raise ModelError(
+            f"The model in {folder.name!r} cannot be read: {type(error).__name__}. Export it again."
+        ) from error
     return model.eval(), processor, folder.name if name not in EMBEDDED else name

@@ -9,7 +9,16 @@ from torch.nn import functional as F
 
 from .grounding import GroundingOutput
 
-WEIGHTS = {"mask": 1.0, "dice": 1.0, "centre": 0.5, "sides": 0.5, "presence": 0.5, "outlined": 0.1, "quality": 0.1, "facts": 0.2}
+WEIGHTS = {
+    "mask": 1.0,
+    "dice": 1.0,
+    "centre": 0.5,
+    "sides": 0.5,
+    "presence": 0.5,
+    "outlined": 0.1,
+    "quality": 0.1,
+    "facts": 0.2,
+}
 
 
 @dataclass
@@ -20,7 +29,9 @@ class GroundingTargets:
     outlined: torch.Tensor  # (B, Q) 1 mask known, 0 boxes alone, -1 neither
     masks: torch.Tensor  # (B, Q, 2h, 2w) uint8
     centres: torch.Tensor  # (B, Q, h, w) heat in 0..1, peaks of 1
-    boxes: torch.Tensor  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; zeros elsewhere
+    boxes: (
+        torch.Tensor
+    )  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; zeros elsewhere
     facts: torch.Tensor  # (B, F) value index, -100 unknown
 
     def to(self, device) -> GroundingTargets:
@@ -74,7 +85,7 @@ def giou_loss(boxes: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def sides_loss(sides: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """GIoU loss averaged over each query's labelled places, then over queries: both `(N, 4, h, w)`."""
-    here = (boxes[:, 2] > boxes[:, 0])
+    here = boxes[:, 2] > boxes[:, 0]
     if not here.any():
         return sides.sum() * 0
     places = here.float()
@@ -100,10 +111,14 @@ def grounding_loss(
         "centre": mean(centre_loss(output.centres[counted].float(), targets.centres[counted].float())),
         "sides": sides_loss(output.sides[present].float(), targets.boxes[present].float()),
         "presence": mean(
-            F.binary_cross_entropy_with_logits(output.presence[known].float(), targets.presence[known].float(), reduction="none")
+            F.binary_cross_entropy_with_logits(
+                output.presence[known].float(), targets.presence[known].float(), reduction="none"
+            )
         ),
         "outlined": mean(
-            F.binary_cross_entropy_with_logits(output.outlined[said].float(), targets.outlined[said].float(), reduction="none")
+            F.binary_cross_entropy_with_logits(
+                output.outlined[said].float(), targets.outlined[said].float(), reduction="none"
+            )
         ),
         "quality": mean(
             F.binary_cross_entropy_with_logits(output.quality[drawn].float(), iou.detach(), reduction="none")

@@ -25,7 +25,10 @@ class Projector(nn.Module):
         self.evidence = None
         if evidence:
             self.evidence = nn.Sequential(
-                nn.Linear(evidence, hidden), nn.GELU(), nn.Linear(hidden, EVIDENCE_TOKENS * hidden), nn.Unflatten(1, (EVIDENCE_TOKENS, hidden))
+                nn.Linear(evidence, hidden),
+                nn.GELU(),
+                nn.Linear(hidden, EVIDENCE_TOKENS * hidden),
+                nn.Unflatten(1, (EVIDENCE_TOKENS, hidden)),
             )
 
     def forward(self, features: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
@@ -57,7 +60,9 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         channels, evidence = map_channels(config.vision_config)[-1], config.grounding_config.evidence_size
         self.projector = Projector(channels, hidden, config.image_grid, evidence)
         self.seg_embedding = nn.Parameter(torch.randn(hidden) * 0.02)
-        self.query_projector = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, size), nn.GELU(), nn.Linear(size, size))
+        self.query_projector = nn.Sequential(
+            nn.LayerNorm(hidden), nn.Linear(hidden, size), nn.GELU(), nn.Linear(size, size)
+        )
         self.language_model = language_model or AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
@@ -88,7 +93,9 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         if here.any():
             tokens = None
             if features is not None:
-                tokens = self.projector(features.maps[-1], self.grounder.heads.evidence(features.maps, features.pyramid))
+                tokens = self.projector(
+                    features.maps[-1], self.grounder.heads.evidence(features.maps, features.pyramid)
+                )
             if tokens is None or tokens.shape[0] * tokens.shape[1] != int(here.sum()):
                 raise ModelError(
                     f"The text has {int(here.sum())} image tokens and the images give "
@@ -136,15 +143,16 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         """What TRL's trainers call to score the vocabulary by themselves, in tiles."""
         return self.hidden_states
 
-    def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""
-        outputs = self.language_model.get_decoder()(
-            inputs_embeds=self.embed(input_ids, None), attention_mask=attention_mask, use_cache=False
-        )
+    def seg_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Phrases that hold one `<seg>` each, `(N, T)`, to its last hidden states `(N, hidden)`."""
         asks = input_ids == self.config.seg_token_id
         if not (asks.sum(1) == 1).all():
             raise ModelError("Every phrase needs exactly one <seg>: build the text with the processor's `phrases`.")
-        return self.query_projector(outputs.last_hidden_state[asks])
+        return self.hidden_states(input_ids, attention_mask, use_cache=False).last_hidden_state[asks]
+
+    def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""
+        return self.query_projector(self.seg_states(input_ids, attention_mask))
 
     def ground(self, features: ImageFeatures, queries: torch.Tensor) -> GroundingOutput:
         """Queries `(B, Q, query_size)` on B images."""

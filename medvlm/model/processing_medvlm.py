@@ -55,7 +55,9 @@ def letterbox_frame(height: int, width: int, side: int) -> tuple[int, int, int, 
 class MedVLMProcessor(ProcessorMixin):
     """Tokenizer and image processor in one; one `<image>` in the text becomes `image_tokens` of them."""
 
-    def __init__(self, image_processor=None, tokenizer=None, image_tokens: int = 25, chat_template: str | None = None, **kwargs):
+    def __init__(
+        self, image_processor=None, tokenizer=None, image_tokens: int = 25, chat_template: str | None = None, **kwargs
+    ):
         self.image_tokens = image_tokens
         if tokenizer is not None:
             tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN, SEG_TOKEN]})
@@ -92,7 +94,9 @@ class MedVLMProcessor(ProcessorMixin):
             wanted = sum(t.count(IMAGE_TOKEN) for t in texts)
             given = len(data["pixel_values"]) if images is not None else 0
             if images is not None and wanted != given:
-                raise ModelError(f"The text asks for {wanted} images and {given} were given: write one <image> for each.")
+                raise ModelError(
+                    f"The text asks for {wanted} images and {given} were given: write one <image> for each."
+                )
             kwargs.setdefault("padding", return_tensors is not None)
             kwargs.setdefault("add_special_tokens", False)
             data |= self.tokenizer([self.expand(t) for t in texts], return_tensors=return_tensors, **kwargs)

@@ -24,7 +24,9 @@ def config_from(values: dict | PretrainedConfig | None, default: str) -> Pretrai
     try:
         return CONFIG_MAPPING[name](**values)
     except KeyError as error:
-        raise ModelError(f"transformers knows no model type {name!r}; name one it knows in the configuration.") from error
+        raise ModelError(
+            f"transformers knows no model type {name!r}; name one it knows in the configuration."
+        ) from error
 
 
 def build_vision(config: PretrainedConfig) -> PreTrainedModel:

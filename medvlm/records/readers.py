@@ -30,7 +30,9 @@ def read_records(source: str | Path, split: str | None = None) -> list[Record]:
         return [r for r in _read_folder(path) if split in (None, r.split)]
     if any(path.glob("*.parquet")):
         return []
-    raise RecordError(f"No data set in {path.name!r}: it needs SPLIT.parquet files or a metadata.jsonl. Check the path.")
+    raise RecordError(
+        f"No data set in {path.name!r}: it needs SPLIT.parquet files or a metadata.jsonl. Check the path."
+    )
 
 
 def _read_parquet(path: Path) -> list[Record]:
