@@ -1,9 +1,9 @@
-"""Write the numbers of an evaluation into README.md and docs/RESULTS.md, between their `<!-- results -->` markers.
+"""Write the numbers of an evaluation into README.md, docs/RESULTS.md and the model card, between `<!-- results -->` markers.
 
     medvlm eval DATA… -o results.json
     python benchmarks/results.py results.json
 
-The README gets the headline rows of `SHOWN`, RESULTS.md every table that `medvlm eval` prints.
+The README and the card get the headline rows of `SHOWN`, RESULTS.md every table that `medvlm eval` prints.
 """
 
 from __future__ import annotations
@@ -84,6 +84,17 @@ def _rows(metrics: dict[str, Any]) -> Iterator[str]:
             yield f"| {what} | {score} | {found['n']} | **{_number(found['value'])}** | {low} to {high} | {guesses} |"
 
 
+def weakest(result: dict[str, Any], count: int = 12) -> str:
+    """The labels that are drawn worst, as one sentence: where not to trust the model."""
+    drawn = [
+        (m["value"], key.split("/"))
+        for key, m in result["metrics"].items()
+        if key.endswith("/dice") and "/all/" not in key
+    ]
+    worst = [f"{label} in {name} ({_number(value)})" for value, (_, name, label, _) in sorted(drawn)[:count]]
+    return f"Known failures, the lowest Dice: {', '.join(worst)}.\n" if worst else ""
+
+
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
@@ -103,6 +114,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     result = json.loads(parser.parse_args(argv).results.read_text(encoding="utf-8"))
     fill(root / "README.md", headline(result))
     fill(root / "docs" / "RESULTS.md", to_tables(result))
+    fill(root / "medvlm" / "weights" / result["model"] / "README.md", headline(result) + "\n" + weakest(result))
     return 0
 
 

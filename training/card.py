@@ -30,6 +30,19 @@ Trained by `python -m training.sft` with the settings in `training.yaml` beside 
 {config.heads_steps} steps of {config.heads_batch} images for the heads, {config.language_steps} steps of
 {config.language_batch} images with up to {config.language_questions} questions each for the language model.
 
+## Scores
+
+<!-- results -->
+Not measured yet: `medvlm eval DATA… --model FOLDER -o results.json`.
+<!-- /results -->
+
+## Limits
+
+It knows the labels of `medvlm/records/vocabulary.py` and the kinds of images below, in English. A phrase that is not
+found may be there all the same. Left and right follow the way in which images are usually shown.
+
+## Data and licences
+
 The weights may be used under the strictest licence among their data: research only, no commercial use.
 
 | data set | train images | val images |
