@@ -36,7 +36,7 @@ from .validation import (
 BATCH = 8  # images or questions in one pass
 PHRASES = 32  # phrases in one pass
 ANSWER_TOKENS = 48
-PRESENT = 0.5  # a phrase below this presence gives no region
+MEDICAL = 0.5  # an image below this probability of a known medical kind is not answered
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
 
 
@@ -61,7 +61,7 @@ class Assistant:
     ):
         self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
         self.side = model.config.image_size
-        self.threshold = model.config.grounding_config.threshold
+        self.present, self.threshold = model.config.grounding_config.presence, model.config.grounding_config.threshold
         self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
         self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
 
@@ -121,13 +121,30 @@ class Assistant:
         for start in range(0, len(asked), BATCH):
             began = time.perf_counter()
             batch = asked[start : start + BATCH]
-            texts, confidences = self.generate([s for s, _ in batch], [q for _, q in batch])
-            made = [self.finish(*b, t, c) for b, t, c in zip(batch, texts, confidences, strict=True)]
+            told = {i: known for i, b in enumerate(batch) if (known := self.learned(*b))}
+            rest = [i for i in range(len(batch)) if i not in told]
+            if rest:
+                texts, confidences = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
+                told |= dict(zip(rest, zip(texts, confidences, strict=True), strict=True))
+            made = [self.finish(*b, *told[i]) for i, b in enumerate(batch)]
             seconds = (time.perf_counter() - began) / len(batch)
             for answer in made:
                 answer.seconds = seconds
             answers += made
         return answers
+
+    @torch.inference_mode()
+    def learned(self, study: Study, question: str) -> tuple[str, float] | None:
+        """The heads' own answer, with its probability, to a question that training asked of many images; else `None`.
+
+        They learned it as a fact of the image, and answer such questions better than the language model does.
+        """
+        values = self.model.config.grounding_config.facts.get(question.lower())
+        if values is None:
+            return None
+        features = self.encode([study.images[study.default]])[0]
+        chances = self.model.grounder.heads.classify(features.maps)[question.lower()][0].float().softmax(-1)
+        return values[int(chances.argmax())].capitalize(), float(chances.max())
 
     def generate(
         self, studies: Sequence[Study], questions: Sequence[str], streamer=None
@@ -157,7 +174,7 @@ class Assistant:
 
     def finish(self, study: Study, question: str, text: str, confidence: float) -> Answer:
         """An answer with the regions of what question and answer speak of, or an abstention."""
-        if self.facts(study).medical < PRESENT:
+        if self.facts(study).medical < MEDICAL:
             return Answer(
                 UNKNOWN_KIND, 0.0, abstained=True, reason="not a known kind of medical image", model=self.name
             )
@@ -173,8 +190,14 @@ class Assistant:
         """Yield the answer's text as it grows (each `str` is the whole text so far), then the `Answer`."""
         question, study, index = check_question(question), self.only(study, image), check_image(image, study)
         began = time.perf_counter()
-        if self.facts(study).medical < PRESENT:
+        if self.facts(study).medical < MEDICAL:
             yield self.finish(study, question, "", 0.0)
+            return
+        if known := self.learned(study, question):
+            yield known[0]
+            answer = self.finish(study, question, *known)
+            answer.seconds = time.perf_counter() - began
+            yield answer.moved(index)
             return
         streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
         result: list = []
@@ -258,7 +281,7 @@ class Assistant:
 
     def regions(self, output, number: int, phrase: str, image: Image, index: int) -> list[Region]:
         """The regions of query `number` above the threshold, best first."""
-        if float(output.presence[0, number].sigmoid()) < PRESENT:
+        if float(output.presence[0, number].sigmoid()) < self.present:
             return []
         found = sorted(instances(output, 0, number, image.size, self.side), key=lambda i: -i.score)
         kept = [i for i in found if i.score >= self.threshold]
@@ -319,7 +342,7 @@ class Assistant:
         facts = self.facts(study)
         looked_for = expected_labels(study.modality or facts.modality, study.body_part or facts.body_part)
         groundings = []
-        if facts.medical >= PRESENT and looked_for:
+        if facts.medical >= MEDICAL and looked_for:
             groundings = [self.ground(study, looked_for, i) for i in examined_images(study)]
         return draft_report(study, facts, groundings, looked_for, self.name)
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
     try:
+        warnings.simplefilter("ignore", FutureWarning)  # of libraries to their own authors
         with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout stays one object
             result, text = args.run(args, load)
     except MedVLMError as error:

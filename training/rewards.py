@@ -21,7 +21,6 @@ from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.records.record import RecordRegion
 
-PRESENT = 0.5  # a label below this presence is not there
 SPARE_WORDS = 3  # that an answer may have over the true one before it rambles
 
 Completion = str | list[dict[str, str]]
@@ -116,6 +115,7 @@ class LabelFinder:
     def __init__(self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor):
         self.grounder, self.processor = model.grounder, processor
         self.side = model.config.image_size
+        self.present = model.config.grounding_config.presence
         self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
 
     @torch.no_grad()
@@ -127,6 +127,6 @@ class LabelFinder:
         weight = heads.labels.weight
         features = self.grounder.encode(self.processor(images=image)["pixel_values"].to(weight.device, weight.dtype))
         output = heads(features.pyramid, weight[self.numbers[label]][None, None]).to_cpu()
-        if float(output.presence[0, 0].sigmoid()) < PRESENT:
+        if float(output.presence[0, 0].sigmoid()) < self.present:
             return []
         return sorted(instances(output, 0, 0, image.size[::-1], self.side), key=lambda i: -i.score)

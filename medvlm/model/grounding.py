@@ -22,6 +22,8 @@ FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 class MedVLMGroundingConfig(PretrainedConfig):
     """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values.
 
+    A phrase below the `presence` threshold gives no region, and a region's score must reach `threshold`.
+
     The order of the facts is that of the weights, so `to_dict` gives pairs: JSON's keys are saved sorted.
     """
 
@@ -35,7 +37,8 @@ class MedVLMGroundingConfig(PretrainedConfig):
         heads: int = 6,
         labels: list[str] | None = None,
         facts: dict[str, list[str]] | list | None = None,
-        threshold: float = 0.5,
+        presence: float = 0.6,
+        threshold: float = 0.2,
         **kwargs,
     ):
         self.channels = channels
@@ -44,6 +47,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         self.heads = heads
         self.labels = labels or []
         self.facts = dict(facts or {})
+        self.presence = presence
         self.threshold = threshold
         super().__init__(**kwargs)
 

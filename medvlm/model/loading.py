@@ -15,6 +15,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from ..errors import ModelError
 from .configuration_medvlm import MedVLMConfig
@@ -96,6 +97,7 @@ def load(name: str | None = None) -> tuple[MedVLMForConditionalGeneration, MedVL
 
     Raises `ModelError` where there is no such model or its files do not fit together.
     """
+    disable_progress_bar()
     name = name or os.environ.get("MEDVLM_MODEL") or "nano"
     folder = EMBEDDED.get(name, Path(name))
     if not (folder / "config.json").is_file():
