@@ -19,7 +19,7 @@ from .model.loading import load
 from .model.modeling_medvlm import MedVLMForConditionalGeneration
 from .model.processing_medvlm import MedVLMProcessor, letterbox_frame
 from .model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
-from .records.vocabulary import expected_labels, known_name
+from .records.vocabulary import LABELS, expected_labels, known_name
 from .report.draft import draft_report, examined_images
 from .types import Answer, Box, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
 from .validation import (
@@ -269,7 +269,10 @@ class Assistant:
         for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
             result = Grounding([], {}, [])
             if phrases:
-                output = self.model.ground(features, torch.stack([queries[p] for p in phrases])[None]).to_cpu()
+                asked_for = torch.stack([queries[p] for p in phrases])[None]
+                output = self.model.ground(features, asked_for).to_cpu()
+                possible = torch.tensor([self.possible(features, p) for p in phrases])
+                output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
                 for number, phrase in enumerate(phrases):
                     regions = self.regions(output, number, phrase, image, study.default)
                     result.presence[phrase] = float(output.presence[0, number].sigmoid())
@@ -278,6 +281,19 @@ class Assistant:
                         result.absent.append(phrase)
             out.append(result)
         return out
+
+    def possible(self, features: ImageFeatures, phrase: str) -> float:
+        """The chance that this kind of image can show what a phrase names: no polyp in a chest X-ray. 1 for free wording."""
+        label = LABELS.get(known_name(phrase) or "")
+        logits = self.model.grounder.heads.classify(features.maps)
+        if label is None or not {"modality", "body_part"} <= logits.keys():
+            return 1.0
+        misses = []
+        for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
+            values = self.model.config.grounding_config.facts[fact]
+            chances = logits[fact][0].float().softmax(-1)
+            misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
+        return 1 - misses[0] * misses[1]
 
     def regions(self, output, number: int, phrase: str, image: Image, index: int) -> list[Region]:
         """The regions of query `number` above the threshold, best first."""
