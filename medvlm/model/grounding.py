@@ -37,8 +37,8 @@ class MedVLMGroundingConfig(PretrainedConfig):
         heads: int = 6,
         labels: list[str] | None = None,
         facts: dict[str, list[str]] | list | None = None,
-        presence: float = 0.6,
-        threshold: float = 0.2,
+        presence: float = 0.5,
+        threshold: float = 0.03,
         **kwargs,
     ):
         self.channels = channels
