@@ -125,7 +125,7 @@ def test_scores_are_the_options_likelihoods(assistant, study):
 def test_ground(assistant, study):
     found = assistant.ground(study, ["liver", "something unheard of"], image=1)
     assert isinstance(found, Grounding) and set(found.presence) == {"liver", "something unheard of"}
-    assert all(p > 0.99 for p in found.presence.values())
+    assert found.presence["something unheard of"] > 0.99 and 0 < found.presence["liver"] < 1
     assert {r.label for r in found.regions} | set(found.absent) == set(found.presence)
     check_regions(found.regions, image=1)
     assert found.regions, "random masks cover something"

@@ -148,7 +148,7 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         asks = input_ids == self.config.seg_token_id
         if not (asks.sum(1) == 1).all():
             raise ModelError("Every phrase needs exactly one <seg>: build the text with the processor's `phrases`.")
-        return self.hidden_states(input_ids, attention_mask, use_cache=False).last_hidden_state[asks]
+        return self.hidden_states(input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state[asks]
 
     def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""
