@@ -271,7 +271,8 @@ class Assistant:
             if phrases:
                 asked_for = torch.stack([queries[p] for p in phrases])[None]
                 output = self.model.ground(features, asked_for).to_cpu()
-                possible = torch.tensor([self.possible(features, p) for p in phrases])
+                kind = self.model.grounder.heads.classify(features.maps)
+                possible = torch.tensor([self.possible(kind, p) for p in phrases])
                 output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
                 for number, phrase in enumerate(phrases):
                     regions = self.regions(output, number, phrase, image, study.default)
@@ -282,16 +283,15 @@ class Assistant:
             out.append(result)
         return out
 
-    def possible(self, features: ImageFeatures, phrase: str) -> float:
+    def possible(self, kind: dict[str, torch.Tensor], phrase: str) -> float:
         """The chance that this kind of image can show what a phrase names: no polyp in a chest X-ray. 1 for free wording."""
         label = LABELS.get(known_name(phrase) or "")
-        logits = self.model.grounder.heads.classify(features.maps)
-        if label is None or not {"modality", "body_part"} <= logits.keys():
+        if label is None or not {"modality", "body_part"} <= kind.keys():
             return 1.0
         misses = []
         for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
             values = self.model.config.grounding_config.facts[fact]
-            chances = logits[fact][0].float().softmax(-1)
+            chances = kind[fact][0].float().softmax(-1)
             misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
         return 1 - misses[0] * misses[1]
 
