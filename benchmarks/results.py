@@ -45,7 +45,17 @@ SHOWN = (
     ),
     ("white blood cell boxes (bccd)", "AP at IoU 0.5", "ground/bccd/white blood cell/ap50"),
     ("fracture boxes (bone_fracture)", "AP at IoU 0.5", "ground/bone_fracture/fracture/ap50"),
+    ("head circumference (hc18)", "error in mm", "ground/hc18/head_circumference_mm_error"),
+    ("cardiothoracic ratio (jsrt)", "error", "ground/jsrt/cardiothoracic_ratio_error"),
+    ("cup-to-disc ratio (drishti_gs)", "error", "ground/drishti_gs/cup_to_disc_ratio_error"),
+    ("teeth (panoramic_teeth)", "error of the count", "ground/panoramic_teeth/tooth_count_error"),
+    ("nuclei (dsb2018)", "error of the count", "ground/dsb2018/nucleus_count_error"),
     ("phrases that are not there (all sets)", "false positives, less is better", "ground/all/absent_false_positive"),
+    ("… but for busi, brain_tumor_cheng, covid_cxr_organs", "the same", "ground/all/absent_false_positive_rest"),
+    ("tumour's type (brain_tumor_cheng)", "accuracy", "labels/brain_tumor_cheng/tumour_type/accuracy"),
+    ("benign, malignant or normal (busi)", "accuracy", "labels/busi/breast_finding/accuracy"),
+    ("pneumonia (medmnist_pneumoniamnist)", "AUC", "labels/medmnist_pneumoniamnist/medmnist_pneumoniamnist/auc"),
+    ("covid-19 (covid_ct)", "AUC", "labels/covid_ct/covid-19/auc"),
     ("questions in English (slake)", "accuracy", "answer/slake/accuracy"),
     ("… of these, closed", "accuracy", "answer/slake/closed"),
     ("… of these, open", "accuracy", "answer/slake/open"),
@@ -55,6 +65,7 @@ SHOWN = (
     ("medical or a photograph (all sets)", "accuracy", "facts/all/medical"),
 )
 BASELINES = {
+    "training mean": "training mean",
     "mean mask": "mean mask of the label",
     "commonest": "commonest training answer",
     "blank": "blank image",
@@ -89,7 +100,7 @@ def weakest(result: dict[str, Any], count: int = 12) -> str:
     drawn = [
         (m["value"], key.split("/"))
         for key, m in result["metrics"].items()
-        if key.endswith("/dice") and "/all/" not in key
+        if key.startswith("ground/") and key.endswith("/dice") and "/all/" not in key
     ]
     worst = [f"{label} in {name} ({_number(value)})" for value, (_, name, label, _) in sorted(drawn)[:count]]
     return f"Known failures, the lowest Dice: {', '.join(worst)}.\n" if worst else ""

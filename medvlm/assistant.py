@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
@@ -19,7 +20,7 @@ from .model.loading import load
 from .model.modeling_medvlm import MedVLMForConditionalGeneration
 from .model.processing_medvlm import MedVLMProcessor, letterbox_frame
 from .model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
-from .records.vocabulary import LABELS, expected_labels, known_name
+from .records.vocabulary import LABELS, expected_labels, known_name, other_types, parts
 from .report.draft import draft_report, examined_images
 from .types import Answer, Box, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
 from .validation import (
@@ -36,6 +37,7 @@ from .validation import (
 BATCH = 8  # images or questions in one pass
 PHRASES = 32  # phrases in one pass
 ANSWER_TOKENS = 48
+TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
 MEDICAL = 0.5  # an image below this probability of a known medical kind is not answered
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
 
@@ -90,9 +92,7 @@ class Assistant:
     def facts(self, study: Study, image: int | None = None) -> ImageFacts:
         """Modality, body part and whether this is a medical image of a kind the model knows."""
         features = self.encode([self.image(study, image)])[0]
-        logits = self.model.grounder.heads.classify(features.maps)
-        values = self.model.config.grounding_config.facts
-        chances = {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
+        chances = self.chances(features)
         photograph = chances["modality"].pop("photograph", 0.0)
         modality = max(chances["modality"], key=chances["modality"].get)
         chances["body_part"].pop("none", None)
@@ -104,6 +104,17 @@ class Assistant:
             body_part_confidence=chances["body_part"][body_part],
             medical=1 - photograph,
         )
+
+    def chances(self, features: ImageFeatures) -> dict[str, dict[str, float]]:
+        """The probability of every value of every image-level fact that the heads learned."""
+        logits = self.model.grounder.heads.classify(features.maps)
+        values = self.model.config.grounding_config.facts
+        return {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
+
+    @torch.inference_mode()
+    def labels_many(self, studies: Sequence[Study]) -> list[dict[str, dict[str, float]]]:
+        """The probability of every value of every image-level fact, for the default image of each study."""
+        return [self.chances(f) for f in self.encode([s.images[s.default] for s in studies])]
 
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
         """Answer a question about one image."""
@@ -139,17 +150,27 @@ class Assistant:
 
         They learned it as a fact of the image, and answer such questions better than the language model does.
         """
-        values = self.model.config.grounding_config.facts.get(question.lower())
-        if values is None:
+        config = self.model.config.grounding_config
+        if question.lower() not in config.facts:
             return None
-        features = self.encode([study.images[study.default]])[0]
-        chances = self.model.grounder.heads.classify(features.maps)[question.lower()][0].float().softmax(-1)
-        return values[int(chances.argmax())].capitalize(), float(chances.max())
+        chances = self.chances(self.encode([study.images[study.default]])[0])
+        kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
+        if config.asked_kinds and kind not in config.asked_kinds:
+            return None
+        answers = chances[question.lower()]
+        best = max(answers, key=answers.get)
+        return best.capitalize(), self.calibrated("learned", answers[best])
+
+    def calibrated(self, source: str, likelihood: float) -> float:
+        """The chance that an answer of such likelihood is right."""
+        slope, offset = self.model.config.calibration.get(source, (1.0, 0.0))
+        logit = math.log(max(likelihood, 1e-6) / max(1 - likelihood, 1e-6))
+        return 1 / (1 + math.exp(-slope * logit - offset))
 
     def generate(
         self, studies: Sequence[Study], questions: Sequence[str], streamer=None
     ) -> tuple[list[str], list[float]]:
-        """Greedy answers and the mean probability of their tokens (geometric), for a batch of questions."""
+        """Greedy answers and, from the mean probability of their tokens (geometric), the chance that each is right."""
         features = merge_features(self.encode([s.images[s.default] for s in studies]))
         text = self.processor(text=[self.processor.question(q) for q in questions], return_tensors="pt").to(self.device)
         out = self.model.generate(
@@ -168,9 +189,8 @@ class Assistant:
         ended = (told == self.processor.tokenizer.eos_token_id).cumsum(1)
         counted = (ended == 0) | ((ended == 1) & (told == self.processor.tokenizer.eos_token_id))
         mean = (log_chance * counted).sum(1) / counted.sum(1).clamp(min=1)
-        return [
-            t.strip() for t in self.processor.tokenizer.batch_decode(told, skip_special_tokens=True)
-        ], mean.exp().tolist()
+        texts = self.processor.tokenizer.batch_decode(told, skip_special_tokens=True)
+        return [t.strip() for t in texts], [self.calibrated("generated", c) for c in mean.exp().tolist()]
 
     def finish(self, study: Study, question: str, text: str, confidence: float) -> Answer:
         """An answer with the regions of what question and answer speak of, or an abstention."""
@@ -275,8 +295,9 @@ class Assistant:
                 possible = torch.tensor([self.possible(kind, p) for p in phrases])
                 output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
                 for number, phrase in enumerate(phrases):
-                    regions = self.regions(output, number, phrase, image, study.default)
-                    result.presence[phrase] = float(output.presence[0, number].sigmoid())
+                    presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
+                    shown = self.present <= self.of_any_type(features, phrase, presence)
+                    regions = self.regions(output, number, phrase, image, study.default) if shown else []
                     result.regions += regions
                     if not regions:
                         result.absent.append(phrase)
@@ -295,11 +316,23 @@ class Assistant:
             misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
         return 1 - misses[0] * misses[1]
 
+    def of_any_type(self, features: ImageFeatures, phrase: str, presence: float) -> float:
+        """The chance that the thing is there, whatever its type, unless this type is ruled out.
+
+        For a tumour that is certainly there, benign or malignant, neither of two uncertain types is hidden.
+        """
+        others = [self.numbers[o] for o in other_types(known_name(phrase) or "") if o in self.numbers]
+        if not others:
+            return presence
+        rest = self.model.grounder.heads.presence(features.pyramid, torch.tensor([others], device=self.device))[0]
+        if presence < TYPE_SHARE * (presence + float(rest.sum())):
+            return presence
+        return 1 - (1 - presence) * float((1 - rest).prod())
+
     def regions(self, output, number: int, phrase: str, image: Image, index: int) -> list[Region]:
         """The regions of query `number` above the threshold, best first."""
-        if float(output.presence[0, number].sigmoid()) < self.present:
-            return []
-        found = sorted(instances(output, 0, number, image.size, self.side), key=lambda i: -i.score)
+        kind = parts(known_name(phrase) or "")
+        found = sorted(instances(output, 0, number, image.size, self.side, kind), key=lambda i: -i.score)
         kept = [i for i in found if i.score >= self.threshold]
         return [Region(phrase, index, i.box, i.mask, i.score, n) for n, i in enumerate(kept)]
 

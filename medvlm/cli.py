@@ -58,9 +58,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="RESPONSES.jsonl")
 
     sub = add("eval", commands.evaluate, "score the model on data sets, trivial baselines beside")
-    sub.add_argument("data", nargs="+", type=Path, help="folders of data sets")
+    sub.add_argument("data", nargs="+", type=Path, help="data sets, or folders of them")
     sub.add_argument("--split", default="val", choices=["train", "val", "test"])
-    sub.add_argument("--tasks", help="of ground,answer,facts, separated by commas (default: all)")
+    sub.add_argument(
+        "--tasks", help="of ground,answer,facts,labels,prompts, separated by commas (default: all but prompts)"
+    )
     sub.add_argument("--limit", type=int, metavar="N", help="so many images of each set")
     sub.add_argument("--no-controls", action="store_true", help="leave out the blank and the shuffled images")
     sub.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the metrics; single results go beside")

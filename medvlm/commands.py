@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import RecordError, RequestError
+from .errors import RequestError
 
 Load = Callable[[argparse.Namespace], Any]
 Output = tuple[dict[str, Any], str]
@@ -94,14 +94,13 @@ def batch(args: argparse.Namespace, load: Load) -> Output:
 
 def evaluate(args: argparse.Namespace, load: Load) -> Output:
     from .evaluation import TASKS, evaluate, to_tables
+    from .records import data_sets
 
     tasks = args.tasks.split(",") if args.tasks else TASKS
-    for source in args.data:
-        if not source.exists():
-            raise RecordError(f"There is no data set at {str(source)!r}. Check the path.")
+    sources = data_sets(args.data)
     items = args.output.with_suffix(".items.jsonl") if args.output else None
     _make_parent(args.output)
-    result = evaluate(load(args), args.data, args.split, tasks, args.limit, items=items, controls=not args.no_controls)
+    result = evaluate(load(args), sources, args.split, tasks, args.limit, items=items, controls=not args.no_controls)
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result, to_tables(result)

@@ -74,7 +74,7 @@ class Handlers:
         """What the model takes a study for, in place of the first message after opening."""
         study, chat = session.study, session.chat
         if study is None or not chat.messages or chat.messages[0]["content"] != WORKING:
-            return gr.skip()
+            return chat.messages
         try:
             text = greeting(study, self.assistant().facts(study))
         except Exception as error:
@@ -94,7 +94,7 @@ class Handlers:
         return self.submit("report", "Draft a report", session)[0]
 
     def submit(self, kind: str, text: str, session: Session):
-        """Put a request into the chat and the queue; a text that cannot be used stays in its field."""
+        """Put a request into the chat and the queue: the chat, and the text if it can be used."""
         chat = session.chat
         try:
             if session.study is None:
@@ -103,16 +103,16 @@ class Handlers:
         except MedVLMError as error:
             if not chat.messages or chat.messages[-1]["content"] != str(error):
                 chat.say(str(error))
-            return chat.messages, gr.skip()
+            return chat.messages, ""
         chat.say(f"Find: {checked}" if kind == "find" else checked, "user")
         reply = chat.say(WORKING)
         session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply))
-        return chat.messages, ""
+        return chat.messages, text
 
     def work(self, session: Session) -> Iterator[tuple]:
         """Answer the oldest request that waits; yields the chat as it grows and at last the layer."""
-        if not session.waiting:
-            yield gr.skip(), gr.skip()
+        if not session.waiting:  # the chat again: an answer given beside a refusal may have hidden it
+            yield session.chat.messages, gr.skip()
             return
         pending = session.waiting.popleft()
         entry = pending.conversation.messages[pending.reply]

@@ -20,15 +20,18 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 WARNING = "Research use, not a medical device"
 EVENTS = ["upload", "example", "slice", "segment", "clear_layer", "download"]
 
+QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 # One request to the model at a time, over all users; the rest of the page answers meanwhile.
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-LIGHT = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
+MODEL = {"concurrency_id": "model", "concurrency_limit": 1, **QUIET}
+LIGHT = {"concurrency_limit": None, **QUIET}
+# Empties the field of a request that was accepted, unless its user has typed on meanwhile.
+EMPTY = "(typed, accepted) => typed === accepted ? '' : {__type__: 'update'}"
 
 
 def head() -> str:
     """The page's own scripts and styles, inline: Gradio's HTML components call them from `js_on_load`."""
-    scripts = "".join(f"<script>{(HERE / name).read_text('utf-8')}</script>" for name in ("viewer.js", "panel.js"))
+    names = ("stream.js", "viewer.js", "panel.js")
+    scripts = "".join(f"<script>{(HERE / name).read_text('utf-8')}</script>" for name in names)
     return '<meta name="color-scheme" content="dark">' + scripts
 
 
@@ -92,16 +95,19 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
             js_on_load="medvlm.outbox(element, props, watch)", elem_id="mv-outbox", html_template="<i></i>"
         )
 
+        accepted = gr.Textbox(visible=False)
+
         everything = [chat, viewer, panel, outbox]
         for event, handler in ((viewer.upload, do.open_upload), (viewer.example, do.open_example)):
-            event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL, **QUIET)
+            event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
-            shown = trigger(handler, [text, session], [chat, text], **LIGHT)
-            shown.then(do.work, session, [chat, panel], **MODEL, **QUIET)
-        report.click(do.report, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL, **QUIET)
+            shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
+            shown.then(None, [text, accepted], text, js=EMPTY, **QUIET)
+            shown.then(do.work, session, [chat, panel], **MODEL)
+        report.click(do.report, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
         chat.select(do.recall, session, panel, **LIGHT)
         viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
-        viewer.segment(do.segment, session, [panel, outbox], trigger_mode="multiple", **MODEL, **QUIET)
+        viewer.segment(do.segment, session, [panel, outbox], **MODEL)
         viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)
         viewer.download(do.download, session, outbox, **LIGHT)
 

@@ -32,6 +32,10 @@ class FakeAssistant:
         self.calls.append("facts")
         return ImageFacts("ultrasound", 0.9, "fetal head", 0.8, 0.95 if study.images[0].pixels.any() else 0.1)
 
+    def labels_many(self, studies) -> list[dict[str, dict[str, float]]]:
+        self.calls.append(f"labels_many {len(studies)}")
+        return [{"fracture": {"no": 0.3, "yes": 0.7}, "grade": {"low": 0.1, "high": 0.9}} for _ in studies]
+
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
         return self.ask_many([(study, question)])[0]
 

@@ -140,6 +140,61 @@ def test_what_is_not_present_has_no_region(assistant, study):
     assert found.regions == [] and found.absent == ["liver"] and found.presence["liver"] < 0.01
 
 
+def with_presence(assistant: Assistant, monkeypatch, chances: dict[str, float]) -> None:
+    """Make the heads sure of labels: each query's presence is that of its label, whatever the image."""
+    heads = assistant.model.grounder.heads
+    logit = torch.zeros(len(heads.labels.weight))
+    for label, chance in chances.items():
+        logit[assistant.numbers[label]] = torch.tensor(chance).logit()
+
+    class Scores(torch.nn.Module):
+        def forward(self, queries):
+            nearest = torch.cdist(queries, heads.labels.weight[None]).argmin(-1)
+            return torch.stack([logit[nearest], *[torch.full(nearest.shape, 6.0)] * 2], dim=-1)
+
+    heads.scores = Scores()
+    monkeypatch.setattr(type(heads), "look", lambda _, pyramid, queries: queries)
+    monkeypatch.setattr(Assistant, "possible", lambda *_: 1.0)
+
+
+@pytest.mark.parametrize(
+    ("benign", "malignant", "shown"),
+    [
+        (0.45, 0.4, {"benign tumour", "malignant tumour"}),  # something is there; which type is open
+        (0.05, 0.9, {"malignant tumour"}),
+        (0.2, 0.2, set()),
+    ],
+)
+def test_a_tumour_of_an_uncertain_type_is_not_hidden(assistant, study, monkeypatch, benign, malignant, shown):
+    with_presence(assistant, monkeypatch, {"benign tumour": benign, "malignant tumour": malignant})
+    found = assistant.ground(study, ["benign tumour", "malignant tumour"])
+    assert {r.label for r in found.regions} == shown
+    assert found.presence == pytest.approx({"benign tumour": benign, "malignant tumour": malignant}, abs=1e-4)
+    assert {r.label for r in assistant.ground(study, ["malignant tumour"]).regions} == shown - {"benign tumour"}
+
+
+def test_labels_are_probabilities_of_every_fact(assistant, study):
+    first, second = assistant.labels_many([study, Study([study.images[1]])])
+    assert {k: list(v) for k, v in first.items()} == FACTS
+    for chances in [*first.values(), *second.values()]:
+        assert sum(chances.values()) == pytest.approx(1)
+
+
+def test_learned_questions_are_answered_for_their_kind_of_image_alone(assistant, study):
+    config, heads = assistant.model.config.grounding_config, assistant.model.grounder.heads
+    config.facts["which side?"] = ["left", "right"]
+    size = sum(map(len, config.facts.values()))
+    heads.facts = torch.nn.Linear(heads.facts.in_features, size)
+    with torch.no_grad():
+        heads.facts.weight.zero_()
+        heads.facts.bias.copy_(torch.tensor([9.0, 0, -9, 9, 0, 0, 9]))  # an X-ray of the chest; right
+    assert assistant.ask(study, "Which side?").text == "Right"
+    config.asked_kinds = [["x-ray", "chest"]]
+    assert assistant.learned(study, "Which side?")[0] == "Right"
+    config.asked_kinds = [["ct", "chest"]]
+    assert assistant.learned(study, "Which side?") is None
+
+
 def test_segment(assistant, study):
     scribble = np.zeros(SIZE, bool)
     scribble[20:24, 30:60] = True

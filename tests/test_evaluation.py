@@ -1,5 +1,6 @@
 """The evaluation against a model whose answers are known: what it scores, resumes from and survives."""
 
+import io
 import json
 import math
 
@@ -10,8 +11,13 @@ import pytest
 from medvlm.errors import RequestError
 from medvlm.evaluation import evaluate, to_tables
 from medvlm.evaluation.baselines import CommonestAnswer, mean_masks, scale_mask, shuffled_partners
-from medvlm.evaluation.summary import metric
-from medvlm.records import QA, read_records
+from medvlm.evaluation.labels import commonest_values, label_row, positive_value
+from medvlm.evaluation.measures import is_counted, mean_measures, true_measures
+from medvlm.evaluation.runner import ground_row
+from medvlm.evaluation.summary import metric, summarise
+from medvlm.records import QA, Record, read_records
+from medvlm.records.record import RecordRegion
+from medvlm.types import Grounding, Region, mask_box
 
 from .fakes import FakeAssistant, square
 
@@ -35,6 +41,7 @@ def folder(tmp_path):
                 "modality": "ultrasound", "body_part": "fetal head" if i < 4 else "breast",
                 "regions": [{"label": "fetal head", "mask": f"masks/{i}.png", "boxes": [box]}],
                 "absent": ["absent mass", "liver"],
+                "labels": {"fracture": "no" if i == 3 else "yes", "grade": "none of these", "age": 40},
                 "qa": [
                     {"question": "Is it bright?", "answer": "Yes" if i != 3 else "No", "type": "closed", "lang": "en"},
                     {"question": "亮吗?", "answer": "是", "type": "closed", "lang": "zh"},
@@ -61,6 +68,8 @@ def test_scores(folder):
     assert accuracy["baseline"] == pytest.approx({"commonest": 2 / 3, "blank": 1 / 3, "shuffled": 2 / 3}, abs=1e-3)
     assert scores["answer/own/ece"]["value"] == pytest.approx((0.2 + 0.2 + 0.8) / 3, abs=1e-3)
     assert "answer/own/open" not in scores
+    assert scores["labels/own/fracture/accuracy"]["value"] == pytest.approx(2 / 3, abs=1e-3)
+    assert scores["labels/own/fracture/accuracy"]["n"] == 3
     assert scores["facts/own/modality"]["value"] == 1.0
     assert scores["facts/all/body_part"]["value"] == pytest.approx(2 / 3, abs=1e-3)
     assert scores["facts/own/medical"]["value"] == 1.0
@@ -144,3 +153,212 @@ def test_baselines(folder):
 def test_a_metric_has_no_nan():
     assert metric([], [], statistic=lambda _: math.nan)["value"] is None
     assert metric(np.array([1.0, 0.0]), ["a", "b"], {"x": math.nan})["baseline"] == {"x": None}
+
+
+# Measures
+
+
+def png(mask: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(mask.astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def made(masks: dict[str, list[np.ndarray]] | None = None, boxes: dict[str, list] | None = None, **known) -> Record:
+    """A record of outlined instances by label, and of labels with boxes alone."""
+    regions = [
+        RecordRegion(label, [list(mask_box(m)) for m in some], png(sum(m * (i + 1) for i, m in enumerate(some))))
+        for label, some in (masks or {}).items()
+    ]
+    regions += [RecordRegion(label, some) for label, some in (boxes or {}).items()]
+    return Record(**{"id": "1", "set": "own", "split": "val", "patient": "p", "source": b"", **known}, regions=regions)
+
+
+def drawn(masks: dict[str, list[np.ndarray]], score: float = 0.9) -> Grounding:
+    pairs = [(label, mask) for label, some in masks.items() for mask in some]
+    return Grounding([Region(label, 0, mask_box(mask), mask, score) for label, mask in pairs], {}, [])
+
+
+def area(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+    return square((100, 100), (x0, y0, x1, y1), 1) > 0
+
+
+def scored(*rows) -> dict:
+    """The metrics of rows of as many patients in one set."""
+    return summarise([{"set": "own", "id": str(i), "patient": str(i), **row} for i, row in enumerate(rows)])
+
+
+def test_the_cardiothoracic_ratio_is_compared_with_the_true_outlines():
+    lungs = {"left lung": [area(60, 10, 90, 80)], "right lung": [area(10, 10, 40, 80)]}
+    record = made({"heart": [area(30, 40, 70, 80)], **lungs}, modality="x-ray")
+    assert true_measures(record) == {"cardiothoracic_ratio": 0.5}  # 40 of 80 pixels
+    ct = made({"heart": [area(30, 40, 70, 80)], **lungs}, modality="ct")
+    assert true_measures(ct) == {}
+    wide = ground_row(record, drawn({"heart": [area(20, 40, 76, 80)], **lungs}), {}, {"cardiothoracic_ratio": 0.6})
+    no_lung = ground_row(record, drawn({"heart": [area(30, 40, 70, 80)]}), {}, {"cardiothoracic_ratio": 0.6})
+    score = scored(wide, no_lung)["ground/own/cardiothoracic_ratio_error"]
+    assert score["value"] == pytest.approx((0.2 + 0.5) / 2)  # 56 of 80, and what could not be measured as 0
+    assert score["n"] == 2 and score["unmeasured"] == 1
+    assert score["low"] == pytest.approx(0.2) and score["high"] == pytest.approx(0.5)
+    assert score["baseline"] == {"training mean": pytest.approx(0.1)}
+
+
+def test_the_head_circumference_is_compared_with_the_stated_one():
+    y, x = np.mgrid[:100, :100]
+    disc = (y - 50) ** 2 + (x - 50) ** 2 <= 40**2
+    known = {"modality": "ultrasound", "spacing_mm": (0.5, 0.5), "labels": {"head_circumference_mm": 130.0}}
+    record = made({"fetal head": [disc]}, **known)
+    assert true_measures(record) == {"head_circumference_mm": 130.0}
+    found, nothing = (ground_row(record, drawn({"fetal head": some}), {}, {}) for some in ([disc], []))
+    key = "ground/own/head_circumference_mm_error"
+    assert scored(found)[key]["value"] == pytest.approx(130 - 2 * np.pi * 20, rel=0.05)
+    assert scored(nothing)[key]["value"] == 130.0 and scored(nothing)[key]["unmeasured"] == 1
+    assert scored(nothing)[key]["baseline"] == {}
+    unstated = made({"fetal head": [disc]}, **{**known, "labels": {}})
+    assert true_measures(unstated)["head_circumference_mm"] == pytest.approx(2 * np.pi * 20, rel=0.01)
+    assert true_measures(made({"fetal head": [disc]}, **{**known, "spacing_mm": None})) == {}
+    assert true_measures(made(boxes={"fetal head": [[0, 0, 9, 9]]}, **known)) == {}
+
+
+def test_the_cup_to_disc_ratio_is_vertical():
+    disc = {"optic disc": [area(20, 20, 80, 80)]}
+    record = made({"optic cup": [area(30, 30, 40, 60)], **disc}, modality="fundus")
+    assert true_measures(record) == {"cup_to_disc_ratio": 0.5}
+    row = ground_row(record, drawn({"optic cup": [area(30, 30, 70, 72)], **disc}), {}, {})
+    assert scored(row)["ground/own/cup_to_disc_ratio_error"]["value"] == pytest.approx(0.2)
+
+
+def test_instances_are_counted():
+    assert is_counted("nucleus", "histopathology") and is_counted("tooth", "x-ray")
+    assert not is_counted("tooth", "ct") and not is_counted("liver", "ct") and not is_counted("unheard of", None)
+    cells = [[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]]
+    some = made(boxes={"red blood cell": cells, "fracture": cells}, absent=["platelet", "liver"])
+    assert true_measures(some) == {"red_blood_cell_count": 3.0, "platelet_count": 0.0}
+    train = [some, made(boxes={"red blood cell": cells[:1]})]
+    assert mean_measures(train) == {"red_blood_cell_count": 2.0, "platelet_count": 0.0}
+    found = drawn({"red blood cell": [area(0, 0, 9, 9)], "platelet": [area(0, 0, 9, 9)] * 4})
+    got = scored(ground_row(some, found, {}, mean_measures(train)), ground_row(some, drawn({}), {}, {}))
+    assert got["ground/own/red_blood_cell_count_error"]["value"] == (2 + 3) / 2
+    assert got["ground/own/red_blood_cell_count_error"]["baseline"] == {"training mean": 1.0}
+    assert got["ground/own/platelet_count_error"]["value"] == (4 + 0) / 2
+    assert got["ground/own/platelet_count_error"]["unmeasured"] == 0
+    table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
+    assert "| own | red blood cell count | 2      | 0            | 2.500 [" in table
+
+
+# Scores and overlaps
+
+
+def test_score_rank_asks_whether_sure_scores_are_good_outlines():
+    record, box = made({"polyp": [area(0, 0, 40, 40)]}), made(boxes={"fracture": [[0, 0, 40, 40]]})
+    good = ground_row(record, drawn({"polyp": [area(0, 0, 40, 40)]}, 0.9), {}, {})
+    half = ground_row(record, drawn({"polyp": [area(0, 0, 40, 20)]}, 0.5), {}, {})
+    missed = ground_row(record, drawn({}), {}, {})
+    boxed = ground_row(box, drawn({"fracture": [area(0, 0, 40, 30)]}, 0.7), {}, {})  # IoU 3/4: Dice 6/7
+    assert boxed["labels"]["fracture"]["iou"] == 0.75
+    got = scored(good, half, missed, boxed)
+    assert got["ground/own/score_rank"]["value"] == pytest.approx(1.0)
+    assert got["ground/own/score_rank"]["n"] == 4
+    assert got["ground/own/score_rank"]["baseline"] == {"chance": 0.0}
+    timid = ground_row(record, drawn({"polyp": [area(0, 0, 40, 40)]}, 0.1), {}, {})
+    assert scored(timid, half)["ground/own/score_rank"]["value"] == pytest.approx(-1.0)
+    assert scored(good)["ground/own/score_rank"]["value"] is None
+    other = [{"id": "1", "patient": "1", "set": name, **row} for name, row in (("a", timid), ("b", half))]
+    everything = summarise(other)
+    assert everything["ground/all/score_rank"]["value"] == pytest.approx(-1.0)
+    assert everything["ground/a/score_rank"]["value"] is None
+
+
+def test_score_rank_takes_the_box_that_is_scored_best():
+    record = made(boxes={"fracture": [[0, 0, 40, 40]]})
+    found = drawn({"fracture": [area(50, 50, 60, 60)]}, 0.9)
+    found.regions += drawn({"fracture": [area(0, 0, 40, 40)]}, 0.3).regions
+    assert ground_row(record, found, {}, {})["labels"]["fracture"]["iou"] == 0.0
+
+
+def test_absent_phrases_are_counted_without_the_hardest_sets_too():
+    rows = [
+        {"task": "ground", "set": name, "id": "1", "patient": "1", "labels": {}, "absent": {"polyp": scores}}
+        for name, scores in (("busi", [0.9]), ("brain_tumor_cheng", [0.9]), ("covid_cxr_organs", [0.9]), ("x", []))
+    ]
+    got = summarise(rows)
+    assert got["ground/all/absent_false_positive"]["value"] == 0.75
+    rest = got["ground/all/absent_false_positive_rest"]
+    assert rest["value"] == 0.0 and rest["n"] == 1
+    table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
+    assert "| all but brain_tumor_cheng, busi, covid_cxr_organs | 1 " in table
+    assert "ground/all/absent_false_positive_rest" not in summarise(rows[:1])
+
+
+# Labels
+
+
+def told(true: str | None, usual: str = "benign", **chances: float) -> dict:
+    return label_row(made(labels={"breast_finding": true}), {"breast_finding": chances}, {"breast_finding": usual})
+
+
+def test_malignant_is_told_from_the_rest():
+    got = scored(
+        told("malignant", malignant=0.6, benign=0.3, normal=0.1),
+        told("malignant", malignant=0.2, benign=0.7, normal=0.1),
+        told("benign", malignant=0.4, benign=0.5, normal=0.1),
+        told("normal", malignant=0.1, benign=0.8, normal=0.1),
+        told("normal", malignant=0.1, benign=0.1, normal=0.8),
+        told("cyst", malignant=0.9, benign=0.1, normal=0.0),  # a value that was never learned
+        told(None, malignant=0.9, benign=0.1, normal=0.0),
+    )
+    prefix = "labels/own/breast_finding"
+    assert got[f"{prefix}/accuracy"]["value"] == 0.6 and got[f"{prefix}/accuracy"]["n"] == 5
+    assert got[f"{prefix}/accuracy"]["baseline"] == {"commonest": 0.2}
+    assert got[f"{prefix}/auc"]["value"] == pytest.approx(5 / 6, abs=1e-3)
+    assert got[f"{prefix}/auc"]["baseline"] == {"chance": 0.5}
+    assert got[f"{prefix}/sensitivity"]["value"] == 0.5 and got[f"{prefix}/sensitivity"]["n"] == 2
+    assert got[f"{prefix}/sensitivity"]["baseline"] == {"commonest": 0.0}
+    assert got[f"{prefix}/specificity"]["value"] == 1.0 and got[f"{prefix}/specificity"]["n"] == 3
+    assert got[f"{prefix}/specificity"]["baseline"] == {"commonest": 1.0}
+    table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
+    assert "| own | breast_finding | 5      | 0.600 [" in table
+
+
+def test_the_value_that_is_looked_for():
+    assert positive_value(["no", "yes"]) == "yes"
+    assert positive_value(["normal", "pneumonia"]) == "pneumonia"
+    assert positive_value(["benign", "malignant", "normal"]) == "malignant"
+    assert positive_value(["glioma", "meningioma", "pituitary tumour"]) is None
+    assert positive_value(["low", "high"]) is None
+    assert positive_value(["absent", "typical", "atypical"]) is None
+    train = [made(labels={"fracture": value}) for value in ("yes", "no", "no", None)]
+    assert commonest_values(train) == {"fracture": "no"}
+
+
+def test_facts_without_a_value_to_look_for_have_an_accuracy_alone():
+    chances = {"sequence": {"T1": 0.3, "T2": 0.7}}
+    rows = [label_row(made(labels={"sequence": value}), chances, {}) for value in ("T1", "T2", "T2")]
+    got = scored(*rows)
+    assert list(got) == ["labels/own/sequence/accuracy"]
+    assert got["labels/own/sequence/accuracy"]["value"] == pytest.approx(2 / 3, abs=1e-3)
+    assert got["labels/own/sequence/accuracy"]["baseline"] == {}
+
+
+def test_labels_are_asked_in_one_call_and_failures_are_wrong(folder):
+    fake = FakeAssistant()
+    scores = evaluate(fake, [folder], tasks=["labels"], progress=False)["metrics"]
+    assert fake.calls == ["labels_many 3"]
+    assert {key.split("/")[2] for key in scores} == {"fracture"}  # no age, and no grade of a value never learned
+    assert scores["labels/own/fracture/specificity"]["value"] == 0.0
+    assert scores["labels/own/fracture/accuracy"]["baseline"]["commonest"] == pytest.approx(2 / 3, abs=1e-3)
+
+    class Shaky(FakeAssistant):
+        seen = 0
+
+        def labels_many(self, studies):
+            self.seen += 1
+            if len(studies) > 1 or self.seen == 2:
+                raise ValueError("bad image")
+            return [{"fracture": {"no": 0.9, "yes": 0.1}}]
+
+    result = evaluate(Shaky(), [folder], tasks=["labels"], progress=False)
+    assert result["failed"] == 1
+    assert result["metrics"]["labels/own/fracture/accuracy"]["value"] == pytest.approx(1 / 3, abs=1e-3)
+    assert result["metrics"]["labels/own/fracture/accuracy"]["n"] == 3
+    assert result["metrics"]["labels/own/fracture/auc"]["value"] == 0.25

@@ -120,6 +120,25 @@ def test_accuracy_at_coverage():
     assert m.accuracy_at_coverage([0.9, 0.8, 0.7, 0.1], [True, True, False, False], 1.0) == 0.5
 
 
+def test_auc():
+    assert m.auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75  # 3 of 4 pairs in order
+    assert m.auc([0.5, 0.5, 0.5], [True, False, False]) == 0.5
+    assert m.auc([0.9, 0.1], [False, True]) == 0.0
+    assert math.isnan(m.auc([0.9, 0.1], [True, True]))
+    assert math.isnan(m.auc([], []))
+
+
+def test_spearman():
+    assert m.spearman([1, 2, 3], [10, 100, 1000]) == pytest.approx(1.0)
+    assert m.spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
+    # 1 - 6 * (1 + 1) / (4 * 15)
+    assert m.spearman([0.1, 0.2, 0.3, 0.4], [1, 3, 2, 4]) == pytest.approx(0.8)
+    # Ranks 1.5, 1.5, 3 against 1, 2, 3.
+    assert m.spearman([5, 5, 9], [1, 2, 3]) == pytest.approx(math.sqrt(3) / 2)
+    assert math.isnan(m.spearman([1, 1, 1], [1, 2, 3]))
+    assert math.isnan(m.spearman([], []))
+
+
 def test_bootstrap_draws_patients_not_images():
     values = [1.0] * 50 + [0.0] * 50
     same = m.bootstrap_interval(values, ["one"] * 100)

@@ -69,8 +69,8 @@ def test_any_encoder_with_any_language_model(tmp_path, vision, language):
     assert (
         output.masks.shape[:2] == output.centres.shape[:2] == output.presence.shape == output.outlined.shape == (1, 2)
     )
-    assert output.masks.shape[2:] == output.sides.shape[3:] and output.sides.shape[2] == 4
-    assert min(output.masks.shape[2:]) >= SIDE // 4
+    assert output.masks.shape[2:] == tuple(2 * s for s in output.sides.shape[3:]) and output.sides.shape[2] == 4
+    assert min(output.masks.shape[2:]) >= SIDE // 2
 
     model.save_pretrained(tmp_path / "saved")
     processor.save_pretrained(tmp_path / "saved")
@@ -247,7 +247,7 @@ def test_images_are_encoded_once(made):
         prompts = torch.zeros(1, PROMPT_CHANNELS, SIDE // 4, SIDE // 4)
         prompts[:, 0, 4:8, 4:8] = 1
         drawn = model.segment(features, prompts, torch.tensor([0]))
-    assert encoder.calls == 2 and drawn.masks.shape == (1, 1, SIDE // 4, SIDE // 4)
+    assert encoder.calls == 2 and drawn.masks.shape == (1, 1, SIDE // 2, SIDE // 2)
 
 
 def test_encoded_features_and_pixels_answer_alike(made):

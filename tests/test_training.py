@@ -13,14 +13,14 @@ from safetensors.torch import load_file
 from medvlm.errors import RecordError, RequestError
 from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.loading import load
-from medvlm.records import read_records
+from medvlm.records import data_sets, read_records
 from medvlm.records.vocabulary import LABELS
 from medvlm.types import mask_box
 from training import sft
 from training.augment import Turn, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
 from training.config import SFTConfig, read_config
 from training.curves import CurveCallback
-from training.data import data_sets, fact_values, load_split
+from training.data import fact_values, load_split
 from training.grounding_examples import GroundingExamples, collate, fact_numbers
 from training.language_examples import LanguageExamples
 from training.stage_language import answer_loss
@@ -335,7 +335,7 @@ def test_data_that_is_not_there(tmp_path, records):
     assert len(load_split([str(tmp_path / "sets")], "train", limit=3)) == 6
 
 
-@pytest.mark.parametrize("name", ["nano", "own", "smoke"])
+@pytest.mark.parametrize("name", ["nano", "nano_more", "own", "smoke"])
 def test_configs_are_read(name):
     assert read_config(f"training/configs/{name}.yaml", SFTConfig).output_dir.startswith("runs/")
 

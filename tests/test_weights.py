@@ -11,12 +11,13 @@ SETS = ("hc18", "jsrt", "lung_ct", "ph2", "drishti_gs", "kvasir_seg", "slake", "
 IMAGES = 8  # of each set
 FLOORS = {
     "ground/hc18/fetal head/dice": 0.85,
-    "ground/jsrt/left lung/dice": 0.80,
-    "ground/jsrt/right lung/dice": 0.80,
-    "ground/lung_ct/lung/dice": 0.85,
+    "ground/jsrt/left lung/dice": 0.88,
+    "ground/jsrt/right lung/dice": 0.90,
+    "ground/jsrt/heart/dice": 0.82,
+    "ground/lung_ct/lung/dice": 0.90,
     "ground/ph2/skin lesion/dice": 0.75,
-    "ground/drishti_gs/optic disc/dice": 0.80,
-    "ground/kvasir_seg/polyp/dice": 0.50,
+    "ground/drishti_gs/optic disc/dice": 0.90,
+    "ground/kvasir_seg/polyp/dice": 0.60,
     "facts/all/modality": 0.90,
     "facts/all/body_part": 0.80,
     "answer/slake/accuracy": 0.50,

@@ -19,6 +19,7 @@ def write_card(folder: Path, config: SFTConfig, train: list[Record], held_out: l
     val = Counter(r.set for r in held_out)
     weights = sum(p.stat().st_size for p in folder.rglob("*.safetensors")) / 2**20
     rows = "\n".join(f"| {name} | {count} | {val[name]} |" for name, count in sorted(sizes.items()))
+    started = f"It goes on from the weights of {config.init_from!r}. " if config.init_from else ""
     card = f"""# {Path(config.output_dir).name}
 
 A medvlm model: {config.vision.get("model_type")} vision encoder with grounding heads at {config.side} px, and
@@ -26,7 +27,7 @@ A medvlm model: {config.vision.get("model_type")} vision encoder with grounding 
 
 For research. Not a medical device: not for diagnosis, treatment or triage.
 
-Trained by `python -m training.sft` with the settings in `training.yaml` beside this file:
+{started}Trained by `python -m training.sft` with the settings in `training.yaml` beside this file:
 {config.heads_steps} steps of {config.heads_batch} images for the heads, {config.language_steps} steps of
 {config.language_batch} images with up to {config.language_questions} questions each for the language model.
 

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
-from medvlm.errors import RecordError
 from medvlm.evaluation.metrics import normalise_answer
-from medvlm.records import Record, read_records
+from medvlm.records import Record, data_sets, read_records
 from medvlm.records.vocabulary import MODALITIES
 
 FACT_VALUES = 12  # a fact with more values than this is no class
 FACT_SHARE = 100  # and one known for fewer records teaches nothing
 ASKED_SHARE = 10  # nor does a question asked of fewer
-
-
-def data_sets(sources: list[str]) -> list[Path]:
-    """The data set folders behind the given paths. Raises `RecordError` where a path holds none."""
-    found: list[Path] = []
-    for source in map(Path, sources):
-        inside = [p for p in sorted(source.glob("*")) if any(p.glob("*.parquet")) or (p / "metadata.jsonl").is_file()]
-        here = any(source.glob("*.parquet")) or (source / "metadata.jsonl").is_file()
-        if not (inside or here):
-            raise RecordError(f"No data set in {source.name!r}: check the path under `data`.")
-        found += [source] if here else inside
-    return found
 
 
 def load_split(sources: list[str], split: str, limit: int | None = None) -> list[Record]:
@@ -70,6 +56,12 @@ def asked_values(records: list[Record]) -> dict[str, list[str]]:
         if len(kept) > 1 and sum(answers.values()) >= ASKED_SHARE:
             facts[question] = sorted(kept)
     return facts
+
+
+def asked_kinds(records: list[Record]) -> list[list[str]]:
+    """The kinds of images (modality, body part) that English questions were asked of."""
+    kinds = {(r.modality, r.body_part) for r in records if r.modality and r.body_part and asked_facts(r)}
+    return [list(kind) for kind in sorted(kinds)]
 
 
 def asked_facts(record: Record) -> dict[str, str]:

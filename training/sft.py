@@ -19,12 +19,13 @@ import torch
 from medvlm.errors import MedVLMError
 from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.model.loading import EMBEDDED, build, load_compact, save_compact
+from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS
 
 from .card import write_card
 from .config import SFTConfig, read_config
 from .curves import CurveCallback
-from .data import fact_values, load_split
+from .data import asked_kinds, fact_values, load_split
 from .grounding_examples import GroundingExamples, collate
 from .language_examples import LanguageExamples
 from .stage_heads import train_heads
@@ -32,18 +33,18 @@ from .stage_language import add_adapter, train_language
 from .stage_phrases import train_phrases
 
 
-def start_model(config: SFTConfig, facts: dict[str, list[str]]):
+def start_model(config: SFTConfig, records: list[Record]):
     """A model to train: new heads on pretrained parts, or a trained model's, with an adapter to go on with."""
     if config.init_from:
         folder = EMBEDDED.get(config.init_from, Path(config.init_from))
         model, processor = load_compact(folder, adapter_trainable=True)
-        return model, processor, model.config.grounding_config.facts
-    grounding = MedVLMGroundingConfig(labels=list(LABELS), facts=facts)
+        return model, processor
+    grounding = MedVLMGroundingConfig(labels=list(LABELS), facts=fact_values(records), asked_kinds=asked_kinds(records))
     model, processor = build(config.vision, config.language, grounding, config.side, config.image_grid)
     if hasattr(model.grounder.vision, "load_imagenet"):
         model.grounder.vision.load_imagenet()
     add_adapter(model, config.lora_rank)
-    return model, processor, facts
+    return model, processor
 
 
 def run(config: SFTConfig) -> Path:
@@ -52,7 +53,8 @@ def run(config: SFTConfig) -> Path:
     output = Path(config.output_dir)
     records = load_split(config.data, "train", config.limit)
     held_out = load_split(config.data, "val", config.limit)
-    model, processor, facts = start_model(config, fact_values(records))
+    model, processor = start_model(config, records)
+    facts = model.config.grounding_config.facts
     grounding = GroundingExamples(
         records,
         facts,

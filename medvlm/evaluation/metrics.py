@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import rankdata
 
 NUMBER_WORDS = {
     word: str(i)
@@ -140,6 +141,27 @@ def accuracy_at_coverage(confidence: Sequence[float], correct: Sequence[bool], c
     keep = max(1, round(coverage * len(correct)))
     order = np.argsort(-np.asarray(confidence, float), kind="stable")[:keep]
     return float(np.asarray(correct, float)[order].mean())
+
+
+def auc(scores: Sequence[float], positive: Sequence[bool]) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties a half (Hanley, McNeil 1982).
+
+    NaN where either kind is missing.
+    """
+    truth = np.asarray(positive, bool)
+    yes, no = int(truth.sum()), int((~truth).sum())
+    if not yes or not no:
+        return float("nan")
+    ranks = rankdata(np.asarray(scores, float))
+    return float((ranks[truth].sum() - yes * (yes + 1) / 2) / (yes * no))
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Correlation of ranks in -1..1, ties at their mean rank (Spearman 1904); NaN where either does not vary."""
+    if not len(a):
+        return float("nan")
+    x, y = rankdata(np.asarray(a, float)), rankdata(np.asarray(b, float))
+    return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) and np.ptp(y) else float("nan")
 
 
 # Intervals

@@ -19,9 +19,13 @@ from ..types import Answer, Grounding, ImageFacts, Study
 from . import metrics
 from .baselines import CommonestAnswer, blank_study, commonest, mean_masks, scale_mask, shuffled_partners
 from .items import ItemStore, Row
+from .labels import Chances, commonest_values, label_row
+from .measures import found_measures, mean_measures, true_measures
+from .prompts import prompt_jobs
 from .summary import summarise
 
-TASKS = ("ground", "answer", "facts")
+TASKS = ("ground", "answer", "facts", "labels")
+ALL_TASKS = (*TASKS, "prompts")  # those beyond `TASKS` run only where they are named
 CHUNK = 16  # images that are asked together
 TOLERANCE_PX = 2.0  # of the normalised surface Dice, in pixels of the stored image
 
@@ -47,9 +51,9 @@ def evaluate(
     fails is counted in `failed` and scored as nothing found or a wrong answer.
     Raises `RecordError` for an unreadable data set and `RequestError` for an unknown task.
     """
-    unknown = [task for task in tasks if task not in TASKS]
+    unknown = [task for task in tasks if task not in ALL_TASKS]
     if unknown:
-        raise RequestError(f"Unknown task {unknown[0]!r}; choose from {', '.join(TASKS)}.")
+        raise RequestError(f"Unknown task {unknown[0]!r}; choose from {', '.join(ALL_TASKS)}.")
     start = time.monotonic()
     store = ItemStore(items, getattr(assistant, "fingerprint", assistant.name), split)
     wanted: list[str] = []
@@ -142,16 +146,20 @@ def _chunks(values: list[Any], size: int) -> Iterator[list[Any]]:
 
 def _jobs(task, assistant, records, train, controls, languages) -> list[Job]:
     if task == "ground":
-        return _ground_jobs(assistant, records, mean_masks(train))
+        return _ground_jobs(assistant, records, mean_masks(train), mean_measures(train))
+    if task == "prompts":
+        return [Job(*parts) for parts in prompt_jobs(assistant, records, train)]
     if task == "answer":
         return [job for lang in languages for job in _answer_jobs(assistant, records, train, controls, lang)]
+    if task == "labels":
+        return _label_jobs(assistant, records, commonest_values(train))
     return _facts_jobs(assistant, records)
 
 
 # Grounding
 
 
-def _ground_jobs(assistant, records: list[Record], means: dict[str, np.ndarray]) -> list[Job]:
+def _ground_jobs(assistant, records: list[Record], means: dict[str, np.ndarray], usual: dict[str, float]) -> list[Job]:
     jobs = []
     for record in records:
         phrases = list(dict.fromkeys([*(r.label for r in record.regions), *record.absent]))
@@ -162,31 +170,43 @@ def _ground_jobs(assistant, records: list[Record], means: dict[str, np.ndarray])
             return study, phrases
 
         def row(_: int, reply: Grounding, record=record):
-            return ground_row(record, reply, means)
+            return ground_row(record, reply, means, usual)
 
         jobs.append(Job(record, assistant.ground_many, [f"ground/{record.key}"], request, row, Grounding([], {}, [])))
     return jobs
 
 
-def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray]) -> Row:
-    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases."""
+def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray], usual: dict[str, float]) -> Row:
+    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases.
+
+    `iou` is the best overlap of the best scored box with a true one; `measures` stand beside the truth and the
+    training mean.
+    """
     labels: dict[str, Row] = {}
+    masks: dict[str, np.ndarray] = {}
     for truth in record.regions:
         regions = [r for r in found.regions if r.label == truth.label]
         scores = [float(r.score) for r in regions]
         out: Row = {"scores": scores, "n": len(truth.boxes)}
         out["hits"] = metrics.match_boxes([r.box for r in regions], scores, truth.boxes)
+        best = sorted(regions, key=lambda r: -r.score)[:1]
+        out["iou"] = float(metrics.box_iou([r.box for r in best], truth.boxes).max(initial=0.0))
         mask = truth.mask
         if mask is not None and mask.any():
             true, pred = mask > 0, np.zeros(mask.shape, bool)
             for region in regions:
                 pred |= region.mask if region.mask is not None else False
+            masks[truth.label] = pred
             out["dice"], out["nsd"] = metrics.dice(pred, true), metrics.nsd(pred, true, TOLERANCE_PX)
             if truth.label in means:
                 out["mean_mask"] = metrics.dice(scale_mask(means[truth.label], mask.shape), true)
         labels[truth.label] = out
     absent = {label: [float(r.score) for r in found.regions if r.label == label] for label in record.absent}
-    return {"task": "ground", "labels": labels, "absent": {k: v for k, v in absent.items() if k not in labels}}
+    wanted = true_measures(record)
+    got = found_measures(wanted, masks, found.regions, record.spacing_mm)
+    measures = {name: {"true": v, "found": got[name], "mean": usual.get(name)} for name, v in wanted.items()}
+    absent = {k: v for k, v in absent.items() if k not in labels}
+    return {"task": "ground", "labels": labels, "absent": absent, "measures": measures}
 
 
 # Answers
@@ -255,3 +275,19 @@ def facts_row(record: Record, facts: ImageFacts) -> Row:
         "said": {"modality": facts.modality, "body_part": facts.body_part, "medical": facts.medical >= 0.5},
         "confidence": {"modality": facts.modality_confidence, "body_part": facts.body_part_confidence},
     }
+
+
+# Labels
+
+
+def _label_jobs(assistant, records: list[Record], usual: dict[str, str | None]) -> list[Job]:
+    jobs = []
+    for record in records:
+
+        def row(_: int, reply: Chances, record=record):
+            return label_row(record, reply, usual)
+
+        if record.labels:
+            keys = [f"labels/{record.key}"]
+            jobs.append(Job(record, assistant.labels_many, keys, lambda _, study: study, row, {}))
+    return jobs

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import metrics
+from .labels import positive_value
+from .prompts import KINDS
 
 Row = dict[str, Any]
+NOT_REST = {"brain_tumor_cheng", "busi", "covid_cxr_organs"}  # sets whose absent phrases are the hardest
 
 
 def summarise(rows: Sequence[Row], majority: tuple[str | None, str | None] = (None, None)) -> dict[str, Row]:
@@ -22,11 +25,19 @@ def summarise(rows: Sequence[Row], majority: tuple[str | None, str | None] = (No
             _ground(out, name, some)
         elif task == "answer":
             _answers(out, name, some)
+        elif task == "labels":
+            _labels(out, name, some)
+        elif task == "prompts":
+            _prompts(out, name, some)
         else:
             _facts(out, name, some, majority)
-    everything = {task: [r for r in rows if r["task"] == task] for task in ("ground", "facts")}
+    everything = {task: [r for r in rows if r["task"] == task] for task in ("ground", "facts", "prompts")}
     _absent(out, "all", everything["ground"])
+    rest = [row for row in everything["ground"] if row["set"] not in NOT_REST]
+    _absent(out, "all", rest, "absent_false_positive_rest")
+    _score_rank(out, "all", everything["ground"])
     _facts(out, "all", everything["facts"], majority)
+    _prompts(out, "all", everything["prompts"])
     return out
 
 
@@ -89,13 +100,44 @@ def _ground(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
         if means:
             out[f"ground/{name}/all/dice"] = metric([v for _, v in means], _patients([row for row, _ in means]))
     _absent(out, name, rows)
+    _measures(out, name, rows)
+    _score_rank(out, name, rows)
 
 
-def _absent(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+def _absent(out: dict[str, Row], name: str, rows: Sequence[Row], score: str = "absent_false_positive") -> None:
     asked = [(row, scores) for row in rows for scores in row["absent"].values()]
     if asked:
         wrong = [len(scores) > 0 for _, scores in asked]
-        out[f"ground/{name}/absent_false_positive"] = metric(wrong, _patients([row for row, _ in asked]))
+        out[f"ground/{name}/{score}"] = metric(wrong, _patients([row for row, _ in asked]))
+
+
+def _measures(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    """Mean absolute errors. What could not be measured, for want of an outline, counts as 0: an error of the full
+    true value; `unmeasured` says how many."""
+    for measure in dict.fromkeys(m for row in rows for m in row.get("measures", {})):
+        seen = [row for row in rows if measure in row.get("measures", {})]
+        cells = [row["measures"][measure] for row in seen]
+        guess = [abs(c["mean"] - c["true"]) for c in cells if c["mean"] is not None]
+        errors = [abs((c["found"] or 0.0) - c["true"]) for c in cells]
+        score = metric(errors, _patients(seen), {"training mean": _mean(guess)} if guess else {})
+        out[f"ground/{name}/{measure}_error"] = {**score, "unmeasured": sum(c["found"] is None for c in cells)}
+
+
+def _score_rank(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    """Spearman's correlation, over present labels, of a label's best score with how well it was drawn.
+
+    That is the Dice of its outline or, where only boxes are known, the Dice of two boxes with the best one's IoU.
+    Nothing found is 0 for both.
+    """
+    pairs, patients = [], []
+    for row, patient in zip(rows, _patients(rows), strict=True):
+        for cell in row["labels"].values():
+            if "iou" in cell:
+                overlap = cell.get("dice", 2 * cell["iou"] / (1 + cell["iou"]))
+                pairs.append((max(cell["scores"], default=0.0), overlap))
+                patients.append(patient)
+    if pairs:
+        out[f"ground/{name}/score_rank"] = metric(pairs, patients, {"chance": 0.0}, _over_pairs(metrics.spearman))
 
 
 def _answers(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
@@ -125,8 +167,43 @@ def _answers(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
         out[f"{prefix}/accuracy_at_80_coverage"] = metric(pairs, _patients(asked), statistic=at_80)
 
 
-def _over_pairs(score: Callable[[Sequence[float], Sequence[bool]], float]) -> Callable[[list[Any]], float]:
+def _over_pairs(score: Callable[[Sequence[float], Sequence[Any]], float]) -> Callable[[list[Any]], float]:
     return lambda pairs: score([c for c, _ in pairs], [right for _, right in pairs])
+
+
+def _labels(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    """Accuracy of every fact, over images whose true value the model learned; where one value is looked for, also
+    AUC, and sensitivity and specificity at a probability of 0.5. An item that failed is wrong in all of them."""
+    learned: dict[str, dict[str, float]] = {}
+    for row in rows:
+        learned |= {fact: cell["chances"] for fact, cell in row["labels"].items() if cell["chances"]}
+    for fact, values in learned.items():
+        seen = [row for row in rows if row["labels"].get(fact, {}).get("true") in values]
+        cells, patients = [row["labels"][fact] for row in seen], _patients(seen)
+        right = [max(c["chances"], key=c["chances"].get, default=None) == c["true"] for c in cells]
+        guess = [c["commonest"] for c in cells]
+        known = any(guess)
+        baseline = {"commonest": _mean([g == c["true"] for g, c in zip(guess, cells, strict=True)])} if known else {}
+        out[f"labels/{name}/{fact}/accuracy"] = metric(right, patients, baseline)
+        positive = positive_value(values)
+        truth = [c["true"] == positive for c in cells]
+        if positive is None or len(set(truth)) < 2:
+            continue
+        chances = [c["chances"].get(positive, float(not true)) for c, true in zip(cells, truth, strict=True)]
+        pairs = list(zip(chances, truth, strict=True))
+        out[f"labels/{name}/{fact}/auc"] = metric(pairs, patients, {"chance": 0.5}, _over_pairs(metrics.auc))
+        for score, wanted in (("sensitivity", True), ("specificity", False)):
+            mine = [i for i, true in enumerate(truth) if true == wanted]
+            hits = [(chances[i] >= 0.5) == wanted for i in mine]
+            baseline = {"commonest": _mean([(guess[i] == positive) == wanted for i in mine])} if known else {}
+            out[f"labels/{name}/{fact}/{score}"] = metric(hits, [patients[i] for i in mine], baseline)
+
+
+def _prompts(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    for kind in KINDS if rows else ():
+        guesses = [row["guesses"][kind] for row in rows]
+        baseline = {guess: _mean([g[guess] for g in guesses if guess in g]) for g in guesses for guess in g}
+        out[f"prompts/{name}/{kind}/dice"] = metric([row["dice"][kind] for row in rows], _patients(rows), baseline)
 
 
 def _facts(out: dict[str, Row], name: str, rows: Sequence[Row], majority: tuple[str | None, str | None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .runner import TOLERANCE_PX
+from .summary import NOT_REST
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -16,7 +17,7 @@ def to_tables(result: dict[str, Any]) -> str:
     parts = [f"Model {result['model']}, split {result['split']}; 95 % bootstrap intervals by patient."]
     if result["failed"]:
         parts.append(f"{result['failed']} items failed and count as wrong.")
-    for make in (_ground, _absent, _answers, _facts):
+    for make in (_ground, _measures, _score_rank, _absent, _answers, _facts, _labels, _prompts):
         table = make(metrics)
         if table:
             parts.append(table)
@@ -59,8 +60,28 @@ def _ground(metrics: Metrics) -> str:
     return _table("Grounding", head, rows)
 
 
+def _measures(metrics: Metrics) -> str:
+    rows = []
+    for key, m in metrics.items():
+        if key.startswith("ground/") and key.endswith("_error"):
+            _, name, measure = key.split("/")
+            guess = _number(m["baseline"].get("training mean"))
+            what = measure.removesuffix("_error").replace("_", " ")
+            rows.append([name, what, str(m["n"]), str(m["unmeasured"]), _interval(m), guess])
+    head = ["set", "measure", "images", "not measured", "mean absolute error", "training mean"]
+    return _table("Measures (what could not be measured counts as 0)", head, rows)
+
+
+def _score_rank(metrics: Metrics) -> str:
+    found = [(key.split("/")[1], m) for key, m in metrics.items() if key.endswith("/score_rank")]
+    rows = [[name, str(m["n"]), _interval(m)] for name, m in found]
+    return _table("Scores against overlaps (Spearman; chance is 0)", ["set", "labels", "correlation"], rows)
+
+
 def _absent(metrics: Metrics) -> str:
     found = [(key.split("/")[1], m) for key, m in metrics.items() if key.endswith("/absent_false_positive")]
+    rest = metrics.get("ground/all/absent_false_positive_rest")
+    found += [(f"all but {', '.join(sorted(NOT_REST))}", rest)] if rest else []
     rows = [[name, str(m["n"]), _interval(m)] for name, m in found]
     return _table("Absent phrases", ["set", "phrases", "false positive rate"], rows)
 
@@ -89,3 +110,29 @@ def _facts(metrics: Metrics) -> str:
         rows.append([name, str(next(m["n"] for m in named[::-1] if m)), *cells])
     head = ["set", "images", "modality", "commonest", "body part", "commonest", "medical or not", "always medical"]
     return _table("Facts (share named right)", head, rows)
+
+
+def _labels(metrics: Metrics) -> str:
+    rows = []
+    for name, fact in _names(metrics, "labels", 2):
+        right, *rest = (
+            metrics.get(f"labels/{name}/{fact}/{m}") for m in ("accuracy", "auc", "sensitivity", "specificity")
+        )
+        if right:
+            guess = _number(right["baseline"].get("commonest"))
+            rows.append([name, fact, str(right["n"]), _interval(right), guess, *map(_interval, rest)])
+    head = ["set", "fact", "images", "accuracy", "commonest", "AUC (chance 0.5)", "sensitivity", "specificity"]
+    return _table("Labels (sensitivity and specificity at a probability of 0.5)", head, rows)
+
+
+def _prompts(metrics: Metrics) -> str:
+    rows = []
+    columns = (("box", "filled box", "filled ellipse"), ("click", "mean disc"), ("clicks4",), ("scribble", "mean disc"))
+    for name in dict.fromkeys(name for name, _ in _names(metrics, "prompts", 2)):
+        cells = []
+        for kind, *guesses in columns:
+            m = metrics[f"prompts/{name}/{kind}/dice"]
+            cells += [_interval(m), *(_number(m["baseline"].get(guess)) for guess in guesses)]
+        rows.append([name, str(m["n"]), *cells])
+    head = ["set", "instances", *(title for column in columns for title in column)]
+    return _table("Drawn prompts (Dice with the instance)", head, rows)

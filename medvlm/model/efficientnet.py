@@ -29,6 +29,7 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}  # variant: (width, depth)
+DETAIL_STAGE = 0  # stride 2
 PYRAMID_STAGES = (1, 2, 4, 6)  # strides 4, 8, 16, 32
 
 
@@ -50,7 +51,9 @@ class EfficientNetLiteConfig(PretrainedConfig):
     def __init__(self, variant: int = 0, image_size: int = 320, **kwargs):
         self.variant = variant
         self.image_size = image_size
-        self.pyramid_channels = [scaled_stages(variant)[i][3] for i in PYRAMID_STAGES]
+        channels = [stage[3] for stage in scaled_stages(variant)]
+        self.detail_channels = channels[DETAIL_STAGE]
+        self.pyramid_channels = [channels[i] for i in PYRAMID_STAGES]
         super().__init__(**kwargs)
 
 
@@ -105,11 +108,11 @@ class EfficientNetLiteModel(PreTrainedModel):
         self.post_init()
 
     def forward(self, pixel_values: torch.Tensor, **_) -> BaseModelOutput:
-        """`(B, 3, H, W)` in -1..1 to `hidden_states`: maps `(B, C, H/s, W/s)` at strides 4, 8, 16 and 32."""
+        """`(B, 3, H, W)` in -1..1 to `hidden_states`: maps `(B, C, H/s, W/s)` at strides 2, 4, 8, 16 and 32."""
         x, maps = self.stem(pixel_values), []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if i in PYRAMID_STAGES:
+            if i == DETAIL_STAGE or i in PYRAMID_STAGES:
                 maps.append(x)
         return BaseModelOutput(last_hidden_state=x, hidden_states=tuple(maps))
 

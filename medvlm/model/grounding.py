@@ -15,12 +15,16 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig
 
+LEVELS = 4  # of the pyramid, at strides 4, 8, 16 and 32; one of detail at stride 2 may precede them
 PROMPT_CHANNELS = 4  # box, positive points, negative points, scribble
 FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 
 
 class MedVLMGroundingConfig(PretrainedConfig):
     """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values.
+
+    Facts that are questions were learned on images of `asked_kinds`, pairs of modality and body part, and answer for
+    those alone.
 
     A phrase below the `presence` threshold gives no region, and a region's score must reach `threshold`.
 
@@ -35,18 +39,22 @@ class MedVLMGroundingConfig(PretrainedConfig):
         query_size: int = 192,
         layers: int = 2,
         heads: int = 6,
+        detail: int = 32,
         labels: list[str] | None = None,
         facts: dict[str, list[str]] | list | None = None,
+        asked_kinds: list[list[str]] | None = None,
         presence: float = 0.5,
-        threshold: float = 0.03,
+        threshold: float = 0.2,
         **kwargs,
     ):
         self.channels = channels
         self.query_size = query_size
         self.layers = layers
         self.heads = heads
+        self.detail = detail
         self.labels = labels or []
         self.facts = dict(facts or {})
+        self.asked_kinds = asked_kinds or []
         self.presence = presence
         self.threshold = threshold
         super().__init__(**kwargs)
@@ -62,9 +70,9 @@ class MedVLMGroundingConfig(PretrainedConfig):
 
 @dataclass
 class GroundingOutput:
-    """What the decoder says of Q queries on B images; maps are at stride 4 of the model's input."""
+    """What the decoder says of Q queries on B images; maps `(h, w)` are at stride 4 of the model's input."""
 
-    masks: torch.Tensor  # (B, Q, h, w) logits
+    masks: torch.Tensor  # (B, Q, 2h, 2w) logits
     centres: torch.Tensor  # (B, Q, h, w) logits of an instance's centre
     sides: torch.Tensor  # (B, Q, 4, h, w) distances to left, top, right, bottom in fractions of the input's side
     presence: torch.Tensor  # (B, Q) logits
@@ -83,17 +91,26 @@ def conv_block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Pyramid(nn.Module):
-    """Top-down feature pyramid (Lin et al., 2017); a drawn prompt is added at every level."""
+    """Top-down feature pyramid (Lin et al., 2017); a drawn prompt is added at every level.
 
-    def __init__(self, inputs: list[int], channels: int):
+    An encoder with a map at stride 2 gives a narrow level of detail as well, for what is thinner than a pixel of the
+    others.
+    """
+
+    def __init__(self, inputs: list[int], channels: int, detail_input: int, detail: int):
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in inputs)
         self.prompt = nn.ModuleList(nn.Conv2d(PROMPT_CHANNELS, channels, 1, bias=False) for _ in inputs)
         self.smooth = nn.ModuleList(conv_block(channels, channels) for _ in inputs)
         self.pixel = conv_block(channels, channels)
+        self.detail = None
+        if detail_input:
+            self.narrow = nn.Conv2d(channels, detail, 1)
+            self.detail = conv_block(detail_input + detail, detail)
 
     def forward(self, maps, prompts: torch.Tensor | None = None) -> list[torch.Tensor]:
-        """Maps finest first, `(B, C_i, H_i, W_i)`, and prompts `(B, 4, H_0, W_0)` to as many `(B, C, H_i, W_i)`."""
+        """Maps finest first, `(B, C_i, H_i, W_i)`, and prompts `(B, 4, S/4, S/4)` to as many `(B, C, H_i, W_i)`."""
+        finest, maps = maps[0], maps[-LEVELS:]
         out: list[torch.Tensor] = []
         above = None
         for i in reversed(range(len(maps))):
@@ -105,6 +122,9 @@ class Pyramid(nn.Module):
             above = self.smooth[i](x)
             out.insert(0, above)
         out[0] = self.pixel(out[0])
+        if self.detail is not None:
+            above = F.interpolate(self.narrow(out[0]), size=finest.shape[-2:], mode="bilinear", align_corners=False)
+            out.insert(0, self.detail(torch.cat([finest, above], dim=1)))
         return out
 
 
@@ -132,11 +152,11 @@ def position_grid(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
 
 
 class GroundingHeads(nn.Module):
-    def __init__(self, config: MedVLMGroundingConfig, inputs: list[int]):
+    def __init__(self, config: MedVLMGroundingConfig, inputs: list[int], detail_input: int = 0):
         super().__init__()
         self.config = config
         channels, size = config.channels, config.query_size
-        self.pyramid = Pyramid(inputs, channels)
+        self.pyramid = Pyramid(inputs, channels, detail_input, config.detail)
         self.labels = nn.Embedding(len(config.labels) + 1, size)  # the last row names nothing
         self.prompt_queries = nn.Embedding(PROMPT_CHANNELS, size)
         self.values = nn.Linear(channels, size)
@@ -145,6 +165,10 @@ class GroundingHeads(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(size, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(size)
         self.kernels = nn.Linear(size, 6 * (channels + 1))
+        if detail_input:
+            self.detail_kernels = nn.Linear(size, config.detail)
+            nn.init.zeros_(self.detail_kernels.weight)
+            nn.init.zeros_(self.detail_kernels.bias)
         self.scores = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 3))
         self.fact_norm = nn.LayerNorm(FACT_GRID**2 * inputs[-1])
         self.facts = nn.Linear(FACT_GRID**2 * inputs[-1], max(1, sum(map(len, config.facts.values()))))
@@ -158,6 +182,11 @@ class GroundingHeads(nn.Module):
         sizes = [len(values) for values in self.config.facts.values()]
         logits = self.facts(self.fact_norm(pooled))[:, : sum(sizes)]
         return dict(zip(self.config.facts, logits.split(sizes, dim=1), strict=True))
+
+    def presence(self, pyramid: list[torch.Tensor], label_ids: torch.Tensor) -> torch.Tensor:
+        """Probability `(B, N)` that each of N labels is in the image."""
+        queries = self.labels(label_ids).expand(len(pyramid[0]), -1, -1)
+        return self.scores(self.look(pyramid, queries))[..., 0].sigmoid()
 
     def look(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
@@ -183,12 +212,13 @@ class GroundingHeads(nn.Module):
         queries = self.labels.weight[:-1].expand(len(maps[0]), -1, -1)
         queries = self.look(pyramid, queries)
         presence = self.scores(queries)[..., 0].sigmoid()
-        pixels = self.pixels(F.avg_pool2d(pyramid[0], 4))
+        finest = pyramid[-LEVELS]
+        pixels = self.pixels(F.avg_pool2d(finest, 4))
         kernels = self.kernels(queries)[..., : self.config.channels + 1]
         chance = (
             kernels[..., :-1] @ pixels * self.config.channels**-0.5 + kernels[..., -1:]
         ).sigmoid()  # (B, L, h * w)
-        height, width = (side // 4 for side in pyramid[0].shape[-2:])
+        height, width = (side // 4 for side in finest.shape[-2:])
         y, x = torch.meshgrid(
             torch.linspace(-1, 1, height, device=chance.device),
             torch.linspace(-1, 1, width, device=chance.device),
@@ -200,17 +230,24 @@ class GroundingHeads(nn.Module):
 
     def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:
         """A pyramid and queries `(B, Q, size)` to a `GroundingOutput`."""
-        queries, pixels = self.look(pyramid, queries), self.pixels(pyramid[0])
-        height, width = pyramid[0].shape[-2:]
+        finest = pyramid[-LEVELS]
+        queries, pixels = self.look(pyramid, queries), self.pixels(finest)
+        height, width = finest.shape[-2:]
         batch, channels = pixels.shape[:2]
         kernels = self.kernels(queries).view(batch, -1, 6, channels + 1)
         dense = (
             torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
         )
         dense = dense.view(batch, -1, 6, height, width)
+        masks = F.interpolate(dense[:, :, 0], scale_factor=2, mode="bilinear", align_corners=False)
+        if len(pyramid) > LEVELS:
+            detail = pyramid[0]
+            masks = (
+                masks + torch.einsum("bqc,bchw->bqhw", self.detail_kernels(queries), detail) * detail.shape[1] ** -0.5
+            )
         presence, outlined, quality = self.scores(queries).unbind(-1)
         return GroundingOutput(
-            masks=dense[:, :, 0],
+            masks=masks,
             centres=dense[:, :, 1],
             sides=F.softplus(dense[:, :, 2:]) * 0.2,
             presence=presence,

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig
 
 from .grounding import GroundingHeads, GroundingOutput, MedVLMGroundingConfig
 from .losses import GroundingTargets, grounding_loss, total
-from .vision import build_vision, feature_maps, map_channels
+from .vision import build_vision, detail_channels, feature_maps, map_channels
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Grounder(nn.Module):
     def __init__(self, vision_config: PretrainedConfig, grounding_config: MedVLMGroundingConfig):
         super().__init__()
         self.vision = build_vision(vision_config)
-        self.heads = GroundingHeads(grounding_config, map_channels(vision_config))
+        self.heads = GroundingHeads(grounding_config, map_channels(vision_config), detail_channels(vision_config))
 
     def encode(self, pixel_values: torch.Tensor, prompts: torch.Tensor | None = None) -> ImageFeatures:
         """`(B, 3, S, S)` in -1..1, and prompts `(B, 4, S/4, S/4)` if any, to features."""

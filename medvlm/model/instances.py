@@ -16,6 +16,7 @@ from .processing_medvlm import letterbox_frame
 
 MOST_INSTANCES = 300
 PEAK = 0.25  # lowest centre probability of an instance
+SPECK = 0.03  # of the largest part of a single structure
 OVERLAP = 0.5  # IoU above which the weaker of two boxes is dropped
 
 
@@ -86,8 +87,21 @@ def split_mask(mask: np.ndarray, sides: torch.Tensor, boxes: np.ndarray, side: i
     return np.where(mask, nearest[grid] + 1, 0)
 
 
-def instances(output: GroundingOutput, image: int, query: int, size: tuple[int, int], side: int) -> list[Instance]:
-    """Every instance of one query in one image of `size` `(H, W)`, best first; presence is not judged here but scored."""
+def without_specks(mask: np.ndarray) -> np.ndarray:
+    """A mask `(H, W)` without connected parts smaller than `SPECK` of its largest."""
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return (sizes >= SPECK * sizes.max())[pieces] & mask
+
+
+def instances(
+    output: GroundingOutput, image: int, query: int, size: tuple[int, int], side: int, parts: str = "many"
+) -> list[Instance]:
+    """Every instance of one query in one image of `size` `(H, W)`, best first; presence is not judged here but scored.
+
+    `parts`, as `vocabulary.parts` has it: "one" and "tree" keep a mask in one piece, "one" without the specks beside it.
+    """
     presence = float(output.presence[image, query].float().sigmoid())
     sides = output.sides[image, query]
     boxes, peaks = find_peaks(output.centres[image, query], sides)
@@ -99,7 +113,9 @@ def instances(output: GroundingOutput, image: int, query: int, size: tuple[int, 
     quality = float(output.quality[image, query].float().sigmoid())
     if not mask.any():
         return []
-    if len(boxes) < 2:
+    if parts == "one":
+        mask = without_specks(mask)
+    if parts != "many" or len(boxes) < 2:
         return [Instance(mask_box(mask), mask, presence * quality)]
     owners = split_mask(mask, sides, boxes, side)
     found = []

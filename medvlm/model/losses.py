@@ -44,8 +44,7 @@ def mean(values: torch.Tensor) -> torch.Tensor:
 
 
 def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Cross-entropy, soft Dice and the thresholded IoU of N masks `(N, h, w)` against `(N, 2h, 2w)`."""
-    logits = F.interpolate(logits[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0]
+    """Cross-entropy, soft Dice and the thresholded IoU of N masks, logits against truth, both `(N, H, W)`."""
     truth = truth.float()
     chance = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2))

@@ -43,8 +43,13 @@ def map_channels(config: PretrainedConfig) -> list[int]:
     return [config.hidden_size] * 4
 
 
+def detail_channels(config: PretrainedConfig) -> int:
+    """Channels of the map at stride 2, 0 for an encoder that has none."""
+    return getattr(config, "detail_channels", 0)
+
+
 def feature_maps(encoder: nn.Module, pixel_values: torch.Tensor) -> list[torch.Tensor]:
-    """`(B, 3, H, W)` to four maps `(B, C_i, H_i, W_i)`, finest first.
+    """`(B, 3, H, W)` to four maps `(B, C_i, H_i, W_i)`, finest first; one at stride 2 precedes them if the encoder has it.
 
     Convolutional encoders give their own stages. A plain transformer's last tokens become a map at its patch's
     stride, resized by 4, 2, 1 and 1/2 (the simple feature pyramid of ViTDet, Li et al., 2022).
@@ -53,7 +58,7 @@ def feature_maps(encoder: nn.Module, pixel_values: torch.Tensor) -> list[torch.T
     outputs = encoder(pixel_values=pixel_values, **({"output_hidden_states": True} if wants_states else {}))
     states = outputs.hidden_states
     if states[-1].dim() == 4:
-        return list(states[-4:])
+        return list(states[-5 if detail_channels(encoder.config) else -4 :])
     tokens = outputs.last_hidden_state  # (B, prefix + h * w, C)
     patch = encoder.config.patch_size
     height, width = pixel_values.shape[-2] // patch, pixel_values.shape[-1] // patch

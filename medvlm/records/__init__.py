@@ -1,4 +1,4 @@
-from .readers import read_records
+from .readers import data_sets, read_records
 from .record import QA, Record, RecordRegion
 
-__all__ = ["QA", "Record", "RecordRegion", "read_records"]
+__all__ = ["QA", "Record", "RecordRegion", "data_sets", "read_records"]

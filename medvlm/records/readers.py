@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,27 @@ from .record import QA, Record, RecordRegion
 from .vocabulary import canonical
 
 SPLITS = ("train", "val", "test")
+
+
+def data_sets(sources: Sequence[str | Path]) -> list[Path]:
+    """The data sets behind paths: each is one itself, or a folder of such. Raises `RecordError` where there is none."""
+    found: list[Path] = []
+    for source in map(Path, sources):
+        if _is_data_set(source):
+            found.append(source)
+            continue
+        inside = [path for path in sorted(source.glob("*/")) if _is_data_set(path)]
+        if not inside:
+            raise RecordError(
+                f"No data set in {source.name!r}: it needs SPLIT.parquet files or a metadata.jsonl. Check the path."
+            )
+        found += inside
+    return found
+
+
+def _is_data_set(path: Path) -> bool:
+    parquet = path.is_file() and path.suffix == ".parquet"
+    return parquet or any(path.glob("*.parquet")) or (path / "metadata.jsonl").is_file()
 
 
 def read_records(source: str | Path, split: str | None = None) -> list[Record]:

@@ -113,6 +113,14 @@ white blood cell | object | microscopy/blood | white blood cells; leukocytes; wh
 platelet | object | microscopy/blood | platelets; thrombocytes; small platelet cells
 """
 
+# Types of one thing, of which an image shows at most one: which it is may be wrong where the thing itself is not.
+TYPES = (
+    ("benign tumour", "malignant tumour"),
+    ("glioma", "meningioma", "pituitary tumour"),
+)
+
+BRANCHING = ("retinal vessels", "retinal arteries", "retinal veins", "airways")
+
 SPELLINGS = {
     "esophagus": "oesophagus",
     "enhancing brain tumor": "enhancing brain tumour",
@@ -161,6 +169,18 @@ def known_name(phrase: str) -> str | None:
 def is_finding(label: str) -> bool:
     """Whether a label is an abnormality rather than normal anatomy."""
     return canonical(label) in LABELS and LABELS[canonical(label)].kind == "finding"
+
+
+def other_types(label: str) -> tuple[str, ...]:
+    """The types of the same thing that a label excludes, such as the malignant tumour for the benign one."""
+    return tuple(other for group in TYPES if label in group for other in group if other != label)
+
+
+def parts(label: str) -> str:
+    """What a label's parts in one image are: "many" things, "one" structure, or the branches of a "tree"."""
+    if label in BRANCHING:
+        return "tree"
+    return "one" if label in LABELS and LABELS[label].kind == "anatomy" and label not in ("tooth", "lung") else "many"
 
 
 def expected_labels(modality: str, body_part: str) -> list[str]:

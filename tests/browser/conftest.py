@@ -59,11 +59,12 @@ def open_page(server, browser):
     """Opens the page in a browser session of its own; afterwards no request has left this machine and no script failed."""
     contexts, outside, errors = [], [], []
 
-    def new(width: int = 1280, height: int = 800, density: float = 1):
+    def new(width: int = 1280, height: int = 800, density: float = 1, script: str = ""):
         context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=density)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
+        page.add_init_script(script)
         page.on(
             "request", lambda r: outside.append(r.url) if not r.url.startswith((server[0], "data:", "blob:")) else None
         )

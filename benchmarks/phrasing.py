@@ -1,0 +1,198 @@
+"""Do other words find the same thing, and do a question and its negation agree?
+
+python benchmarks/phrasing.py DATA_SET… [--split val] [--limit 10] [--model nano]
+
+1. The ways of `phrasings.yaml` to say a label, which neither the vocabulary nor training knows, against the label's own
+   name on the same images: Dice of the union of regions with the truth (filled boxes where the truth is boxes alone).
+2. Presence asked plainly and negated: a pair is consistent where one answer is yes and the other no. What is neither, an
+   abstention too, counts as inconsistent. Always the same word would reach 0, a coin 0.5.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import yaml
+from common import arguments, bar, chosen, interval, mean_of_means, overlap, patient, table, write_rows
+
+from medvlm.assistant import Assistant
+from medvlm.evaluation.metrics import normalise_answer
+from medvlm.mentions import mentioned
+from medvlm.records import Record
+from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent
+from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT
+
+LEAST = 5  # phrases a label
+PAIRS = (
+    ("Do you see any {x} here?", "Is it true that you see no {x} here?"),
+    ("Does this picture have any {x} in it?", "Is this picture without any {x}?"),
+    ("Does this scan hold any {x}?", "Does this scan lack any {x}?"),
+    ("Would you say that it shows any {x}?", "Would you say that it shows no {x}?"),
+    ("Can you make out any {x}?", "Are you unable to make out any {x}?"),
+    ("Did you find any {x}?", "Did you fail to find any {x}?"),
+    ("Could you point to any {x} on it?", "Could {x} be ruled out on it?"),
+    ("I am looking for {x}: do you see any?", "I am looking for {x}: is the image clear of it?"),
+    ("Any sign of {x}?", "No sign of {x}, right?"),
+    ("Has this image got any {x}?", "Has this image got no {x}?"),
+)
+
+
+def plain(text: str) -> str:
+    """Lower case without the last punctuation and any article, so that trivial changes do not pass for other words."""
+    return " ".join(w for w in text.lower().rstrip(" .?!").split() if w not in ("a", "an", "the"))
+
+
+def trained(forms: tuple[str, ...], names: list[str]) -> set[str]:
+    """What training's forms make of names, in `plain` form."""
+    return {plain(form.format(x=name, a="a")) for form in forms for name in names}
+
+
+def read_phrasings(path: Path) -> dict[str, list[str]]:
+    """Label → ways to say it. Raises `ValueError` where a label or a phrase is not new or not enough of them are."""
+    phrasings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = [*LABELS, *SPELLINGS, *(synonym for label in LABELS.values() for synonym in label.synonyms)]
+    known = trained(PHRASE_FORMS, names)
+    seen: set[str] = set()
+    for label, phrases in phrasings.items():
+        if label not in LABELS:
+            raise ValueError(f"{label!r} is no label of the vocabulary.")
+        if len(phrases) < LEAST:
+            raise ValueError(f"{label!r} needs {LEAST} phrases.")
+        for phrase in phrases:
+            if plain(phrase) in known:
+                raise ValueError(f"{phrase!r} ({label}) is known from the vocabulary or from training.")
+            if plain(phrase) in seen:
+                raise ValueError(f"{phrase!r} ({label}) stands twice.")
+            seen.add(plain(phrase))
+    return phrasings
+
+
+def check_pairs(names: list[str]) -> None:
+    """Raises `ValueError` where a form of question is training's."""
+    known = trained((*PRESENT, *FREE_OF), names)
+    for form in (form for pair in PAIRS for form in pair):
+        if trained((form,), names) & known:
+            raise ValueError(f"{form!r} is a form that training asks.")
+
+
+# Phrases
+
+
+def outlined(record: Record) -> dict:
+    """The regions of a record that hold anything, by label."""
+    return {r.label: r for r in record.regions if r.boxes or ((mask := r.mask) is not None and mask.any())}
+
+
+def phrase_rows(assistant: Assistant, record: Record, phrasings: dict[str, list[str]]) -> list[dict]:
+    """The Dice of each label by its name and by each phrase."""
+    truths = outlined(record)
+    study, size = record.study(), record.image.shape[:2]
+    found = assistant.ground(study, [p for label in truths for p in (label, *phrasings[label])])
+    rows = []
+    for label, truth in truths.items():
+        dices = {
+            p: overlap(truth, [r for r in found.regions if r.label == p], size) for p in (label, *phrasings[label])
+        }
+        about = {"set": record.set, "id": record.id, "patient": patient(record), "label": label, "name": dices[label]}
+        rows += [
+            {**about, "phrase": p, "named": label in mentioned(p), "dice": dices[p], "loss": dices[label] - dices[p]}
+            for p in phrasings[label]
+        ]
+    return rows
+
+
+def loss(rows: list[dict]) -> str:
+    """The mean loss over labels, with its interval."""
+    return interval([(row["label"], row["loss"]) for row in rows], [row["patient"] for row in rows], mean_of_means)
+
+
+def images(rows: list[dict]) -> int:
+    return len({(row["set"], row["id"]) for row in rows})
+
+
+def phrase_table(rows: list[dict]) -> str:
+    lines = []
+
+    def line(title: str, some: list[dict], worst: str = "") -> None:
+        name, said = (mean_of_means([(r["label"], r[key]) for r in some]) for key in ("name", "dice"))
+        phrases = len({r["phrase"] for r in some})
+        lines.append([title, images(some), phrases, len(some), f"{name:.3f}", f"{said:.3f}", loss(some), worst])
+
+    for label in sorted({row["label"] for row in rows}, key=list(LABELS).index):
+        mine = [row for row in rows if row["label"] == label]
+        dices = {p: np.mean([r["dice"] for r in mine if r["phrase"] == p]) for p in {r["phrase"]: 0 for r in mine}}
+        worst = min(dices, key=dices.__getitem__)
+        line(label, mine, f"{worst} ({dices[worst]:.3f})")
+    for title, some in (
+        ("all, mean of labels", rows),
+        ("… a known name in a new sentence", [row for row in rows if row["named"]]),
+        ("… no known name", [row for row in rows if not row["named"]]),
+    ):
+        if some:
+            line(title, some)
+    head = ["label", "images", "phrases", "n", "Dice by name", "Dice by phrase", "loss", "worst phrase"]
+    return table(head, lines)
+
+
+# Negation
+
+
+def asked_labels(record: Record) -> list[tuple[str, bool]]:
+    """One label that is there and one that is not, drawn by the record's key alone."""
+    rng = np.random.default_rng(crc32(record.key.encode()))
+    present = [region.label for region in record.regions]
+    absent = [label for label in record.absent if label in LABELS and label not in present]
+    absent = absent or [a for a in LABELS if surely_absent(a, record.modality or "", record.body_part or "")]
+    return [(str(rng.choice(names)), there) for names, there in ((present, True), (absent, False)) if names]
+
+
+def pair_rows(assistant: Assistant, record: Record, turn: count) -> list[dict]:
+    """A pair of answers for each asked label; the forms take turns over the run."""
+    study, asked = record.study(), [(label, there, next(turn) % len(PAIRS)) for label, there in asked_labels(record)]
+    questions = [form.format(x=label) for label, _, number in asked for form in PAIRS[number]]
+    said = [normalise_answer(a.text).split()[:1] for a in assistant.ask_many([(study, q) for q in questions])]
+    rows = []
+    for (label, there, number), plainly, negated in zip(asked, said[::2], said[1::2], strict=True):
+        right = (plainly, negated) == ((["yes"], ["no"]) if there else (["no"], ["yes"]))
+        rows.append({
+            "set": record.set, "id": record.id, "patient": patient(record), "label": label, "present": there,
+            "form": number, "plain": plainly, "negated": negated,
+            "consistent": {*plainly, *negated} == {"yes", "no"}, "right": right,
+            "neither": not all(word in (["yes"], ["no"]) for word in (plainly, negated)),
+        })  # fmt: skip
+    return rows
+
+
+def pair_table(rows: list[dict]) -> str:
+    lines = []
+    kinds = [(" / ".join(pair).format(x="…"), [r for r in rows if r["form"] == i]) for i, pair in enumerate(PAIRS)]
+    kinds += [
+        (f"all, {w}", [r for r in rows if r["present"] == there]) for w, there in (("there", 1), ("not there", 0))
+    ]
+    for title, some in [*kinds, ("all", rows)]:
+        patients = [r["patient"] for r in some]
+        scores = (interval([r[key] for r in some], patients) for key in ("consistent", "right", "neither"))
+        lines.append([title, len(some), *scores])
+    return table(["question / negation", "n", "consistent", "both right", "not yes or no"], lines)
+
+
+def main() -> None:
+    args = arguments(__doc__, "a .jsonl for the single results", limit=10).parse_args()
+    phrasings = read_phrasings(Path(__file__).with_name("phrasings.yaml"))
+    check_pairs([*LABELS, *(s for label in LABELS.values() for s in label.synonyms)])
+    assistant, phrases, pairs, turn = Assistant.load(args.model), [], [], count()
+    for records in chosen(args.data, args.split, args.limit, lambda r: r.regions or r.absent):
+        for record in bar(records):
+            phrases += phrase_rows(assistant, record, phrasings)
+            pairs += pair_rows(assistant, record, turn)
+    write_rows(args.output, phrases + pairs)
+    if phrases:
+        print(f"95 % intervals by patient; n counts a phrase on an image.\n\n{phrase_table(phrases)}\n")
+    print(pair_table(pairs) if pairs else "Nothing is marked in these data sets.")
+
+
+if __name__ == "__main__":
+    main()

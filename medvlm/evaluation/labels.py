@@ -1,0 +1,44 @@
+"""Image-level facts that records state, such as a fracture or a tumour's type, beside the probabilities of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from ..records import Record
+from .baselines import commonest
+
+NEGATIVE = {"no", "normal", "absent", "none", "typical"}
+Chances = Mapping[str, Mapping[str, float]]  # fact → value → probability
+
+
+def stated(record: Record) -> dict[str, str]:
+    """The labels of a record as text; unknown ones are left out."""
+    return {fact: str(value) for fact, value in record.labels.items() if value is not None}
+
+
+def commonest_values(records: Iterable[Record]) -> dict[str, str | None]:
+    """Fact → its commonest value over training records."""
+    values: dict[str, list[str]] = {}
+    for record in records:
+        for fact, value in stated(record).items():
+            values.setdefault(fact, []).append(value)
+    return {fact: commonest(some) for fact, some in values.items()}
+
+
+def label_row(record: Record, chances: Chances, usual: Mapping[str, str | None]) -> dict[str, Any]:
+    """Of each fact that is stated and whose value the model learned: the truth, its probabilities, the usual value.
+
+    No chances at all stand for a failure: every stated fact is kept, because what was learned is not known.
+    """
+    known = {f: v for f, v in stated(record).items() if not chances or v in chances.get(f, {})}
+    cells = {f: {"true": v, "chances": dict(chances.get(f, {})), "commonest": usual.get(f)} for f, v in known.items()}
+    return {"task": "labels", "labels": cells}
+
+
+def positive_value(values: Collection[str]) -> str | None:
+    """The value that a test looks for: malignant against the rest, else that of two which is not the normal one."""
+    if "malignant" in values:
+        return "malignant"
+    found = [value for value in values if value not in NEGATIVE]
+    return found[0] if len(values) == 2 and len(found) == 1 else None
