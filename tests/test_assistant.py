@@ -173,6 +173,14 @@ def test_a_tumour_of_an_uncertain_type_is_not_hidden(assistant, study, monkeypat
     assert {r.label for r in assistant.ground(study, ["malignant tumour"]).regions} == shown - {"benign tumour"}
 
 
+def test_confidence_follows_the_fitted_line(assistant, study):
+    plain = assistant.ask(study, "Is there a liver?")
+    assistant.model.config.calibration = {"generated": [0.5, -2.0]}
+    calibrated = assistant.ask(study, "Is there a liver?")
+    expected = torch.sigmoid(0.5 * torch.tensor(plain.confidence).logit() - 2)
+    assert calibrated.text == plain.text and calibrated.confidence == pytest.approx(float(expected), abs=1e-4)
+
+
 def test_labels_are_probabilities_of_every_fact(assistant, study):
     first, second = assistant.labels_many([study, Study([study.images[1]])])
     assert {k: list(v) for k, v in first.items()} == FACTS

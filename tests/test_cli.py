@@ -93,6 +93,7 @@ def test_eval(capsys, tmp_path):
     assert (tmp_path / "r" / "eval.items.jsonl").read_text().count("\n") == 1
     assert "item" in err  # the progress bar
     assert run(capsys, "eval", folder, "--tasks", "facts")[1].startswith("Model fake")
+    assert run(capsys, "eval", folder.parent, "--tasks", "facts")[1].startswith("Model fake")  # a folder of data sets
     assert run(capsys, "eval", folder, "--tasks", "nonsense")[0] == 2
     assert run(capsys, "eval", tmp_path / "missing")[0] == 2
 

@@ -7,10 +7,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
 
 from medvlm.errors import ModelError
-from medvlm.model.grounding import PROMPT_CHANNELS, MedVLMGroundingConfig
+from medvlm.model.grounding import PROMPT_CHANNELS, GroundingOutput, MedVLMGroundingConfig
+from medvlm.model.instances import instances
 from medvlm.model.loading import load, save_compact
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import IMAGE_TOKEN, MedVLMProcessor, letterbox_frame
+from medvlm.records.vocabulary import parts
 
 from .tiny import LANGUAGE, SIDE, VISION, picture, tiny_model
 
@@ -321,3 +323,27 @@ def test_trainer_takes_the_model_unmodified(tmp_path, made):
     assert losses[-1] < losses[0]
     saved = AutoModelForImageTextToText.from_pretrained(tmp_path / "run" / "checkpoint-3")
     assert torch.equal(saved.projector.mlp[0].weight, model.projector.mlp[0].weight)
+
+
+# Regions
+
+
+def one_query(blobs: list[tuple[int, int, int, int]]) -> GroundingOutput:
+    """A present, well outlined thing on a grid of 16 whose mask holds the boxes `[x0, y0, x1, y1]` of twice that grid."""
+    masks, sides = torch.full((1, 1, 32, 32), -5.0), torch.full((1, 1, 4, 16, 16), 0.1)
+    centres, sure = torch.full((1, 1, 16, 16), -5.0), torch.full((1, 1), 5.0)
+    for x0, y0, x1, y1 in blobs:
+        masks[0, 0, y0:y1, x0:x1] = 5.0
+        centres[0, 0, (y0 + y1) // 4, (x0 + x1) // 4] = 5.0
+    return GroundingOutput(masks, centres, sides, presence=sure, outlined=sure, quality=sure)
+
+
+def test_parts_of_a_structure_are_one_region_and_things_are_apart():
+    output = one_query([(2, 2, 14, 14), (20, 20, 30, 30), (28, 2, 29, 3)])
+    found = {kind: instances(output, 0, 0, (64, 64), 64, kind) for kind in ("many", "one", "tree")}
+    assert len(found["many"]) >= 2 and len(found["one"]) == len(found["tree"]) == 1
+    whole, clean = found["tree"][0].mask, found["one"][0].mask
+    assert whole[5, 57] and not clean[5, 57]  # a speck
+    assert clean[10, 10] and clean[50, 50] and (whole & clean == clean).all()
+    assert parts("heart") == "one" and parts("retinal vessels") == "tree"
+    assert parts("tooth") == parts("polyp") == parts("lung") == parts("unheard of") == "many"
