@@ -2,8 +2,8 @@
 
     python benchmarks/calibrate.py DATA_SET… [--split val] [--model nano] [--write FOLDER]
 
-Platt scaling (Platt, 1999) of an answer's likelihood, for the heads' own answers and for the language model's apart;
-`--write` puts the two lines into the config.json of a model's folder.
+Platt scaling (Platt, 1999) of an answer's likelihood, for each of those who answer (`Assistant.judges`, and the language
+model) apart; `--write` puts the lines into the config.json of a model's folder.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def asked(assistant: Assistant, sources: list[Path], split: str) -> list[tuple[s
             study = record.study()
             answers = assistant.ask_many([(study, qa.question) for qa in questions])
             for qa, answer in zip(questions, answers, strict=True):
-                who = "learned" if assistant.learned(study, qa.question) else "generated"
+                who = next((name for name, judge in assistant.judges.items() if judge(study, qa.question)), "generated")
                 patient = f"{record.set}/{record.patient}"
                 rows.append((patient, who, answer.confidence, exact_match(answer.text, qa.answer)))
     return rows
@@ -72,9 +72,10 @@ def main() -> None:
     patients = sorted({patient for patient, *_ in rows})
     half = set(np.random.default_rng(0).permutation(patients)[::2])
     lines = {}
-    for who in ("learned", "generated"):
+    for who in sorted({who for _, who, _, _ in rows}):
         mine = [(likelihood, right) for patient, source, likelihood, right in rows if source == who and patient in half]
-        lines[who] = platt(*(np.array(column) for column in zip(*mine, strict=True)))
+        if mine:
+            lines[who] = platt(*(np.array(column) for column in zip(*mine, strict=True)))
     assistant.model.config.calibration = lines
     measured = defaultdict(list)
     for patient, who, likelihood, right in rows:

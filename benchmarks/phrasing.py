@@ -27,16 +27,25 @@ from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT
 
 LEAST = 5  # phrases a label
 PAIRS = (
-    ("Do you see any {x} here?", "Is it true that you see no {x} here?"),
-    ("Does this picture have any {x} in it?", "Is this picture without any {x}?"),
-    ("Does this scan hold any {x}?", "Does this scan lack any {x}?"),
-    ("Would you say that it shows any {x}?", "Would you say that it shows no {x}?"),
-    ("Can you make out any {x}?", "Are you unable to make out any {x}?"),
-    ("Did you find any {x}?", "Did you fail to find any {x}?"),
-    ("Could you point to any {x} on it?", "Could {x} be ruled out on it?"),
-    ("I am looking for {x}: do you see any?", "I am looking for {x}: is the image clear of it?"),
-    ("Any sign of {x}?", "No sign of {x}, right?"),
-    ("Has this image got any {x}?", "Has this image got no {x}?"),
+    ("{x}, yes or no?", "{x} absent, yes or no?"),
+    ("Positive for {x}?", "Negative for {x}?"),
+    ("Please check this for {x}. Anything there?", "Please check this for {x}. All clear?"),
+    ("A colleague reported {x} here. Do you agree?", "A colleague reported no {x} here. Do you agree?"),
+    (
+        "Hi, thanks for your time! I was wondering if you notice any {x} in my picture.",
+        "Hi, thanks for your time! I was wondering if you can confirm that my picture has no {x} in it.",
+    ),
+    ("Did this exam pick up any {x}?", "Did this exam come back with no {x}?"),
+    ("Should I note the presence of {x} in my report?", "Should I note the absence of {x} in my report?"),
+    (
+        "I'm a bit nervous about my results: do I have any {x}?",
+        "I'm a bit nervous about my results: do they mean that I have no {x}?",
+    ),
+    ("hey quick one, can u spot {x} in this pic", "hey quick one, am i right theres no {x} in this pic"),
+    (
+        "Sorry, I'm only a student, but does anything here count as {x}?",
+        "Sorry, I'm only a student, but is it fair to say that nothing here counts as {x}?",
+    ),
 )
 
 

@@ -5,39 +5,24 @@ from __future__ import annotations
 import math
 import threading
 import time
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from transformers import TextIteratorStreamer
 
+from .finder import Finder
 from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
-from .model.instances import instances, to_source
-from .model.loading import load
-from .model.modeling_medvlm import MedVLMForConditionalGeneration
-from .model.processing_medvlm import MedVLMProcessor, letterbox_frame
-from .model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
-from .records.vocabulary import LABELS, expected_labels, known_name, other_types, parts
+from .questions import presence_question
+from .records.vocabulary import expected_labels
 from .report.draft import draft_report, examined_images
-from .types import Answer, Box, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
-from .validation import (
-    check_box,
-    check_image,
-    check_one_prompt,
-    check_options,
-    check_phrase,
-    check_points,
-    check_question,
-    check_scribble,
-)
+from .types import Answer, Report, Study
+from .validation import check_image, check_options, check_question
 
-BATCH = 8  # images or questions in one pass
-PHRASES = 32  # phrases in one pass
+BATCH = 8  # questions in one pass
 ANSWER_TOKENS = 48
-TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
+LIKELY = 0.3  # probability from which a short answer is given; the language model's own is better below
 MEDICAL = 0.5  # an image below this probability of a known medical kind is not answered
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
 
@@ -50,79 +35,17 @@ def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
     )
 
 
-class Assistant:
-    """A loaded model with what a front end asks of it.
+class Assistant(Finder):
+    """A loaded model with what a front end asks of it. Raises `RequestError` for unusable questions as well."""
 
-    Holds no user's data: what was computed for an image is kept beside that image and goes with it. Every method takes
-    the study and, where one image is meant, its index (`None`: the study's default). Raises `RequestError` for
-    unusable questions, phrases and prompts.
-    """
-
-    def __init__(
-        self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, name: str, device: str = "cpu"
-    ):
-        self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
-        self.side = model.config.image_size
-        self.present, self.threshold = model.config.grounding_config.presence, model.config.grounding_config.threshold
-        self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
-        self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
-
-    @classmethod
-    def load(cls, model: str | None = None, device: str = "cpu") -> Assistant:
-        """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
-        return cls(*load(model), device)
-
-    @torch.inference_mode()
-    def encode(self, images: Sequence[Image]) -> list[ImageFeatures]:
-        """The features of each image; those not seen before are encoded together, `BATCH` at a time."""
-        fresh = list({id(i): i for i in images if i not in self.features}.values())
-        held: dict[int, ImageFeatures] = {}
-        for start in range(0, len(fresh), BATCH):
-            batch = fresh[start : start + BATCH]
-            pixels = self.processor(images=[i.pixels for i in batch])["pixel_values"].to(self.device)
-            features = self.model.encode_images(pixels)
-            for n, image in enumerate(batch):
-                held[id(image)] = self.features[image] = features[n]
-        return [held.get(id(i)) or self.features[i] for i in images]
-
-    def image(self, study: Study, index: int | None) -> Image:
-        return study.images[check_image(index, study)]
-
-    @torch.inference_mode()
-    def facts(self, study: Study, image: int | None = None) -> ImageFacts:
-        """Modality, body part and whether this is a medical image of a kind the model knows."""
-        features = self.encode([self.image(study, image)])[0]
-        chances = self.chances(features)
-        photograph = chances["modality"].pop("photograph", 0.0)
-        modality = max(chances["modality"], key=chances["modality"].get)
-        chances["body_part"].pop("none", None)
-        body_part = max(chances["body_part"], key=chances["body_part"].get)
-        return ImageFacts(
-            modality=modality,
-            modality_confidence=chances["modality"][modality],
-            body_part=body_part,
-            body_part_confidence=chances["body_part"][body_part],
-            medical=1 - photograph,
-        )
-
-    def chances(self, features: ImageFeatures) -> dict[str, dict[str, float]]:
-        """The probability of every value of every image-level fact that the heads learned."""
-        logits = self.model.grounder.heads.classify(features.maps)
-        values = self.model.config.grounding_config.facts
-        return {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
-
-    @torch.inference_mode()
-    def labels_many(self, studies: Sequence[Study]) -> list[dict[str, dict[str, float]]]:
-        """The probability of every value of every image-level fact, for the default image of each study."""
-        return [self.chances(f) for f in self.encode([s.images[s.default] for s in studies])]
+    @property
+    def judges(self) -> dict[str, Callable[[Study, str], tuple[str, float] | None]]:
+        """Who may answer without generation, in the order of asking."""
+        return {"seen": self.seen, "chosen": self.chosen}
 
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
         """Answer a question about one image."""
         return self.ask_many([(self.only(study, image), question)])[0].moved(check_image(image, study))
-
-    def only(self, study: Study, image: int | None) -> Study:
-        """A study of the one image meant."""
-        return Study([self.image(study, image)], study.modality, study.body_part)
 
     @torch.inference_mode()
     def ask_many(self, requests: Sequence[tuple[Study, str]]) -> list[Answer]:
@@ -132,7 +55,7 @@ class Assistant:
         for start in range(0, len(asked), BATCH):
             began = time.perf_counter()
             batch = asked[start : start + BATCH]
-            told = {i: known for i, b in enumerate(batch) if (known := self.learned(*b))}
+            told = {i: known for i, b in enumerate(batch) if (known := self.known(*b))}
             rest = [i for i in range(len(batch)) if i not in told]
             if rest:
                 texts, confidences = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
@@ -144,22 +67,38 @@ class Assistant:
             answers += made
         return answers
 
-    @torch.inference_mode()
-    def learned(self, study: Study, question: str) -> tuple[str, float] | None:
-        """The heads' own answer, with its probability, to a question that training asked of many images; else `None`.
+    def known(self, study: Study, question: str) -> tuple[str, float] | None:
+        """An answer without generation, and the chance that it is right, to a question that the heads can judge."""
+        for who, judge in self.judges.items():
+            if told := judge(study, question):
+                return told[0], self.calibrated(who, told[1])
+        return None
 
-        They learned it as a fact of the image, and answer such questions better than the language model does.
-        """
-        config = self.model.config.grounding_config
-        if question.lower() not in config.facts:
+    def seen(self, study: Study, question: str) -> tuple[str, float] | None:
+        """Yes or no and its probability, from what the heads see, to a question on the presence of one label; else `None`."""
+        asked = presence_question(question)
+        if asked is None or asked.label not in self.numbers:
             return None
-        chances = self.chances(self.encode([study.images[study.default]])[0])
+        chance = self.ground(study, [asked.label]).presence[asked.label]
+        there = chance >= self.least(asked.label)
+        return "Yes" if there != asked.denied else "No", chance if there else 1 - chance
+
+    @torch.inference_mode()
+    def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
+        """The likeliest of the short answers and its probability; `None` where none is likely, or images of this kind
+        were never asked about."""
+        model = self.model
+        if model.answer_head is None:
+            return None
+        features = self.encode([study.images[study.default]])[0]
+        chances = self.chances(features)
         kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
-        if config.asked_kinds and kind not in config.asked_kinds:
+        if kind not in model.config.grounding_config.asked_kinds:
             return None
-        answers = chances[question.lower()]
-        best = max(answers, key=answers.get)
-        return best.capitalize(), self.calibrated("learned", answers[best])
+        states = model.text_states(**self.processor.phrases([question]).to(self.device))
+        answers = model.choose_answers(features, states)[0].float()
+        best = int(answers.argmax())
+        return (model.config.answers[best], float(answers[best])) if answers[best] >= LIKELY else None
 
     def calibrated(self, source: str, likelihood: float) -> float:
         """The chance that an answer of such likelihood is right."""
@@ -213,7 +152,7 @@ class Assistant:
         if self.facts(study).medical < MEDICAL:
             yield self.finish(study, question, "", 0.0)
             return
-        if known := self.learned(study, question):
+        if known := self.known(study, question):
             yield known[0]
             answer = self.finish(study, question, *known)
             answer.seconds = time.perf_counter() - began
@@ -271,121 +210,6 @@ class Assistant:
             seconds=time.perf_counter() - began,
         )
 
-    def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
-        """Find every instance of each phrase in one image."""
-        index = check_image(image, study)
-        found = self.ground_many([(self.only(study, image), phrases)])[0]
-        for region in found.regions:
-            region.image = index
-        return found
-
-    @torch.inference_mode()
-    def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
-        """Ground phrases in many studies' default images; images and phrases are each encoded once."""
-        asked = [(study, [check_phrase(p) for p in phrases]) for study, phrases in requests]
-        queries = self.phrase_queries([p for _, phrases in asked for p in phrases])
-        images = [study.images[study.default] for study, _ in asked]
-        out = []
-        for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
-            result = Grounding([], {}, [])
-            if phrases:
-                asked_for = torch.stack([queries[p] for p in phrases])[None]
-                output = self.model.ground(features, asked_for).to_cpu()
-                kind = self.model.grounder.heads.classify(features.maps)
-                possible = torch.tensor([self.possible(kind, p) for p in phrases])
-                output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
-                for number, phrase in enumerate(phrases):
-                    presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
-                    shown = self.present <= self.of_any_type(features, phrase, presence)
-                    regions = self.regions(output, number, phrase, image, study.default) if shown else []
-                    result.regions += regions
-                    if not regions:
-                        result.absent.append(phrase)
-            out.append(result)
-        return out
-
-    def possible(self, kind: dict[str, torch.Tensor], phrase: str) -> float:
-        """The chance that this kind of image can show what a phrase names: no polyp in a chest X-ray. 1 for free wording."""
-        label = LABELS.get(known_name(phrase) or "")
-        if label is None or not {"modality", "body_part"} <= kind.keys():
-            return 1.0
-        misses = []
-        for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
-            values = self.model.config.grounding_config.facts[fact]
-            chances = kind[fact][0].float().softmax(-1)
-            misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
-        return 1 - misses[0] * misses[1]
-
-    def of_any_type(self, features: ImageFeatures, phrase: str, presence: float) -> float:
-        """The chance that the thing is there, whatever its type, unless this type is ruled out.
-
-        For a tumour that is certainly there, benign or malignant, neither of two uncertain types is hidden.
-        """
-        others = [self.numbers[o] for o in other_types(known_name(phrase) or "") if o in self.numbers]
-        if not others:
-            return presence
-        rest = self.model.grounder.heads.presence(features.pyramid, torch.tensor([others], device=self.device))[0]
-        if presence < TYPE_SHARE * (presence + float(rest.sum())):
-            return presence
-        return 1 - (1 - presence) * float((1 - rest).prod())
-
-    def regions(self, output, number: int, phrase: str, image: Image, index: int) -> list[Region]:
-        """The regions of query `number` above the threshold, best first."""
-        kind = parts(known_name(phrase) or "")
-        found = sorted(instances(output, 0, number, image.size, self.side, kind), key=lambda i: -i.score)
-        kept = [i for i in found if i.score >= self.threshold]
-        return [Region(phrase, index, i.box, i.mask, i.score, n) for n, i in enumerate(kept)]
-
-    def phrase_queries(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
-        """The query vector of each phrase, `(query_size,)`: a known name's own, any other wording's from the language model."""
-        numbers = {p: self.numbers[name] for p in phrases if (name := known_name(p)) in self.numbers}
-        made = {p: self.model.grounder.heads.labels.weight[number] for p, number in numbers.items()}
-        free = [p for p in dict.fromkeys(phrases) if p not in made]
-        for start in range(0, len(free), PHRASES):
-            batch = free[start : start + PHRASES]
-            text = self.processor.phrases(batch).to(self.device)
-            made |= dict(zip(batch, self.model.encode_phrases(text["input_ids"], text["attention_mask"]), strict=True))
-        return made
-
-    @torch.inference_mode()
-    def segment(
-        self,
-        study: Study,
-        image: int | None = None,
-        box: Box | None = None,
-        points: Sequence[tuple[float, float, int]] | None = None,  # x, y, 1 positive or 0 negative
-        scribble: np.ndarray | None = None,  # bool (H, W)
-    ) -> list[Region]:
-        """The region under exactly one kind of prompt, as a list of one; empty where nothing stands out."""
-        index = check_image(image, study)
-        check_one_prompt(box, points, scribble)
-        source = study.images[index]
-        x0, y0, width, height = letterbox_frame(*source.size, self.side)
-        scale = np.array([width / source.size[1], height / source.size[0]])
-        prompt = np.zeros((4, self.side // 4, self.side // 4), np.float32)
-        if box is not None:
-            box = check_box(box, source.size)
-            paint_box(prompt, np.asarray(box) * np.tile(scale, 2) + [x0, y0, x0, y0], self.side)
-            kind = BOX
-        elif points is not None:
-            for x, y, positive in check_points(points, source.size):
-                paint_point(prompt, x * scale[0] + x0, y * scale[1] + y0, bool(positive), self.side)
-            kind = POINTS
-        else:
-            drawn = torch.from_numpy(check_scribble(scribble, source.size).astype(np.float32))
-            canvas = np.zeros((self.side, self.side), bool)
-            canvas[y0 : y0 + height, x0 : x0 + width] = (
-                F.adaptive_max_pool2d(drawn[None], (height, width))[0].numpy() > 0
-            )
-            prompt[SCRIBBLE], kind = shrink_any(canvas, self.side // 4), SCRIBBLE
-        maps = torch.from_numpy(prompt)[None].to(self.device)
-        output = self.model.segment(self.encode([source])[0], maps, torch.tensor([kind], device=self.device)).to_cpu()
-        mask = to_source(output.masks[0, 0], source.size, self.side)
-        if box is not None:
-            mask &= inside(box, source.size)
-        score = float(output.quality[0, 0].sigmoid())
-        return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
-
     def report(self, study: Study) -> Report:
         """A report draft over the study's images."""
         facts = self.facts(study)
@@ -394,12 +218,3 @@ class Assistant:
         if facts.medical >= MEDICAL and looked_for:
             groundings = [self.ground(study, looked_for, i) for i in examined_images(study)]
         return draft_report(study, facts, groundings, looked_for, self.name)
-
-
-def inside(box: Box, size: tuple[int, int], slack: float = 0.08) -> np.ndarray:
-    """Bool `(H, W)`: a box widened by a share of its sides."""
-    x0, y0, x1, y1 = box
-    dx, dy = (x1 - x0) * slack, (y1 - y0) * slack
-    out = np.zeros(size, bool)
-    out[max(0, int(y0 - dy)) : int(np.ceil(y1 + dy)), max(0, int(x0 - dx)) : int(np.ceil(x1 + dx))] = True
-    return out

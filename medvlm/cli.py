@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import commands
 from .errors import MedVLMError
+from .memory import keep_freed_memory
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -86,6 +87,7 @@ def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
+    keep_freed_memory()
     try:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries to their own authors
         with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout stays one object

@@ -174,9 +174,9 @@ def test_a_tumour_of_an_uncertain_type_is_not_hidden(assistant, study, monkeypat
 
 
 def test_confidence_follows_the_fitted_line(assistant, study):
-    plain = assistant.ask(study, "Is there a liver?")
+    plain = assistant.ask(study, "What is that?")
     assistant.model.config.calibration = {"generated": [0.5, -2.0]}
-    calibrated = assistant.ask(study, "Is there a liver?")
+    calibrated = assistant.ask(study, "What is that?")
     expected = torch.sigmoid(0.5 * torch.tensor(plain.confidence).logit() - 2)
     assert calibrated.text == plain.text and calibrated.confidence == pytest.approx(float(expected), abs=1e-4)
 
@@ -188,19 +188,56 @@ def test_labels_are_probabilities_of_every_fact(assistant, study):
         assert sum(chances.values()) == pytest.approx(1)
 
 
-def test_learned_questions_are_answered_for_their_kind_of_image_alone(assistant, study):
-    config, heads = assistant.model.config.grounding_config, assistant.model.grounder.heads
-    config.facts["which side?"] = ["left", "right"]
-    size = sum(map(len, config.facts.values()))
-    heads.facts = torch.nn.Linear(heads.facts.in_features, size)
+def test_short_answers_are_chosen_for_their_kind_of_image_alone(assistant, study):
+    model, heads = assistant.model, assistant.model.grounder.heads
+    assert assistant.chosen(study, "Which side?") is None  # no head for them
+    model.add_answers(["Left", "Right"])
+    model.eval()
     with torch.no_grad():
-        heads.facts.weight.zero_()
-        heads.facts.bias.copy_(torch.tensor([9.0, 0, -9, 9, 0, 0, 9]))  # an X-ray of the chest; right
-    assert assistant.ask(study, "Which side?").text == "Right"
-    config.asked_kinds = [["x-ray", "chest"]]
-    assert assistant.learned(study, "Which side?")[0] == "Right"
-    config.asked_kinds = [["ct", "chest"]]
-    assert assistant.learned(study, "Which side?") is None
+        heads.facts.bias.copy_(torch.tensor([9.0, 0, -9, 9, 0]))  # an X-ray of the chest
+        model.answer_head.out[-1][-1].weight.zero_()
+        model.answer_head.out[-1][-1].bias.copy_(torch.tensor([0.0, 4.0]))
+    model.config.grounding_config.asked_kinds = [["ct", "chest"]]
+    assert assistant.chosen(study, "Which side?") is None
+    model.config.grounding_config.asked_kinds = [["x-ray", "chest"]]
+    assert assistant.chosen(study, "Which side?")[0] == "Right"
+    answer = assistant.ask(study, "Which side?")
+    assert answer.text == "Right" and answer.confidence == pytest.approx(0.982, abs=1e-3)
+    assert list(assistant.stream(study, "Which side?"))[0] == "Right"
+    with torch.no_grad():
+        model.answer_head.out[-1][-1].bias.zero_()
+    model.config.answers, model.answer_head.out[-1][-1] = list("abcdef"), torch.nn.Linear(384, 6)
+    torch.nn.init.zeros_(model.answer_head.out[-1][-1].weight)
+    torch.nn.init.zeros_(model.answer_head.out[-1][-1].bias)
+    assert assistant.chosen(study, "Which side?") is None  # none is likely
+
+
+def test_a_question_and_its_negation_agree(assistant, study, monkeypatch):
+    with_presence(assistant, monkeypatch, {"liver": 0.9, "spleen": 0.2})
+    for label, yes, no in (("liver", "Yes", "No"), ("spleen", "No", "Yes")):
+        assert assistant.ask(study, f"Is there a {label}?").text == yes
+        denied = assistant.ask(study, f"Is this image free of any {label}?")
+        assert denied.text == no and denied.confidence == pytest.approx(0.9 if label == "liver" else 0.8, abs=1e-3)
+
+
+def test_thin_things_are_drawn_on_enlarged_parts(assistant, study, monkeypatch):
+    """Whatever is bright is a vessel: the mask follows the pixels, more closely than on the whole image."""
+    seen = []
+    encode = assistant.encode
+
+    def spy(images):
+        seen.extend(image.size for image in images)
+        return encode(images)
+
+    monkeypatch.setattr(assistant, "encode", spy)
+    monkeypatch.setattr(type(assistant), "possible", lambda *_: 1.0)
+    regions = assistant.ground(study, ["retinal vessels"]).regions
+    assert seen[0] == SIZE and len(seen) == 3 and set(seen[1:]) == {(50, 50)}  # two squares beside each other
+    assert len(regions) <= 1
+    check_regions(regions, image=0)
+    many = assistant.ground(study, ["microaneurysms"]).regions
+    check_regions(many, image=0)
+    assert not many or np.stack([r.mask for r in many]).sum(0).max() == 1
 
 
 def test_segment(assistant, study):

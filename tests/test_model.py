@@ -56,7 +56,7 @@ def test_any_encoder_with_any_language_model(tmp_path, vision, language):
         "grounder.vision",
         "grounder.heads",
         "projector.mlp",
-        "query_projector.1",
+        "query_projector.2",
         "language_model.model",
     } <= reached
     assert losses[-1] < losses[0] - 0.2
@@ -271,6 +271,30 @@ def test_phrase_costs_one_pass_and_no_generation(made, monkeypatch):
         queries = model.encode_phrases(**processor.phrases(["liver", "the left lung", "a fish"]))
         output = model.ground(features, queries[None])
     assert decoder.calls == 1 and output.masks.shape[:2] == (1, 3)
+
+
+def test_a_phrase_is_drawn_to_the_labels_that_it_may_mean(made):
+    model, processor = made
+    labels = model.grounder.heads.labels.weight
+    with torch.no_grad():
+        queries, chances = model.name_phrases(**processor.phrases(["liver", "a fish"]))
+    assert chances.shape == (2, len(labels)) and torch.allclose(chances.sum(1), torch.ones(2))
+    torch.testing.assert_close(queries, chances @ labels)
+
+
+def test_answers_come_and_go_with_the_model(made, tmp_path):
+    model, processor = made
+    model.add_answers(["Yes", "No", "Left lung"])
+    model.eval()
+    model.save_pretrained(tmp_path)
+    again = MedVLMForConditionalGeneration.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        features = model.encode_images(asked(processor)["pixel_values"])
+        states = model.text_states(**processor.phrases(["Is there a liver?"]))
+        chances = model.choose_answers(features, states)
+        torch.testing.assert_close(again.choose_answers(features, states), chances)
+    assert again.config.answers == ["Yes", "No", "Left lung"] and chances.shape == (1, 3)
+    assert float(chances.sum()) == pytest.approx(1)
 
 
 def test_queries_do_not_see_each_other(made):

@@ -17,14 +17,14 @@ from medvlm.records import data_sets, read_records
 from medvlm.records.vocabulary import LABELS
 from medvlm.types import mask_box
 from training import sft
-from training.augment import Turn, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
+from training.augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from training.config import SFTConfig, read_config
 from training.curves import CurveCallback
 from training.data import fact_values, load_split
 from training.grounding_examples import GroundingExamples, collate, fact_numbers
 from training.language_examples import LanguageExamples
 from training.stage_language import answer_loss
-from training.tasks import phrase, place, questions
+from training.tasks import place, questions, wordings
 
 from .tiny import LANGUAGE, picture, tiny_language, tiny_model, write_squares
 
@@ -105,6 +105,24 @@ def test_flips_only_where_left_and_right_mean_nothing():
     assert not any(t.degrees for t in drawn("microscopy", "blood", boxes_only=True))
 
 
+def test_a_closer_look_has_its_centre_in_the_middle():
+    for size in ((80, 80), (60, 100)):
+        ids = square_with_map(size, (40, 10, 60, 30))[1]
+        for turn in (Turn(), Turn(degrees=40), Turn(flip_x=True, flip_y=True)):
+            near = zoom(turn, (50, 20), size, 2.0)
+            box = mask_box(turn_map(ids, turn_grid(*size, 80, near)).numpy() > 0)
+            middle, wide = (box[0] + box[2]) / 2, (box[2] - box[0]) / 80
+            assert middle == pytest.approx(40, abs=1)
+            assert wide == pytest.approx(2 * 20 / max(size) * (1.41 if turn.degrees else 1), rel=0.05)
+
+
+def test_what_is_not_medical_is_varied_and_fits_the_canvas():
+    pictures = [not_medical(np.random.default_rng(seed), 48) for seed in range(40)]
+    assert all(p.shape == (3, 48, 48) and p.min() >= 0 and p.max() <= 1 for p in pictures)
+    spread = [float(p.std()) for p in pictures]
+    assert any((p == p[:, :1, :1]).all() for p in pictures) and max(spread) > 0.2
+
+
 def test_light_changes_no_black_margin():
     image = torch.zeros(3, 32, 32)
     image[:, 8:24, 8:24] = 0.5
@@ -170,6 +188,32 @@ def test_drawn_prompts_lie_on_what_they_ask_for(records):
     assert kinds == {0, 1, 3}
 
 
+def test_labels_of_every_example_are_told_as_far_as_they_are_known(records):
+    facts = {"modality": ["x-ray", "photograph"]}
+    examples = GroundingExamples(records, facts, list(LABELS), side=64, small=(64, 0.0), prompts=0.0, length=200)
+    seen = [examples[i] for i in range(200)]
+    noise = [e for e in seen if e["facts"].tolist() == [1]]
+    assert 0 < len(noise) < 20 and all((e["labels"] == 0).all() and (e["presence"] == -1).all() for e in noise)
+    names = list(LABELS)
+    for example in (e for e in seen if e["facts"].tolist() == [0]):
+        assert {names[i] for i in (example["labels"] == 1).nonzero()[:, 0]} == {"left lung"}
+        absent = {names[i] for i in (example["labels"] == 0).nonzero()[:, 0]}
+        assert "pneumothorax" in absent and len(absent) == 5 and "fracture" not in absent  # which is of X-rays too
+
+
+def test_thin_things_are_shown_enlarged_at_times(records):
+    for record in records:
+        record.regions[0].label = "retinal vessels"
+    examples = GroundingExamples(records, {}, list(LABELS), side=64, small=(64, 0.0), prompts=0.0, length=60)
+    number = list(LABELS).index("retinal vessels")
+    areas = []
+    for example in (examples[i] for i in range(60)):
+        q = example["label_ids"].tolist().index(number)
+        if example["presence"][q] == 1:
+            areas.append(float(example["masks"][q].float().mean()))
+    assert max(areas) > 2.5 * np.median(areas) or np.median(areas) > 2.5 * min(areas)
+
+
 def test_facts_that_are_not_known_teach_nothing(records):
     facts = {
         "modality": ["ct", "x-ray"],
@@ -185,7 +229,7 @@ def test_language_examples_are_the_same_in_every_run(records, tmp_path):
     _, processor = tiny_model(tmp_path / "language")
 
     def examples(seed: int) -> LanguageExamples:
-        return LanguageExamples(records, processor, {}, list(LABELS), 64, packed=5, length=6, seed=seed)
+        return LanguageExamples(records, processor, {}, 64, packed=5, length=6, seed=seed)
 
     first, again, other = examples(0), examples(0), examples(1)
     assert all(same(first[i], again[i]) for i in (5, 0, 3)) and not same(first[0], other[0])
@@ -196,7 +240,7 @@ def test_packed_questions_do_not_see_each_other(records, tmp_path, language):
     """The loss of questions packed behind one image is that of each alone behind it, weighted by its tokens."""
     model, processor = tiny_model(tmp_path / "language", "vit", language, spread=0.2)
     model.eval()
-    examples = LanguageExamples(records, processor, {}, list(LABELS), 64, packed=5, length=4)
+    examples = LanguageExamples(records, processor, {}, 64, packed=5, length=4)
     pairs = [("Is it dark?", "No"), ("Which organ is bright?", "Left Lung"), ("CT?", "No, it is an X-Ray")]
     example = examples[0]
 
@@ -229,8 +273,8 @@ def test_questions_are_answered_by_the_record(records):
         place(np.array([0, 0, 10, 10]), 90, 90) == "upper left"
         and place(np.array([40, 40, 50, 50]), 90, 90) == "centre"
     )
-    said = {phrase(["heart"], np.random.default_rng(seed)) for seed in range(60)}
-    assert {n for _, n in said} == {0, 1} and len(said) > 10
+    said = wordings(["heart"], 5, np.random.default_rng(0))
+    assert {n for _, n in said} == {0, 1} and len(set(said)) == len(said) > 60
 
 
 # Runs
@@ -242,8 +286,8 @@ def config(tmp_path, monkeypatch):
     return SFTConfig(
         data=[str(write_squares(tmp_path / "squares"))], vision={"model_type": "efficientnet_lite", "variant": 0},
         language=str(tiny_language(tmp_path / "language")), side=64, small_side=64, workers=0, bf16=False,
-        heads_steps=6, heads_batch=2, language_steps=6, language_batch=2, language_questions=3, language_phrases=4,
-        lora_rank=4, language_lr=5e-3, image_grid=2, warmup=2, save_every=2, log_every=1, output_dir=str(tmp_path / "whole"),
+        heads_steps=6, heads_batch=2, language_steps=6, language_batch=2, language_questions=3,
+        lora_rank=4, language_lr=5e-3, answer_epochs=60, answer_views=2, image_grid=2, warmup=2, save_every=2, log_every=1, output_dir=str(tmp_path / "whole"),
     )  # fmt: skip
 
 
@@ -298,6 +342,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(config, tmp_path, monke
     card = (folder / "README.md").read_text()
     assert "| squares | 6 | 2 |" in card and "not for diagnosis" in card and (folder / "training.yaml").is_file()
     model, processor, _ = load(str(folder))
+    assert model.config.answers == ["Left Lung", "No"]
+    features = model.encode_images(processor(images=[picture()])["pixel_values"])
+    for question, answer in (("Which organ is bright?", "Left Lung"), ("Is it dark?", "No")):
+        chances = model.choose_answers(features, model.text_states(**processor.phrases([question])))[0]
+        assert model.config.answers[int(chances.argmax())] == answer and chances.max() > 0.6
     batch = processor(images=[picture()], text=[processor.question("CT?")], return_tensors="pt")
     assert model.generate(**batch, max_new_tokens=2).shape[0] == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,13 @@ def random_turn(rng: np.random.Generator, modality: str | None, body_part: str |
     )
 
 
+def zoom(turn: Turn, centre: tuple[float, float], size: tuple[int, int], scale: float) -> Turn:
+    """A turn that shows the image `(height, width)` around `centre` (x, y in its pixels) at `scale` times its fitted size."""
+    long = max(size) / 2
+    shift = ((size[1] / 2 - centre[0]) / long, (size[0] / 2 - centre[1]) / long)
+    return replace(turn, scale=scale, shift=shift)
+
+
 def turn_grid(height: int, width: int, size: int, turn: Turn) -> torch.Tensor:
     """The sampling grid `(1, size, size, 2)` that lays an image `(height, width)` on a square canvas, turned."""
     angle = math.radians(turn.degrees)
@@ -88,6 +95,25 @@ def turn_boxes(boxes: np.ndarray, height: int, width: int, size: int, turn: Turn
     canvas = (unit + np.array(turn.shift)) * turn.scale * flips
     pixels = (canvas + 1) * size / 2
     return np.concatenate([pixels.min(1), pixels.max(1)], axis=1).clip(0, size)
+
+
+def not_medical(rng: np.random.Generator, size: int) -> torch.Tensor:
+    """Noise, an even colour or a gradient, float `(3, size, size)` in 0..1: what no medical image looks like."""
+    kind = rng.integers(4)
+    colours = torch.from_numpy(rng.uniform(0, 1, (2, 3, 1, 1)).astype(np.float32))
+    if rng.random() < 0.4:
+        colours = colours.mean(1, keepdim=True).expand(2, 3, 1, 1)
+    if kind == 0:
+        return colours[0].expand(3, size, size).clone()
+    if kind == 1:
+        ramp = torch.linspace(0, 1, size)
+        ramp = ramp[None, :, None] if rng.random() < 0.5 else ramp[None, None]
+        return (colours[0] * ramp + colours[1] * (1 - ramp)).expand(3, size, size).clone()
+    channels = 3 if rng.random() < 0.6 else 1
+    coarse = int(rng.choice([size, size // 2, size // 4, size // 10, size // 40]))
+    noise = torch.from_numpy(rng.normal(0, rng.uniform(0.1, 0.5), (1, channels, coarse, coarse)).astype(np.float32))
+    noise = F.interpolate(noise, size=(size, size), mode="bilinear", align_corners=False)[0]
+    return (colours[0] + noise).clamp(0, 1)
 
 
 def relight(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -29,7 +29,8 @@ For research. Not a medical device: not for diagnosis, treatment or triage.
 
 {started}Trained by `python -m training.sft` with the settings in `training.yaml` beside this file:
 {config.heads_steps} steps of {config.heads_batch} images for the heads, {config.language_steps} steps of
-{config.language_batch} images with up to {config.language_questions} questions each for the language model.
+{config.language_batch} images with up to {config.language_questions} questions each for the language model,
+{config.answer_epochs} epochs of all questions for the head of short answers.
 
 ## Scores
 

@@ -44,12 +44,14 @@ class SFTConfig:
     language_steps: int = 600
     language_batch: int = 4  # images a step
     language_questions: int = 12  # questions packed behind one image
-    language_phrases: int = 16  # phrases a step whose <seg> state learns the label's query
     language_lr: float = 5e-4
     lora_rank: int = 16
-    phrase_wordings: int = 5  # of each name, from which the query projector learns at the end …
-    phrase_steps: int = 3000  # … in so many steps
+    phrase_wordings: int = 4  # of each name, from which the query projector learns at the end …
+    phrase_steps: int = 1500  # … in so many steps
     phrase_lr: float = 2e-3
+    answer_epochs: int = 20  # of the head for short answers, at the end; 0 for none
+    answer_views: int = 3  # of each image that questions are asked of
+    answer_lr: float = 6e-4
     image_grid: int = 5  # image tokens a side
 
     warmup: int = 100

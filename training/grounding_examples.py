@@ -15,12 +15,17 @@ from medvlm.model.grounding import PROMPT_CHANNELS
 from medvlm.model.losses import GroundingTargets
 from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
 from medvlm.records import Record
-from medvlm.records.vocabulary import surely_absent
+from medvlm.records.vocabulary import FINE, surely_absent
 
-from .augment import random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map
+from .augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from .data import asked_facts
 
-CACHE_SIDE = 448  # images are kept in memory at most this long
+CACHE_SIDE = 448  # images are kept in memory at most this long …
+FINE_SIDE = 1024  # … or this, for what is thin or small
+ZOOMED = 0.6  # of the images of fine things, and of the boxes drawn, are shown in part
+NOT_MEDICAL = 0.015  # of the examples are noise or an even colour
+UNKNOWN = -100  # number of a fact that is not known
+IMPOSSIBLE = 4  # labels an image that its kind rules out
 
 
 @dataclass
@@ -35,7 +40,8 @@ class Cached:
 def shrink(record: Record) -> Cached:
     image = record.image
     height, width = image.shape[:2]
-    scale = min(1.0, CACHE_SIDE / max(height, width))
+    limit = FINE_SIDE if any(r.label in FINE for r in record.regions) else CACHE_SIDE
+    scale = min(1.0, limit / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     maps: dict[str, bytes | None] = {}
     boxes = {}
@@ -99,13 +105,17 @@ def draw_prompt(instance: np.ndarray, rng: np.random.Generator, size: int) -> tu
     side = len(instance)
     prompt = np.zeros((PROMPT_CHANNELS, size, size), np.float32)
     ys, xs = np.nonzero(instance)
-    kind = int(rng.choice([BOX, BOX, POINTS, POINTS, SCRIBBLE]))
+    kind = int(rng.choice([BOX, POINTS, SCRIBBLE], p=[0.35, 0.4, 0.25]))
     if kind == BOX:
         box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], float)
         slack = 0.06 * np.tile([box[2] - box[0], box[3] - box[1]], 2)
         paint_box(prompt, box + rng.uniform(-slack, slack), side)
     elif kind == POINTS:
-        for _ in range(int(rng.integers(1, 4))):
+        depth = ndimage.distance_transform_edt(np.pad(instance, 1))[1:-1, 1:-1]
+        if rng.random() < 0.6:  # most people click on the middle
+            y, x = np.unravel_index(depth.argmax(), depth.shape)
+            paint_point(prompt, x, y, True, side)
+        for _ in range(int(rng.integers(0 if prompt.any() else 1, 4))):
             i = rng.integers(len(xs))
             paint_point(prompt, xs[i], ys[i], True, side)
         near = ndimage.binary_dilation(instance, iterations=12) & ~instance
@@ -144,6 +154,7 @@ class GroundingExamples(Dataset):
         self.records, self.facts, self.side, self.small, self.queries = records, facts, side, small, queries
         self.length, self.prompts, self.seed = length, prompts, seed
         self.labels = labels
+        self.tells_photographs = "photograph" in facts.get("modality", ())
         self.number = {label: i for i, label in enumerate(self.labels)}
         sets: dict[str, list[int]] = {}
         for i, record in enumerate(records):
@@ -188,6 +199,13 @@ class GroundingExamples(Dataset):
         height, width = cached.image.shape[:2]
         boxes_only = any(m is None for m in cached.maps.values())
         turn = random_turn(rng, record.modality, record.body_part, boxes_only)
+        drawn = [label for label, m in cached.maps.items() if m is not None and len(cached.boxes[label])]
+        pointed = [label for label in drawn if label not in FINE]  # nobody draws around each thin or tiny part
+        prompted = pointed[rng.integers(len(pointed))] if pointed and rng.random() < self.prompts else None
+        zoomed = rng.random() < ZOOMED and (prompted is not None or not set(FINE).isdisjoint(cached.maps))
+        if zoomed:
+            label = prompted or drawn[rng.integers(len(drawn))]
+            turn = zoomed_turn(turn, cached.boxes[label], (height, width), rng, whole=prompted is not None)
         image = relight(turn_image(cached.image, turn_grid(height, width, side, turn)), rng)
         fine_grid = turn_grid(height, width, fine, turn)
 
@@ -205,12 +223,20 @@ class GroundingExamples(Dataset):
             "centres": torch.zeros(count, grid_size, grid_size),
             "boxes": torch.zeros(count, 4, grid_size, grid_size),
             "facts": fact_numbers(record, self.facts),
+            "labels": torch.full((len(self.labels),), -1.0),
         }
+        if self.tells_photographs and rng.random() < NOT_MEDICAL:
+            out["pixel_values"] = not_medical(rng, side) * 2 - 1
+            truth["facts"][:] = UNKNOWN
+            truth["facts"][list(self.facts).index("modality")] = self.facts["modality"].index("photograph")
+            truth["labels"][:] = 0
+            return out | truth
 
-        drawn = [label for label, m in cached.maps.items() if m is not None]
-        if drawn and rng.random() < self.prompts:
-            label = drawn[rng.integers(len(drawn))]
-            ids = turn_map(_decode(cached.maps[label]), fine_grid).numpy()
+        if zoomed:
+            of_the_whole = [i for i, name in enumerate(self.facts) if name not in ("modality", "body_part")]
+            truth["facts"][of_the_whole] = UNKNOWN
+        if prompted is not None:
+            ids = turn_map(_decode(cached.maps[prompted]), fine_grid).numpy()
             numbers, sizes = np.unique(ids[ids > 0], return_counts=True)
             numbers = numbers[sizes >= 12]
             if len(numbers):
@@ -221,6 +247,7 @@ class GroundingExamples(Dataset):
                 fill(truth, 0, instance.astype(np.uint8), None)
                 return out | truth
 
+        self.tell_labels(truth["labels"], record, rng, zoomed)
         for q, (number, presence) in enumerate(self.choose_labels(record, rng)):
             out["label_ids"][q] = number
             truth["presence"][q] = presence
@@ -239,8 +266,33 @@ class GroundingExamples(Dataset):
                 fill(truth, q, None, boxes)
                 truth["outlined"][q] = 0
             if not visible:
-                truth["presence"][q] = -1  # moved out of the canvas
+                truth["presence"][q] = truth["labels"][number] = -1  # moved out of the canvas
+            elif zoomed:
+                truth["labels"][number] = 1
         return out | truth
+
+    def tell_labels(self, truth: torch.Tensor, record: Record, rng: np.random.Generator, zoomed: bool) -> None:
+        """Write what is known of every label's presence; what is there may lie outside an enlarged part."""
+        impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
+        some = rng.permutation(impossible)[:IMPOSSIBLE]
+        truth[[self.number[a] for a in (*some, *record.absent) if a in self.number]] = 0
+        if not zoomed:
+            truth[[self.number[r.label] for r in record.regions if r.label in self.number]] = 1
+
+
+def zoomed_turn(turn: Turn, boxes: np.ndarray, size: tuple[int, int], rng: np.random.Generator, whole: bool) -> Turn:
+    """A closer look at one of the boxes `(N, 4)` in an image `(height, width)`: at all of it, or from a third to a half of the image."""
+    x0, y0, x1, y1 = boxes[rng.integers(len(boxes))]
+    long = max(size)
+    if whole:
+        extent = max(x1 - x0, y1 - y0, 4)
+        scale = float(np.clip(rng.uniform(0.35, 0.75) * long / extent, 0.9, 10))
+        spread = 0.1 * extent
+        centre = (x0 + x1) / 2 + rng.uniform(-spread, spread), (y0 + y1) / 2 + rng.uniform(-spread, spread)
+    else:
+        scale = rng.uniform(1.7, 2.8)
+        centre = rng.uniform(x0, x1), rng.uniform(y0, y1)
+    return zoom(turn, centre, size, scale)
 
 
 def fill(truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) -> None:
@@ -257,17 +309,17 @@ def fill(truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) 
 
 
 def fact_numbers(record: Record, facts: dict[str, list[str]]) -> torch.Tensor:
-    """The number of each fact's value in a record, -100 where it is not known: int64 `(F,)`."""
+    """The number of each fact's value in a record, `UNKNOWN` where it is not known: int64 `(F,)`."""
     known = {"modality": record.modality, "body_part": record.body_part} | record.labels | asked_facts(record)
     said = {name: str(value) for name, value in known.items()}
-    return torch.tensor([v.index(said[k]) if said.get(k) in v else -100 for k, v in facts.items()])
+    return torch.tensor([v.index(said[k]) if said.get(k) in v else UNKNOWN for k, v in facts.items()])
 
 
 def _decode(png: bytes) -> np.ndarray:
     return np.asarray(PIL.Image.open(io.BytesIO(png)))
 
 
-TARGETS = ("presence", "outlined", "masks", "centres", "boxes", "facts")
+TARGETS = ("presence", "outlined", "masks", "centres", "boxes", "facts", "labels")
 
 
 def collate(examples: list[dict]) -> dict:

@@ -25,6 +25,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
 from medvlm.errors import MedVLMError, RequestError
+from medvlm.memory import keep_freed_memory
 from medvlm.model.loading import EMBEDDED, HEADS, load, load_compact, save_compact
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
@@ -249,6 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="a YAML file with the keys of training.config.GRPOSettings")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys to set over the file's")
     args = parser.parse_args(argv)
+    keep_freed_memory()
     try:
         folder = run(read_config(args.config, GRPOSettings, args.overrides))
     except MedVLMError as error:

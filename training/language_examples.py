@@ -11,11 +11,11 @@ from medvlm.records import Record
 
 from .augment import Turn, relight, turn_grid, turn_image
 from .grounding_examples import shrink
-from .tasks import phrase, questions
+from .tasks import questions
 
 
 class LanguageExamples(Dataset):
-    """Item `i` is one image, its packed questions and a few phrases; the same in every run with the same seed.
+    """Item `i` is one image and its packed questions; the same in every run with the same seed.
 
     Every question sees the image and itself alone, as it will when asked; packing only saves encoding the image anew.
     """
@@ -25,16 +25,14 @@ class LanguageExamples(Dataset):
         records: list[Record],
         processor: MedVLMProcessor,
         facts: dict[str, list[str]],
-        labels: list[str],
         side: int,
         packed: int = 12,
-        phrases: int = 4,
         length: int = 1000,
         asked_share: float = 0.8,
         seed: int = 0,
     ):
-        self.records, self.processor, self.facts, self.labels = records, processor, facts, labels
-        self.side, self.packed, self.phrases, self.length, self.seed = side, packed, phrases, length, seed
+        self.records, self.processor, self.facts = records, processor, facts
+        self.side, self.packed, self.length, self.seed = side, packed, length, seed
         asked = np.array([sum(q.lang == "en" for q in r.qa) for r in records], float)
         self.asked = np.flatnonzero(asked)
         self.chances = asked[self.asked] / max(1.0, asked.sum())  # drawn by how much is asked of them
@@ -68,12 +66,9 @@ class LanguageExamples(Dataset):
         turn = Turn(rng.uniform(-6, 6), float(np.exp(rng.uniform(-0.1, 0.1))), tuple(rng.uniform(-0.04, 0.04, 2)))
         pixels = turn_image(image, turn_grid(*image.shape[:2], self.side, turn))
         pairs = self.pairs(record, image.shape[:2], rng)
-        named = [phrase(self.labels, rng) for _ in range(self.phrases)]
         return {
             "pixel_values": relight(pixels, rng) * 2 - 1,
             **self.pack(pairs),
-            "phrases": [text for text, _ in named],
-            "phrase_labels": torch.tensor([number for _, number in named]),
         }
 
     def pairs(self, record: Record, size: tuple[int, int], rng: np.random.Generator) -> list[tuple[str, str]]:
@@ -112,16 +107,12 @@ class LanguageExamples(Dataset):
             )
 
         segments = padded("segments", -1)
-        phrases = self.processor.phrases([text for e in examples for text in e["phrases"]])
         return {
             "pixel_values": torch.stack([e["pixel_values"] for e in examples]),
             "input_ids": padded("input_ids", self.processor.tokenizer.pad_token_id),
             "labels": padded("labels", -100),
             "position_ids": padded("position_ids", 0),
             "attention_mask": packed_mask(segments),
-            "phrase_ids": phrases["input_ids"],
-            "phrase_mask": phrases["attention_mask"],
-            "phrase_labels": torch.cat([e["phrase_labels"] for e in examples]),
         }
 
 

@@ -1,10 +1,10 @@
 """Supervised fine-tuning: `python -m training.sft --config training/configs/nano.yaml [key=value …]`.
 
 Differs from LLaVA-style recipes in its order: the vision encoder and the grounding heads learn first, asked by label
-numbers with no language model in memory; then LoRA, the projector and the query projector learn over them, frozen, and
-the `<seg>` state of a phrase learns to say what the label's number said. Both stages run on `transformers.Trainer` and
-resume from their last checkpoint. A short fit of the query projector to many wordings follows, then a compact model
-folder with its card.
+numbers with no language model in memory; then LoRA and the projector learn over them, frozen. Both stages run on
+`transformers.Trainer` and resume from their last checkpoint. Short fits over cached states follow: of the query
+projector, so that the wordings of a phrase say what the label's number said, and of the head that chooses among short
+answers. Last comes a compact model folder with its card.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from medvlm.errors import MedVLMError
+from medvlm.memory import keep_freed_memory
 from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.model.loading import EMBEDDED, build, load_compact, save_compact
 from medvlm.records import Record
@@ -28,6 +29,7 @@ from .curves import CurveCallback
 from .data import asked_kinds, fact_values, load_split
 from .grounding_examples import GroundingExamples, collate
 from .language_examples import LanguageExamples
+from .stage_answers import train_answers
 from .stage_heads import train_heads
 from .stage_language import add_adapter, train_language
 from .stage_phrases import train_phrases
@@ -78,15 +80,16 @@ def run(config: SFTConfig) -> Path:
             records,
             processor,
             facts,
-            model.config.grounding_config.labels,
             config.side,
             packed=config.language_questions,
-            phrases=max(1, config.language_phrases // config.language_batch),
             length=config.language_steps * config.language_batch,
             seed=config.seed,
         )
         train_language(model, examples, config, [curves])
         train_phrases(model, processor, config.phrase_wordings, config.phrase_steps, config.phrase_lr, config.seed)
+        train_answers(
+            model, processor, records, config.answer_epochs, config.answer_views, config.answer_lr, config.seed
+        )
     folder = output / "model"
     save_compact(model, folder)
     write_card(folder, config, records, held_out)
@@ -98,6 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="a YAML file with the keys of training.config.SFTConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys to set over the file's")
     args = parser.parse_args(argv)
+    keep_freed_memory()
     try:
         folder = run(read_config(args.config, SFTConfig, args.overrides))
     except MedVLMError as error:

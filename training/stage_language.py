@@ -1,4 +1,4 @@
-"""Stage two: LoRA on the language model, the projector and the query projector, over the frozen heads of stage one."""
+"""Stage two: LoRA on the language model and the projector, over the frozen heads of stage one."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ class LanguageStage(nn.Module):
         super().__init__()
         self.model = model
         model.grounder.requires_grad_(False)
-        trainable = [model.projector, model.query_projector]
-        for part in trainable:
-            part.requires_grad_(True)
+        model.query_projector.requires_grad_(False)
+        model.projector.requires_grad_(True)
 
     def state_dict(self, *args, **kwargs):
         """Only what is trained: the rest comes from stage one and the language model's own files."""
@@ -46,16 +45,12 @@ class LanguageStage(nn.Module):
         result = super().load_state_dict(state_dict, strict=False)
         return result._replace(missing_keys=sorted(self.state_dict().keys() & set(result.missing_keys)))
 
-    def forward(self, phrase_ids, phrase_mask, phrase_labels, pixel_values, **batch) -> dict[str, torch.Tensor]:
-        """The language model's loss on the answers, plus the distance of `<seg>` states to the labels' queries."""
+    def forward(self, pixel_values, **batch) -> dict[str, torch.Tensor]:
+        """The language model's loss on the answers."""
         self.model.grounder.eval()
         with torch.no_grad():
             features = self.model.encode_images(pixel_values)
-            truth = self.model.grounder.heads.labels(phrase_labels)
-        language = answer_loss(self.model, features, **batch)
-        queries = self.model.encode_phrases(phrase_ids, phrase_mask)
-        phrases = F.mse_loss(queries.float(), truth.float())
-        return {"loss": language + phrases, "language": language.detach(), "phrases": phrases.detach()}
+        return {"loss": answer_loss(self.model, features, **batch)}
 
 
 def answer_loss(model: MedVLMForConditionalGeneration, features, input_ids, labels, **inputs) -> torch.Tensor:
@@ -68,22 +63,12 @@ def answer_loss(model: MedVLMForConditionalGeneration, features, input_ids, labe
     return F.cross_entropy(logits.float(), told[told != -100])
 
 
-class LanguageTrainer(Trainer):
-    """`Trainer` that logs both parts of the loss."""
-
-    def compute_loss(self, model, inputs, return_outputs=False, **_):
-        result = model(**inputs)
-        if self.state.global_step % self.args.logging_steps == 0:
-            self.log({k: round(float(result[k]), 4) for k in ("language", "phrases")})
-        return (result["loss"], result) if return_outputs else result["loss"]
-
-
 def train_language(model: MedVLMForConditionalGeneration, examples, config: SFTConfig, callbacks=()) -> None:
     """Train to `language_steps`, going on from the last checkpoint in the output folder if there is one."""
     args = training_arguments(config, "language", config.language_steps, config.language_batch)
     stage = LanguageStage(model)
     groups = [{"params": [p for p in stage.parameters() if p.requires_grad], "lr": config.language_lr}]
-    trainer = LanguageTrainer(
+    trainer = Trainer(
         model=stage,
         args=args,
         train_dataset=examples,

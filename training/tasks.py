@@ -127,7 +127,7 @@ def questions(
 
 
 PHRASE_FORMS = (
-    "{x}", "{x}", "{x}", "{x}", "the {x}", "{a} {x}", "any {x}", "all {x}", "where is the {x}?", "show me the {x}",
+    "{x}", "the {x}", "{a} {x}", "any {x}", "all {x}", "where is the {x}?", "show me the {x}",
     "is there {a} {x}?", "find the {x}", "segment the {x}", "{x} in this image", "outline of the {x}",
 )  # fmt: skip
 NAMES_NOTHING = (
@@ -138,22 +138,13 @@ NAMES_NOTHING = (
 )  # fmt: skip
 
 
-def phrase(labels: list[str], rng: np.random.Generator) -> tuple[str, int]:
-    """A way to say a label, and the label's number; now and then words that name nothing here, numbered last."""
-    if rng.random() < 0.12:
-        return with_article(str(rng.choice(PHRASE_FORMS)), str(rng.choice(NAMES_NOTHING))), len(labels)
-    number = int(rng.integers(len(labels)))
-    label = LABELS[labels[number]]
-    name = label.name if rng.random() < 0.5 else str(rng.choice(label.synonyms))
-    return with_article(str(rng.choice(PHRASE_FORMS)), name), number
-
-
 def wordings(labels: list[str], per_name: int, rng: np.random.Generator) -> list[tuple[str, int]]:
-    """`per_name` phrases for every name and synonym of every label, and for names of nothing; numbered as `phrase` does."""
-    forms = list(dict.fromkeys(PHRASE_FORMS))
+    """`per_name` phrases for every name and synonym of every label, and for names of nothing, which come last."""
     pairs = [(LABELS[label].name, i) for i, label in enumerate(labels)]
     pairs += [(synonym, i) for i, label in enumerate(labels) for synonym in LABELS[label].synonyms]
     pairs += [(name, len(labels)) for name in NAMES_NOTHING]
     return [
-        (with_article(forms[k], name), number) for name, number in pairs for k in rng.permutation(len(forms))[:per_name]
+        (with_article(PHRASE_FORMS[k], name), number)
+        for name, number in pairs
+        for k in rng.permutation(len(PHRASE_FORMS))[:per_name]
     ]

@@ -23,10 +23,10 @@ FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 class MedVLMGroundingConfig(PretrainedConfig):
     """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values.
 
-    Facts that are questions were learned on images of `asked_kinds`, pairs of modality and body part, and answer for
-    those alone.
+    Questions were learned on images of `asked_kinds`, pairs of modality and body part.
 
-    A phrase below the `presence` threshold gives no region, and a region's score must reach `threshold`.
+    A phrase below the `presence` threshold (`anatomy` for normal structures) gives no region, and a region's score must
+    reach `threshold`.
 
     The order of the facts is that of the weights, so `to_dict` gives pairs: JSON's keys are saved sorted.
     """
@@ -44,6 +44,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         facts: dict[str, list[str]] | list | None = None,
         asked_kinds: list[list[str]] | None = None,
         presence: float = 0.5,
+        anatomy: float = 0.5,
         threshold: float = 0.2,
         **kwargs,
     ):
@@ -56,6 +57,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         self.facts = dict(facts or {})
         self.asked_kinds = asked_kinds or []
         self.presence = presence
+        self.anatomy = anatomy
         self.threshold = threshold
         super().__init__(**kwargs)
 
@@ -129,15 +131,16 @@ class Pyramid(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    def __init__(self, size: int, heads: int):
+    def __init__(self, size: int, heads: int, dropout: float = 0.0):
         super().__init__()
         self.norm_query, self.norm_mlp = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.attention = nn.MultiheadAttention(size, heads, batch_first=True)
+        self.attention = nn.MultiheadAttention(size, heads, dropout=dropout / 4, batch_first=True)
         self.mlp = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, query, keys, values):
         query = query + self.attention(self.norm_query(query), keys, values, need_weights=False)[0]
-        return query + self.mlp(self.norm_mlp(query))
+        return query + self.dropout(self.mlp(self.norm_mlp(query)))
 
 
 def position_grid(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
@@ -183,10 +186,9 @@ class GroundingHeads(nn.Module):
         logits = self.facts(self.fact_norm(pooled))[:, : sum(sizes)]
         return dict(zip(self.config.facts, logits.split(sizes, dim=1), strict=True))
 
-    def presence(self, pyramid: list[torch.Tensor], label_ids: torch.Tensor) -> torch.Tensor:
-        """Probability `(B, N)` that each of N labels is in the image."""
-        queries = self.labels(label_ids).expand(len(pyramid[0]), -1, -1)
-        return self.scores(self.look(pyramid, queries))[..., 0].sigmoid()
+    def presence(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
+        """Presence logits `(B, N)` of N queries `(N, size)`, without drawing them."""
+        return self.scores(self.look(pyramid, queries.expand(len(pyramid[0]), -1, -1)))[..., 0]
 
     def look(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
@@ -209,8 +211,7 @@ class GroundingHeads(nn.Module):
         the last three times the presence.
         """
         facts = [logits.softmax(-1) for logits in self.classify(maps).values()]
-        queries = self.labels.weight[:-1].expand(len(maps[0]), -1, -1)
-        queries = self.look(pyramid, queries)
+        queries = self.look(pyramid, self.labels.weight[:-1].expand(len(maps[0]), -1, -1))
         presence = self.scores(queries)[..., 0].sigmoid()
         finest = pyramid[-LEVELS]
         pixels = self.pixels(F.avg_pool2d(finest, 4))

@@ -60,5 +60,6 @@ class Grounder(nn.Module):
         output = self.heads(features.pyramid, queries)
         if targets is None:
             return {"output": output}
-        parts = grounding_loss(output, self.heads.classify(features.maps), targets)
+        labels = self.heads.presence(features.pyramid, self.heads.labels.weight[:-1])
+        parts = grounding_loss(output, self.heads.classify(features.maps), labels, targets)
         return {"loss": total(parts), "parts": {k: v.detach() for k, v in parts.items()}, "output": output}

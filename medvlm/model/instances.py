@@ -15,7 +15,8 @@ from .losses import pixel_boxes
 from .processing_medvlm import letterbox_frame
 
 MOST_INSTANCES = 300
-PEAK = 0.25  # lowest centre probability of an instance
+PEAK = 0.25  # lowest centre probability of an instance …
+STANDS_OUT = 0.6  # … or, of a thing that has no outline, this share of the highest
 SPECK = 0.03  # of the largest part of a single structure
 OVERLAP = 0.5  # IoU above which the weaker of two boxes is dropped
 
@@ -31,10 +32,15 @@ class Instance:
 
 def to_source(logits: torch.Tensor, size: tuple[int, int], side: int) -> np.ndarray:
     """Mask logits `(h, w)` on the canvas of `side` pixels to a bool mask of the source's `size`, `(H, W)`."""
+    return source_logits(logits, size, side) > 0
+
+
+def source_logits(logits: torch.Tensor, size: tuple[int, int], side: int) -> np.ndarray:
+    """Mask logits `(h, w)` on the canvas of `side` pixels to those of the source's pixels, float32 `(H, W)`."""
     x0, y0, width, height = letterbox_frame(*size, side)
     canvas = F.interpolate(logits[None, None].float(), size=(side, side), mode="bilinear", align_corners=False)
     inner = canvas[..., y0 : y0 + height, x0 : x0 + width]
-    return (F.interpolate(inner, size=size, mode="bilinear", align_corners=False)[0, 0] > 0).numpy()
+    return F.interpolate(inner, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
 def box_to_source(box: np.ndarray, size: tuple[int, int], side: int) -> Box:
@@ -46,10 +52,10 @@ def box_to_source(box: np.ndarray, size: tuple[int, int], side: int) -> Box:
     return tuple(float(v) for v in pixels.clip(0, limits))
 
 
-def find_peaks(centres: torch.Tensor, sides: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+def find_peaks(centres: torch.Tensor, sides: torch.Tensor, lowest: float = PEAK) -> tuple[np.ndarray, np.ndarray]:
     """Centre logits `(h, w)` and side distances `(4, h, w)` to boxes `(N, 4)` in fractions and scores `(N,)`, best first."""
     heat = centres.float().sigmoid()
-    top = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat >= PEAK)
+    top = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat >= lowest)
     rows, columns = top.nonzero(as_tuple=True)
     scores = heat[rows, columns]
     order = scores.argsort(descending=True)[:MOST_INSTANCES]
@@ -95,6 +101,14 @@ def without_specks(mask: np.ndarray) -> np.ndarray:
     return (sizes >= SPECK * sizes.max())[pieces] & mask
 
 
+def separate(mask: np.ndarray) -> list[np.ndarray]:
+    """The connected parts of a mask `(H, W)`, largest first and at most `MOST_INSTANCES`; parts that nearly touch are one."""
+    pieces, count = ndimage.label(ndimage.binary_dilation(mask, iterations=2))
+    pieces *= mask
+    order = np.bincount(pieces.ravel(), minlength=count + 1)[1:].argsort()[::-1] + 1
+    return [pieces == number for number in order[:MOST_INSTANCES]]
+
+
 def instances(
     output: GroundingOutput, image: int, query: int, size: tuple[int, int], side: int, parts: str = "many"
 ) -> list[Instance]:
@@ -104,11 +118,12 @@ def instances(
     """
     presence = float(output.presence[image, query].float().sigmoid())
     sides = output.sides[image, query]
-    boxes, peaks = find_peaks(output.centres[image, query], sides)
+    centres = output.centres[image, query]
     if float(output.outlined[image, query]) < 0:
-        return [
-            Instance(box_to_source(b, size, side), None, presence * float(p)) for b, p in zip(boxes, peaks, strict=True)
-        ]
+        boxes, peaks = find_peaks(centres, sides, min(PEAK, STANDS_OUT * float(centres.max().sigmoid())))
+        scores = presence * peaks**0.5
+        return [Instance(box_to_source(b, size, side), None, float(s)) for b, s in zip(boxes, scores, strict=True)]
+    boxes, peaks = find_peaks(centres, sides)
     mask = to_source(output.masks[image, query], size, side)
     quality = float(output.quality[image, query].float().sigmoid())
     if not mask.any():

@@ -15,6 +15,7 @@ WEIGHTS = {
     "centre": 0.5,
     "sides": 0.5,
     "presence": 0.5,
+    "labels": 0.5,
     "outlined": 0.1,
     "quality": 0.1,
     "facts": 0.2,
@@ -33,6 +34,7 @@ class GroundingTargets:
         torch.Tensor
     )  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; zeros elsewhere
     facts: torch.Tensor  # (B, F) value index, -100 unknown
+    labels: torch.Tensor  # (B, L) presence of every label with a query of its own, as `presence`
 
     def to(self, device) -> GroundingTargets:
         return GroundingTargets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -94,13 +96,18 @@ def sides_loss(sides: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     return (loss * weight).sum() / max(1, int(here.any(-1).any(-1).sum()))
 
 
+def presence_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of presence logits where the truth, of the same shape, is known."""
+    known = truth >= 0
+    return mean(F.binary_cross_entropy_with_logits(logits[known].float(), truth[known].float(), reduction="none"))
+
+
 def grounding_loss(
-    output: GroundingOutput, facts: dict[str, torch.Tensor], targets: GroundingTargets
+    output: GroundingOutput, facts: dict[str, torch.Tensor], labels: torch.Tensor, targets: GroundingTargets
 ) -> dict[str, torch.Tensor]:
-    """The parts of the loss, unweighted. Only phrases that are present teach masks, centres and boxes."""
+    """The parts of the loss, unweighted; `labels` are presence logits `(B, L)` of all labels. Only phrases that are present teach masks, centres and boxes."""
     present = targets.presence == 1
     drawn = present & (targets.outlined == 1)
-    known = targets.presence >= 0
     said = targets.outlined >= 0
     entropy, dice, iou = mask_loss(output.masks[drawn].float(), targets.masks[drawn])
     counted = present & (targets.centres.flatten(2).amax(-1) == 1)
@@ -109,11 +116,8 @@ def grounding_loss(
         "dice": mean(dice),
         "centre": mean(centre_loss(output.centres[counted].float(), targets.centres[counted].float())),
         "sides": sides_loss(output.sides[present].float(), targets.boxes[present].float()),
-        "presence": mean(
-            F.binary_cross_entropy_with_logits(
-                output.presence[known].float(), targets.presence[known].float(), reduction="none"
-            )
-        ),
+        "presence": presence_loss(output.presence, targets.presence),
+        "labels": presence_loss(labels, targets.labels),
         "outlined": mean(
             F.binary_cross_entropy_with_logits(
                 output.outlined[said].float(), targets.outlined[said].float(), reduction="none"

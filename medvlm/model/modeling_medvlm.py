@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 
 from ..errors import ModelError
+from .answers import AnswerHead
 from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
@@ -50,6 +51,11 @@ class MedVLMPreTrainedModel(PreTrainedModel):
         """Layers outside the encoder and the language model keep the initialisation of their constructors."""
 
 
+def nearness(queries: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Logits `(N, L)` that N queries mean L labels: negative squared distances over the query's size."""
+    return -(torch.cdist(queries, labels) ** 2) / labels.shape[1]
+
+
 class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
     def __init__(self, config: MedVLMConfig, language_model: PreTrainedModel | None = None):
         """`language_model` is one already loaded; without it a fresh one is made from `config.text_config`."""
@@ -61,10 +67,21 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         self.projector = Projector(channels, hidden, config.image_grid, evidence)
         self.seg_embedding = nn.Parameter(torch.randn(hidden) * 0.02)
         self.query_projector = nn.Sequential(
-            nn.LayerNorm(hidden), nn.Linear(hidden, size), nn.GELU(), nn.Linear(size, size)
-        )
+            nn.LayerNorm(2 * hidden), nn.Dropout(0.3), nn.Linear(2 * hidden, size),
+            nn.GELU(), nn.Dropout(0.3), nn.Linear(size, size),
+        )  # fmt: skip
+        self.answer_head = None
+        if config.answers:
+            self.add_answers(config.answers)
         self.language_model = language_model or AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
+
+    def add_answers(self, answers: list[str]) -> None:
+        """A fresh head for the question's short answers, in place of any before."""
+        config = self.config
+        config.answers = list(answers)
+        channels, hidden = map_channels(config.vision_config)[-1], config.text_config.hidden_size
+        self.answer_head = AnswerHead(2 * hidden, channels, config.grounding_config, len(answers))
 
     def get_input_embeddings(self):
         return self.language_model.get_input_embeddings()
@@ -143,16 +160,33 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         """What TRL's trainers call to score the vocabulary by themselves, in tiles."""
         return self.hidden_states
 
-    def seg_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Phrases that hold one `<seg>` each, `(N, T)`, to its last hidden states `(N, hidden)`."""
+    def text_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Phrases or questions that hold one `<seg>` each, `(N, T)`, to their mean state and that of `<seg>`,
+        `(N, 2 * hidden)`: one short pass, no generation."""
         asks = input_ids == self.config.seg_token_id
         if not (asks.sum(1) == 1).all():
             raise ModelError("Every phrase needs exactly one <seg>: build the text with the processor's `phrases`.")
-        return self.hidden_states(input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state[asks]
+        states = self.hidden_states(input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        counted = attention_mask[..., None].to(states.dtype)
+        return torch.cat([(states * counted).sum(1) / counted.sum(1), states[asks]], dim=1)
+
+    def choose_answers(self, features: ImageFeatures, states: torch.Tensor) -> torch.Tensor:
+        """The probability `(B, answers)` of each of `config.answers` to one question an image, from `text_states`."""
+        evidence = self.grounder.heads.evidence(features.maps, features.pyramid)
+        return self.answer_head(states, features.maps[-1], evidence).softmax(-1)
 
     def encode_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`: one short pass, no generation."""
-        return self.query_projector(self.seg_states(input_ids, attention_mask))
+        """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`."""
+        return self.query_projector(self.text_states(input_ids, attention_mask))
+
+    def name_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `encode_phrases`, drawn to the labels' own queries; and the chance `(N, labels + 1)` that each is meant.
+
+        The last one stands for nothing that the model knows. The heads have seen no other queries than the labels'.
+        """
+        made, labels = self.encode_phrases(input_ids, attention_mask), self.grounder.heads.labels.weight
+        chances = nearness(made, labels).softmax(-1)
+        return chances @ labels, chances
 
     def ground(self, features: ImageFeatures, queries: torch.Tensor) -> GroundingOutput:
         """Queries `(B, Q, query_size)` on B images."""

@@ -1,13 +1,67 @@
-"""Drawn prompts as maps: float32 `(4, size, size)` with a box, positive points, negative points and a scribble."""
+"""Drawn prompts, and as maps: float32 `(4, size, size)` with a box, positive points, negative points and a scribble."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ..types import Box, mask_box
+from ..views import Window, shifted
+from .processing_medvlm import letterbox_frame
+
 BOX, POINTS, NEGATIVE, SCRIBBLE = range(4)
 POINT_RADIUS = 2.5  # cells of the map
+
+
+@dataclass
+class Prompt:
+    """A box, points or a scribble, of which one is given, in the pixels of an image."""
+
+    box: Box | None = None
+    points: Sequence[tuple[float, float, int]] | None = None  # x, y, 1 positive or 0 negative
+    scribble: np.ndarray | None = None  # bool (H, W)
+
+    @property
+    def extent(self) -> Box:
+        """The box around what is marked as wanted."""
+        if self.box is not None:
+            return self.box
+        if self.points is not None:
+            x, y = zip(*((x, y) for x, y, sign in self.points if sign), strict=True)
+            return (min(x), min(y), max(x) + 1, max(y) + 1)
+        return mask_box(self.scribble)
+
+    def within(self, window: Window) -> Prompt:
+        """The same prompt in the pixels of a window; what lies outside is gone."""
+        x0, y0, x1, y1 = window
+        if self.box is not None:
+            return Prompt(box=shifted(self.box, window))
+        if self.points is not None:
+            here = [(x - x0, y - y0, sign) for x, y, sign in self.points if x0 <= x < x1 and y0 <= y < y1]
+            return Prompt(points=here)
+        return Prompt(scribble=self.scribble[y0:y1, x0:x1])
+
+    def maps(self, size: tuple[int, int], side: int) -> tuple[np.ndarray, int]:
+        """The prompt's map `(4, side / 4, side / 4)` on the model's canvas for an image `(H, W)`, and its channel."""
+        x0, y0, width, height = letterbox_frame(*size, side)
+        scale = np.array([width / size[1], height / size[0]])
+        out = np.zeros((4, side // 4, side // 4), np.float32)
+        if self.box is not None:
+            paint_box(out, np.asarray(self.box) * np.tile(scale, 2) + [x0, y0, x0, y0], side)
+            return out, BOX
+        if self.points is not None:
+            for x, y, positive in self.points:
+                paint_point(out, x * scale[0] + x0, y * scale[1] + y0, bool(positive), side)
+            return out, POINTS
+        canvas = np.zeros((side, side), bool)
+        drawn = torch.from_numpy(self.scribble.astype(np.float32))[None]
+        canvas[y0 : y0 + height, x0 : x0 + width] = F.adaptive_max_pool2d(drawn, (height, width))[0].numpy() > 0
+        out[SCRIBBLE] = shrink_any(canvas, side // 4)
+        return out, SCRIBBLE
 
 
 def paint_box(prompt: np.ndarray, box, side: int) -> None:

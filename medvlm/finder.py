@@ -1,0 +1,265 @@
+"""What the heads see in a study: its kind, phrases and prompts as regions. Language is the `Assistant`'s."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+
+from .model.grounding_model import ImageFeatures
+from .model.instances import instances, separate, source_logits, to_source
+from .model.loading import load
+from .model.modeling_medvlm import MedVLMForConditionalGeneration
+from .model.processing_medvlm import MedVLMProcessor
+from .model.prompts import Prompt
+from .records.vocabulary import FINE, LABELS, asked_name, other_types, parts
+from .types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
+from .validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
+from .views import Window, around, crop, hull, inside, put_back, tiles
+
+BATCH = 8  # images in one pass
+PHRASES = 32  # phrases in one pass
+NAMED = 0.5  # chance from which the language model's reading of a phrase counts as a label
+TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
+
+
+@dataclass
+class Asked:
+    """A phrase as the heads are asked for it: its query `(query_size,)` and the label it means, if it is one."""
+
+    query: torch.Tensor
+    label: str | None
+
+
+class Finder:
+    """A loaded model that shows where things are.
+
+    Holds no user's data: what was computed for an image is kept beside that image and goes with it. Every method takes
+    the study and, where one image is meant, its index (`None`: the study's default). Raises `RequestError` for
+    unusable phrases and prompts.
+    """
+
+    def __init__(
+        self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, name: str, device: str = "cpu"
+    ):
+        self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
+        self.side = model.config.image_size
+        self.config = model.config.grounding_config
+        self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
+        self.tiles: weakref.WeakKeyDictionary[Image, tuple[list[Window], list[Image]]] = weakref.WeakKeyDictionary()
+        self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
+
+    @classmethod
+    def load(cls, model: str | None = None, device: str = "cpu") -> Self:
+        """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
+        return cls(*load(model), device)
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image]) -> list[ImageFeatures]:
+        """The features of each image; those not seen before are encoded together, `BATCH` at a time."""
+        fresh = list({id(i): i for i in images if i not in self.features}.values())
+        held: dict[int, ImageFeatures] = {}
+        for start in range(0, len(fresh), BATCH):
+            batch = fresh[start : start + BATCH]
+            pixels = self.processor(images=[i.pixels for i in batch])["pixel_values"].to(self.device)
+            features = self.model.encode_images(pixels)
+            for n, image in enumerate(batch):
+                held[id(image)] = self.features[image] = features[n]
+        return [held.get(id(i)) or self.features[i] for i in images]
+
+    def image(self, study: Study, index: int | None) -> Image:
+        return study.images[check_image(index, study)]
+
+    def only(self, study: Study, image: int | None) -> Study:
+        """A study of the one image meant."""
+        return Study([self.image(study, image)], study.modality, study.body_part)
+
+    @torch.inference_mode()
+    def facts(self, study: Study, image: int | None = None) -> ImageFacts:
+        """Modality, body part and whether this is a medical image of a kind the model knows."""
+        features = self.encode([self.image(study, image)])[0]
+        chances = self.chances(features)
+        photograph = chances["modality"].pop("photograph", 0.0)
+        modality = max(chances["modality"], key=chances["modality"].get)
+        chances["body_part"].pop("none", None)
+        body_part = max(chances["body_part"], key=chances["body_part"].get)
+        return ImageFacts(
+            modality=modality,
+            modality_confidence=chances["modality"][modality],
+            body_part=body_part,
+            body_part_confidence=chances["body_part"][body_part],
+            medical=1 - photograph,
+        )
+
+    def chances(self, features: ImageFeatures) -> dict[str, dict[str, float]]:
+        """The probability of every value of every image-level fact that the heads learned."""
+        logits = self.model.grounder.heads.classify(features.maps)
+        values = self.model.config.grounding_config.facts
+        return {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
+
+    @torch.inference_mode()
+    def labels_many(self, studies: Sequence[Study]) -> list[dict[str, dict[str, float]]]:
+        """The probability of every value of every image-level fact, for the default image of each study."""
+        return [self.chances(f) for f in self.encode([s.images[s.default] for s in studies])]
+
+    def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
+        """Find every instance of each phrase in one image."""
+        index = check_image(image, study)
+        found = self.ground_many([(self.only(study, image), phrases)])[0]
+        for region in found.regions:
+            region.image = index
+        return found
+
+    @torch.inference_mode()
+    def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
+        """Ground phrases in many studies' default images; images and phrases are each encoded once."""
+        asked = [(study, [check_phrase(p) for p in phrases]) for study, phrases in requests]
+        known = self.read_phrases([p for _, phrases in asked for p in phrases])
+        images = [study.images[study.default] for study, _ in asked]
+        out = []
+        for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
+            result = Grounding([], {}, [])
+            if phrases:
+                output = self.model.ground(features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
+                kind = self.model.grounder.heads.classify(features.maps)
+                possible = torch.tensor([self.possible(kind, known[p].label) for p in phrases])
+                output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
+                for number, phrase in enumerate(phrases):
+                    label = known[phrase].label
+                    presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
+                    there = self.of_any_type(features, label, presence)
+                    regions = []
+                    if there >= self.least(label) and label in FINE:
+                        regions = self.fine_regions(image, known[phrase], presence)
+                    elif there >= self.least(label):
+                        regions = self.regions(output, number, label, image, self.config.threshold * presence / there)
+                    for region in regions:
+                        region.label, region.image = phrase, study.default
+                    result.regions += regions
+                    if not regions:
+                        result.absent.append(phrase)
+            out.append(result)
+        return out
+
+    def possible(self, kind: dict[str, torch.Tensor], name: str | None) -> float:
+        """The chance that this kind of image can show a label: no polyp in a chest X-ray. 1 for free wording."""
+        label = LABELS.get(name or "")
+        if label is None or not {"modality", "body_part"} <= kind.keys():
+            return 1.0
+        misses = []
+        for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
+            values = self.model.config.grounding_config.facts[fact]
+            chances = kind[fact][0].float().softmax(-1)
+            misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
+        return 1 - misses[0] * misses[1]
+
+    def of_any_type(self, features: ImageFeatures, label: str | None, presence: float) -> float:
+        """The chance that the thing is there, whatever its type, unless this type is ruled out.
+
+        For a tumour that is certainly there, benign or malignant, neither of two uncertain types is hidden.
+        """
+        others = [self.numbers[o] for o in other_types(label or "") if o in self.numbers]
+        if not others:
+            return presence
+        heads = self.model.grounder.heads
+        rest = heads.presence(features.pyramid, heads.labels.weight[others])[0].sigmoid()
+        if presence < TYPE_SHARE * (presence + float(rest.sum())):
+            return presence
+        return 1 - (1 - presence) * float((1 - rest).prod())
+
+    def least(self, label: str | None) -> float:
+        """The presence from which a label, or a phrase that is none, is shown."""
+        return self.config.anatomy if label in LABELS and LABELS[label].kind == "anatomy" else self.config.presence
+
+    def regions(self, output, number: int, label: str | None, image: Image, threshold: float) -> list[Region]:
+        """The regions of query `number` that score at least `threshold`, best first."""
+        found = sorted(instances(output, 0, number, image.size, self.side, parts(label or "")), key=lambda i: -i.score)
+        kept = [i for i in found if i.score >= threshold]
+        return [Region("", 0, i.box, i.mask, i.score, n) for n, i in enumerate(kept)]
+
+    def fine_regions(self, image: Image, asked: Asked, presence: float) -> list[Region]:
+        """The regions of a thin or tiny thing that is there, drawn on enlarged parts of the image."""
+        windows, parts_of = self.enlarged(image)
+        logits, weight, quality = np.zeros(image.size, np.float32), np.zeros(image.size, np.float32), []
+        for window, part, features in zip(windows, parts_of, self.encode(parts_of), strict=True):
+            output = self.model.ground(features, asked.query[None, None]).to_cpu()
+            x0, y0, x1, y1 = window
+            logits[y0:y1, x0:x1] += source_logits(output.masks[0, 0], part.size, self.side)
+            weight[y0:y1, x0:x1] += 1
+            quality.append(float(output.quality[0, 0].sigmoid()))
+        mask = logits / weight > 0
+        score = presence * float(np.mean(quality))
+        pieces = [mask] if parts(asked.label or "") == "tree" else separate(mask)
+        return [Region("", 0, mask_box(m), m, score, n) for n, m in enumerate(pieces) if m.any()]
+
+    def enlarged(self, image: Image) -> tuple[list[Window], list[Image]]:
+        """Overlapping windows of an image and what they show, kept as long as the image is."""
+        if image not in self.tiles:
+            windows = tiles(image.size)
+            self.tiles[image] = windows, [crop(image, w) for w in windows]
+        return self.tiles[image]
+
+    def read_phrases(self, phrases: Sequence[str]) -> dict[str, Asked]:
+        """What each phrase asks for: a known name, or what the language model takes any other wording for."""
+        heads = self.model.grounder.heads
+        names = {p: name for p in phrases if (name := asked_name(p)) in self.numbers}
+        asked = {p: Asked(heads.labels.weight[self.numbers[name]], name) for p, name in names.items()}
+        free = [p for p in dict.fromkeys(phrases) if p not in asked]
+        for start in range(0, len(free), PHRASES):
+            batch = free[start : start + PHRASES]
+            text = self.processor.phrases(batch).to(self.device)
+            queries, chances = self.model.name_phrases(text["input_ids"], text["attention_mask"])
+            for phrase, query, (chance, number) in zip(
+                batch, queries, ((float(c.max()), int(c.argmax())) for c in chances), strict=True
+            ):
+                named = chance >= NAMED and number < len(self.numbers)
+                asked[phrase] = Asked(query, list(self.numbers)[number] if named else None)
+        return asked
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        study: Study,
+        image: int | None = None,
+        box: Box | None = None,
+        points: Sequence[tuple[float, float, int]] | None = None,  # x, y, 1 positive or 0 negative
+        scribble: np.ndarray | None = None,  # bool (H, W)
+    ) -> list[Region]:
+        """The region under exactly one kind of prompt, as a list of one; empty where nothing stands out.
+
+        What is small is looked at a second time, enlarged.
+        """
+        index = check_image(image, study)
+        check_one_prompt(box, points, scribble)
+        source = study.images[index]
+        if box is not None:
+            prompt = Prompt(box=check_box(box, source.size))
+        elif points is not None:
+            prompt = Prompt(points=check_points(points, source.size))
+        else:
+            prompt = Prompt(scribble=check_scribble(scribble, source.size))
+        window = around(prompt.extent, source.size) if box is not None else None
+        if window is None:
+            mask, score = self.prompted(source, prompt)
+            if box is None and mask.any():
+                window = around(hull(prompt.extent, mask_box(mask)), source.size)
+        if window is not None:
+            part, score = self.prompted(crop(source, window), prompt.within(window))
+            mask = put_back(part, window, source.size)
+        if box is not None:
+            mask &= inside(prompt.box, source.size)
+        return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
+
+    def prompted(self, image: Image, prompt: Prompt) -> tuple[np.ndarray, float]:
+        """The mask `(H, W)` under a prompt on an image, and its expected IoU."""
+        maps, kind = prompt.maps(image.size, self.side)
+        output = self.model.segment(
+            self.encode([image])[0],
+            torch.from_numpy(maps)[None].to(self.device),
+            torch.tensor([kind], device=self.device),
+        ).to_cpu()
+        return to_source(output.masks[0, 0], image.size, self.side), float(output.quality[0, 0].sigmoid())
