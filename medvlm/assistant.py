@@ -48,8 +48,11 @@ class Assistant(Finder):
         return self.ask_many([(self.only(study, image), question)])[0].moved(check_image(image, study))
 
     @torch.inference_mode()
-    def ask_many(self, requests: Sequence[tuple[Study, str]]) -> list[Answer]:
-        """Answer many questions in batches; requests on the same `Study` object share its encoding."""
+    def ask_many(self, requests: Sequence[tuple[Study, str]], abstain: bool = True) -> list[Answer]:
+        """Answer many questions in batches; requests on the same `Study` object share its encoding.
+
+        Without `abstain` even an image that is not medical gets an answer, as the controls of an evaluation need it.
+        """
         asked = [(study, check_question(question)) for study, question in requests]
         answers: list[Answer] = []
         for start in range(0, len(asked), BATCH):
@@ -60,7 +63,7 @@ class Assistant(Finder):
             if rest:
                 texts, confidences = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
                 told |= dict(zip(rest, zip(texts, confidences, strict=True), strict=True))
-            made = [self.finish(*b, *told[i]) for i, b in enumerate(batch)]
+            made = [self.finish(*b, *told[i], abstain) for i, b in enumerate(batch)]
             seconds = (time.perf_counter() - began) / len(batch)
             for answer in made:
                 answer.seconds = seconds
@@ -92,6 +95,7 @@ class Assistant(Finder):
             return None
         features = self.encode([study.images[study.default]])[0]
         chances = self.chances(features)
+        chances["modality"].pop("photograph", None)
         kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
         if kind not in model.config.grounding_config.asked_kinds:
             return None
@@ -131,9 +135,9 @@ class Assistant(Finder):
         texts = self.processor.tokenizer.batch_decode(told, skip_special_tokens=True)
         return [t.strip() for t in texts], [self.calibrated("generated", c) for c in mean.exp().tolist()]
 
-    def finish(self, study: Study, question: str, text: str, confidence: float) -> Answer:
+    def finish(self, study: Study, question: str, text: str, confidence: float, abstain: bool = True) -> Answer:
         """An answer with the regions of what question and answer speak of, or an abstention."""
-        if self.facts(study).medical < MEDICAL:
+        if abstain and self.facts(study).medical < MEDICAL:
             return Answer(
                 UNKNOWN_KIND, 0.0, abstained=True, reason="not a known kind of medical image", model=self.name
             )

@@ -39,7 +39,7 @@ class FakeAssistant:
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
         return self.ask_many([(study, question)])[0]
 
-    def ask_many(self, requests) -> list[Answer]:
+    def ask_many(self, requests, abstain=True) -> list[Answer]:
         self.calls.append(f"ask_many {len(requests)}")
         answers = []
         for study, question in requests:

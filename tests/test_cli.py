@@ -155,9 +155,9 @@ def test_our_fault_exits_with_1_and_keeps_content_to_itself(capsys, image):
 
 def test_json_is_one_object_whatever_libraries_print(capsys, image):
     class Chatty(FakeAssistant):
-        def ask_many(self, requests):
+        def ask_many(self, requests, **how):
             print("loading something")
-            return super().ask_many(requests)
+            return super().ask_many(requests, **how)
 
     code, out, err = run(capsys, "ask", image, "-q", "Bright?", "--json", load=lambda args: Chatty())
     assert code == 0 and json.loads(out)["text"] == "yes" and "loading something" in err

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def _answer_jobs(assistant, records, train, controls: bool, lang: str) -> list[J
     asked = [(r, [(i, qa) for i, qa in enumerate(r.qa) if qa.lang == lang]) for r in records]
     asked = [(record, qas) for record, qas in asked if qas]
     guess, partners = CommonestAnswer(train, lang), shuffled_partners([record for record, _ in asked])
-    blank = blank_study()
+    blank, insist = blank_study(), partial(assistant.ask_many, abstain=False)
     jobs = []
     for record, qas in asked:
         shown: dict[str, Callable[[], Study] | None] = {"image": None}
@@ -233,7 +234,8 @@ def _answer_jobs(assistant, records, train, controls: bool, lang: str) -> list[J
             def row(i: int, reply: Answer, qas=qas, variant=variant):
                 return answer_row(qas[i][1], reply, variant, guess)
 
-            jobs.append(Job(record, assistant.ask_many, keys, request, row, Answer("", 0.0), study))
+            ask = assistant.ask_many if variant == "image" else insist
+            jobs.append(Job(record, ask, keys, request, row, Answer("", 0.0), study))
     return jobs
 
 
