@@ -130,7 +130,7 @@ def test_ground(assistant, study):
     check_regions(found.regions, image=1)
     assert found.regions, "random masks cover something"
     scores = [r.score for r in found.regions if r.label == found.regions[0].label]
-    assert scores == sorted(scores, reverse=True) and min(scores) >= assistant.threshold
+    assert scores == sorted(scores, reverse=True) and min(scores) >= assistant.config.threshold
 
 
 def test_what_is_not_present_has_no_region(assistant, study):
