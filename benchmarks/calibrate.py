@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from medvlm.assistant import Assistant
+from medvlm.assistant import BATCH, Assistant
 from medvlm.evaluation.metrics import bootstrap_interval, ece, exact_match
 from medvlm.records import read_records
 
@@ -51,11 +51,15 @@ def asked(assistant: Assistant, sources: list[Path], split: str) -> list[tuple[s
             if not questions:
                 continue
             study = record.study()
-            answers = assistant.ask_many([(study, qa.question) for qa in questions])
-            for qa, answer in zip(questions, answers, strict=True):
-                who = next((name for name, judge in assistant.judges.items() if judge(study, qa.question)), "generated")
-                patient = f"{record.set}/{record.patient}"
-                rows.append((patient, who, answer.confidence, exact_match(answer.text, qa.answer)))
+            told = [assistant.judged(study, qa.question) for qa in questions]
+            rest = [i for i, known in enumerate(told) if known is None]
+            for start in range(0, len(rest), BATCH):
+                batch = rest[start : start + BATCH]
+                made = assistant.generate([study] * len(batch), [questions[i].question for i in batch])
+                for i, text, likelihood in zip(batch, *made, strict=True):
+                    told[i] = "generated", text, likelihood
+            for qa, (who, text, likelihood) in zip(questions, told, strict=True):
+                rows.append((f"{record.set}/{record.patient}", who, likelihood, exact_match(text, qa.answer)))
     return rows
 
 

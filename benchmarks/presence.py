@@ -1,41 +1,43 @@
-"""What each threshold of presence costs: false positives on absent labels, and present labels that are still found.
+"""What each threshold of presence costs: labels known to be absent that are shown, and present ones that are.
 
 python benchmarks/presence.py DATA_SET… [--split val] [--limit 10] [--model nano]
+
+Anatomy has a threshold of its own. A record tells what it tells training (`training.presence`): by its regions, its
+questions, and where it calls the image normal.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
-import numpy as np
+from common import arguments, bar, chosen, interval, patient, table, write_rows
 
 from medvlm.assistant import Assistant
-from medvlm.records import read_records
+from medvlm.records.vocabulary import LABELS
+from training.presence import known_presence
+
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", type=Path)
-    parser.add_argument("--split", default="val")
-    parser.add_argument("--limit", type=int, default=10, help="images of each set, evenly spaced")
-    parser.add_argument("--model")
-    args = parser.parse_args()
-    assistant = Assistant.load(args.model)
-    absent, present = [], []
-    for source in args.data:
-        records = read_records(source, args.split)
-        spread = np.linspace(0, len(records) - 1, min(args.limit, len(records))).round().astype(int)
-        for record in (records[i] for i in spread):
-            there = list(dict.fromkeys(r.label for r in record.regions))
-            chance = assistant.ground(record.study(), [*there, *record.absent]).presence
-            present += [chance[label] for label in there]
-            absent += [chance[label] for label in record.absent if label not in there]
-    for threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
-        wrong, found = (float(np.mean(np.array(values) >= threshold)) for values in (absent, present))
-        print(json.dumps({"threshold": threshold, "absent": len(absent), "false positives": round(wrong, 3),
-                          "present": len(present), "found": round(found, 3)}))  # fmt: skip
+    args = arguments(__doc__, "a .jsonl for the single results", limit=10).parse_args()
+    assistant, rows = Assistant.load(args.model), []
+    for records in chosen(args.data, args.split, args.limit, known_presence):
+        for record in bar(records):
+            study = record.study()
+            rows += [
+                {"patient": patient(record), "set": record.set, "id": record.id, "label": label,
+                 "anatomy": LABELS[label].kind == "anatomy", "there": there, "presence": assistant.presence(study, label)}
+                for label, there in known_presence(record).items()
+            ]  # fmt: skip
+    write_rows(args.output, rows)
+    lines = []
+    for anatomy in (True, False):
+        for there in (0, 1):
+            some = [r for r in rows if (r["anatomy"], r["there"]) == (anatomy, there)]
+            shown = (
+                interval([float(r["presence"] >= t) for r in some], [r["patient"] for r in some]) for t in THRESHOLDS
+            )
+            lines.append(["anatomy" if anatomy else "other", "there" if there else "absent", len(some), *shown])
+    print(table(["labels", "known to be", "n", *(f"shown from {t}" for t in THRESHOLDS)], lines))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ MEDICAL = 0.5  # an image below this probability of a known medical kind is not 
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
 
 
+def logit(chance: float) -> float:
+    return math.log(max(chance, 1e-6) / max(1 - chance, 1e-6))
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
 def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
     """Features of single images as one batch."""
     return ImageFeatures(
@@ -72,19 +80,23 @@ class Assistant(Finder):
 
     def known(self, study: Study, question: str) -> tuple[str, float] | None:
         """An answer without generation, and the chance that it is right, to a question that the heads can judge."""
+        told = self.judged(study, question)
+        return told and (told[1], self.calibrated(told[0], told[2]))
+
+    def judged(self, study: Study, question: str) -> tuple[str, str, float] | None:
+        """The first of the judges who takes a question, the answer and its likelihood."""
         for who, judge in self.judges.items():
             if told := judge(study, question):
-                return told[0], self.calibrated(who, told[1])
+                return who, *told
         return None
 
     def seen(self, study: Study, question: str) -> tuple[str, float] | None:
-        """Yes or no and its probability, from what the heads see, to a question on the presence of one label; else `None`."""
+        """Yes or no, and how far its presence lies from where a label is shown, to a question on one label; else `None`."""
         asked = presence_question(question)
         if asked is None or asked.label not in self.numbers:
             return None
-        chance = self.ground(study, [asked.label]).presence[asked.label]
-        there = chance >= self.least(asked.label)
-        return "Yes" if there != asked.denied else "No", chance if there else 1 - chance
+        margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))
+        return "Yes" if (margin >= 0) != asked.denied else "No", sigmoid(abs(margin))
 
     @torch.inference_mode()
     def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
@@ -97,7 +109,7 @@ class Assistant(Finder):
         chances = self.chances(features)
         chances["modality"].pop("photograph", None)
         kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
-        if kind not in model.config.grounding_config.asked_kinds:
+        if kind not in self.config.asked_kinds:
             return None
         states = model.text_states(**self.processor.phrases([question]).to(self.device))
         answers = model.choose_answers(features, states)[0].float()
@@ -107,8 +119,7 @@ class Assistant(Finder):
     def calibrated(self, source: str, likelihood: float) -> float:
         """The chance that an answer of such likelihood is right."""
         slope, offset = self.model.config.calibration.get(source, (1.0, 0.0))
-        logit = math.log(max(likelihood, 1e-6) / max(1 - likelihood, 1e-6))
-        return 1 / (1 + math.exp(-slope * logit - offset))
+        return sigmoid(slope * logit(likelihood) + offset)
 
     def generate(
         self, studies: Sequence[Study], questions: Sequence[str], streamer=None

@@ -75,7 +75,8 @@ def report(args: argparse.Namespace, load: Load) -> Output:
     from .studies import load_study
 
     formats = check_formats(args.format.split(","))
-    draft = load(args).report(load_study(args.image))
+    study = load_study(args.image)
+    draft = load(args).report(study)
     text = to_markdown(draft)
     if args.output:
         text += "".join(f"\nwritten: {path}" for path in write_report(draft, args.output, formats))

@@ -51,7 +51,7 @@ class Finder:
         self.config = model.config.grounding_config
         self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
         self.tiles: weakref.WeakKeyDictionary[Image, tuple[list[Window], list[Image]]] = weakref.WeakKeyDictionary()
-        self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
+        self.numbers = {label: i for i, label in enumerate(self.config.labels)}
 
     @classmethod
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
@@ -98,7 +98,7 @@ class Finder:
     def chances(self, features: ImageFeatures) -> dict[str, dict[str, float]]:
         """The probability of every value of every image-level fact that the heads learned."""
         logits = self.model.grounder.heads.classify(features.maps)
-        values = self.model.config.grounding_config.facts
+        values = self.config.facts
         return {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
 
     @torch.inference_mode()
@@ -145,6 +145,13 @@ class Finder:
             out.append(result)
         return out
 
+    @torch.inference_mode()
+    def presence(self, study: Study, label: str) -> float:
+        """The chance that one of the model's labels is in the default image, as `ground` gives it, without drawing it."""
+        features, heads = self.encode([study.images[study.default]])[0], self.model.grounder.heads
+        logits = heads.presence(features.pyramid, heads.labels.weight[[self.numbers[label]]])
+        return float(logits.sigmoid()) * self.possible(heads.classify(features.maps), label)
+
     def possible(self, kind: dict[str, torch.Tensor], name: str | None) -> float:
         """The chance that this kind of image can show a label: no polyp in a chest X-ray. 1 for free wording."""
         label = LABELS.get(name or "")
@@ -152,7 +159,7 @@ class Finder:
             return 1.0
         misses = []
         for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
-            values = self.model.config.grounding_config.facts[fact]
+            values = self.config.facts[fact]
             chances = kind[fact][0].float().softmax(-1)
             misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
         return 1 - misses[0] * misses[1]
@@ -212,12 +219,10 @@ class Finder:
         for start in range(0, len(free), PHRASES):
             batch = free[start : start + PHRASES]
             text = self.processor.phrases(batch).to(self.device)
-            queries, chances = self.model.name_phrases(text["input_ids"], text["attention_mask"])
-            for phrase, query, (chance, number) in zip(
-                batch, queries, ((float(c.max()), int(c.argmax())) for c in chances), strict=True
-            ):
+            queries, chances = self.model.name_phrases(**text)
+            for phrase, query, chance, number in zip(batch, queries, *chances.max(1), strict=True):
                 named = chance >= NAMED and number < len(self.numbers)
-                asked[phrase] = Asked(query, list(self.numbers)[number] if named else None)
+                asked[phrase] = Asked(query, self.config.labels[number] if named else None)
         return asked
 
     @torch.inference_mode()
@@ -248,8 +253,9 @@ class Finder:
             if box is None and mask.any():
                 window = around(hull(prompt.extent, mask_box(mask)), source.size)
         if window is not None:
-            part, score = self.prompted(crop(source, window), prompt.within(window))
-            mask = put_back(part, window, source.size)
+            part, closer = self.prompted(crop(source, window), prompt.within(window))
+            if part.any() or box is not None:
+                mask, score = put_back(part, window, source.size), closer
         if box is not None:
             mask &= inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []

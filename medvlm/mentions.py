@@ -11,8 +11,14 @@ LONGEST = 6  # words
 
 def mentioned(text: str) -> list[str]:
     """The labels named in a text, longest names first at each place, each once, in the order of the text."""
+    return read(text)[0]
+
+
+def read(text: str) -> tuple[list[str], list[str]]:
+    """The labels named in a text, as `mentioned` gives them, and its other words in lower case."""
     words = re.findall(r"[a-z0-9'-]+", text.lower())
     found: list[str] = []
+    rest: list[str] = []
     i = 0
     while i < len(words):
         for length in range(min(LONGEST, len(words) - i), 0, -1):
@@ -22,8 +28,9 @@ def mentioned(text: str) -> list[str]:
                 i += length
                 break
         else:
+            rest.append(words[i])
             i += 1
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)), rest
 
 
 def label_of(words: str) -> str | None:

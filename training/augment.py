@@ -48,6 +48,11 @@ def random_turn(rng: np.random.Generator, modality: str | None, body_part: str |
     )
 
 
+def slight_turn(rng: np.random.Generator) -> Turn:
+    """No flips and little turning, where answers speak of left and right."""
+    return Turn(rng.uniform(-6, 6), float(np.exp(rng.uniform(-0.1, 0.1))), tuple(rng.uniform(-0.04, 0.04, 2)))
+
+
 def zoom(turn: Turn, centre: tuple[float, float], size: tuple[int, int], scale: float) -> Turn:
     """A turn that shows the image `(height, width)` around `centre` (x, y in its pixels) at `scale` times its fitted size."""
     long = max(size) / 2

@@ -66,4 +66,9 @@ def asked_kinds(records: list[Record]) -> list[list[str]]:
 
 def asked_facts(record: Record) -> dict[str, str]:
     """A record's English questions and answers, in lower case."""
-    return {q.question.lower().strip(): normalise_answer(q.answer) for q in record.qa if q.lang == "en"}
+    return {question.lower(): normalise_answer(answer) for question, answer in english(record)}
+
+
+def english(record: Record) -> list[tuple[str, str]]:
+    """A record's English questions, each with its answer."""
+    return [(q.question.strip(), q.answer) for q in record.qa if q.lang == "en" and q.question.strip()]

@@ -19,6 +19,7 @@ from medvlm.records.vocabulary import FINE, surely_absent
 
 from .augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from .data import asked_facts
+from .presence import known_presence
 
 CACHE_SIDE = 448  # images are kept in memory at most this long …
 FINE_SIDE = 1024  # … or this, for what is thin or small
@@ -181,11 +182,12 @@ class GroundingExamples(Dataset):
         side = self.small[0] if item < self.small[1] * self.length else self.side
         return self.example(self.records[index], self.cached(index), rng, side)
 
-    def choose_labels(self, record: Record, rng: np.random.Generator) -> list[tuple[int, int]]:
-        """(query number, presence) pairs: what is there, what is known not to be, and what cannot be."""
-        present = rng.permutation([r.label for r in record.regions if r.label in self.number])
-        absent = rng.permutation([a for a in record.absent if a in self.number])
-        impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
+    def choose_labels(
+        self, known: dict[str, int], drawn: list[str], impossible: list[str], rng: np.random.Generator
+    ) -> list[tuple[int, int]]:
+        """(query number, presence) pairs: what is drawn, what is known not to be there, and what cannot be."""
+        present = rng.permutation([label for label in drawn if label in self.number])
+        absent = rng.permutation([label for label, there in known.items() if not there and label in self.number])
         chosen = [(self.number[x], 1) for x in present[: self.queries - (1 if len(absent) else 0)]]
         chosen += [(self.number[x], 0) for x in absent[:2]]
         if impossible:
@@ -247,8 +249,10 @@ class GroundingExamples(Dataset):
                 fill(truth, 0, instance.astype(np.uint8), None)
                 return out | truth
 
-        self.tell_labels(truth["labels"], record, rng, zoomed)
-        for q, (number, presence) in enumerate(self.choose_labels(record, rng)):
+        known = known_presence(record)
+        impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
+        self.tell_labels(truth["labels"], known, impossible, rng, zoomed)
+        for q, (number, presence) in enumerate(self.choose_labels(known, list(cached.maps), impossible, rng)):
             out["label_ids"][q] = number
             truth["presence"][q] = presence
             if not presence:
@@ -271,13 +275,15 @@ class GroundingExamples(Dataset):
                 truth["labels"][number] = 1
         return out | truth
 
-    def tell_labels(self, truth: torch.Tensor, record: Record, rng: np.random.Generator, zoomed: bool) -> None:
+    def tell_labels(
+        self, truth: torch.Tensor, known: dict[str, int], impossible: list[str], rng: np.random.Generator, zoomed: bool
+    ) -> None:
         """Write what is known of every label's presence; what is there may lie outside an enlarged part."""
-        impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
         some = rng.permutation(impossible)[:IMPOSSIBLE]
-        truth[[self.number[a] for a in (*some, *record.absent) if a in self.number]] = 0
-        if not zoomed:
-            truth[[self.number[r.label] for r in record.regions if r.label in self.number]] = 1
+        told = dict.fromkeys(some, 0) | {k: v for k, v in known.items() if not (v and zoomed)}
+        for label, there in told.items():
+            if label in self.number:
+                truth[self.number[label]] = there
 
 
 def zoomed_turn(turn: Turn, boxes: np.ndarray, size: tuple[int, int], rng: np.random.Generator, whole: bool) -> Turn:

@@ -33,7 +33,7 @@ from medvlm.records import Record
 
 from .config import GRPOSettings, read_config
 from .curves import CurveCallback
-from .data import load_split
+from .data import english, load_split
 from .rewards import LabelFinder, choose_rewards
 from .stage_language import LORA_TARGETS
 from .tasks import questions
@@ -111,8 +111,7 @@ def prompt_rows(records: list[Record], facts: dict[str, list[str]], settings: GR
     rows = []
     for number, record in enumerate(records):
         rng = np.random.default_rng((settings.seed, number))
-        pairs = [(q.question, q.answer) for q in record.qa if q.lang == "en"]
-        pairs += questions(record, rng, record.image.shape[:2], facts)
+        pairs = english(record) + questions(record, rng, record.image.shape[:2], facts)
         pairs = [(q, a) for q, a in pairs if 0 < len(a.split()) <= settings.longest_answer]
         for i in rng.permutation(len(pairs))[: settings.per_record]:
             question, answer = pairs[i]

@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.records import Record
 
-from .augment import Turn, relight, turn_grid, turn_image
+from .augment import relight, slight_turn, turn_grid, turn_image
+from .data import english
 from .grounding_examples import shrink
 from .tasks import questions
 
@@ -33,7 +34,7 @@ class LanguageExamples(Dataset):
     ):
         self.records, self.processor, self.facts = records, processor, facts
         self.side, self.packed, self.length, self.seed = side, packed, length, seed
-        asked = np.array([sum(q.lang == "en" for q in r.qa) for r in records], float)
+        asked = np.array([len(english(r)) for r in records], float)
         self.asked = np.flatnonzero(asked)
         self.chances = asked[self.asked] / max(1.0, asked.sum())  # drawn by how much is asked of them
         sets: dict[str, list[int]] = {}
@@ -62,9 +63,7 @@ class LanguageExamples(Dataset):
         if index not in self.cache:
             self.cache[index] = shrink(record).image
         image = self.cache[index]
-        # no flips and little turning: answers speak of left and right
-        turn = Turn(rng.uniform(-6, 6), float(np.exp(rng.uniform(-0.1, 0.1))), tuple(rng.uniform(-0.04, 0.04, 2)))
-        pixels = turn_image(image, turn_grid(*image.shape[:2], self.side, turn))
+        pixels = turn_image(image, turn_grid(*image.shape[:2], self.side, slight_turn(rng)))
         pairs = self.pairs(record, image.shape[:2], rng)
         return {
             "pixel_values": relight(pixels, rng) * 2 - 1,
@@ -72,7 +71,7 @@ class LanguageExamples(Dataset):
         }
 
     def pairs(self, record: Record, size: tuple[int, int], rng: np.random.Generator) -> list[tuple[str, str]]:
-        asked = [(q.question, q.answer) for q in record.qa if q.lang == "en"]
+        asked = english(record)
         made = questions(record, rng, size, self.facts)
         made = [made[i] for i in rng.permutation(len(made))[: 2 if asked else 6]]
         asked = [asked[i] for i in rng.permutation(len(asked))[: self.packed - len(made)]]

@@ -20,8 +20,10 @@ from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.records import Record
 
-from .augment import Turn, relight, turn_grid, turn_image
+from .augment import relight, slight_turn, turn_grid, turn_image
+from .data import english
 from .grounding_examples import shrink
+from .stage_phrases import phrase_states
 
 LEAST = 2  # times that an answer must be given in training
 BATCH = 96
@@ -46,37 +48,20 @@ def frequent_answers(records: Sequence[Record]) -> list[str]:
     return [s.most_common(1)[0][0] for s in often if s.total() >= LEAST]
 
 
-def english(record: Record) -> list[tuple[str, str]]:
-    return [(q.question.strip(), q.answer) for q in record.qa if q.lang == "en" and q.question.strip()]
-
-
 @torch.no_grad()
 def encode_views(
     model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, record: Record, views: int, rng
 ) -> Encoded:
-    """A record's image as it is, and in views a little turned and re-lit; no flips: answers speak of left and right."""
+    """A record's image as it is, and in views a little turned and re-lit."""
     image, side = record.image, model.config.image_size
     pixels = [processor(images=[image])["pixel_values"][0]]
     small = shrink(record).image
     for _ in range(views - 1):
-        turn = Turn(rng.uniform(-6, 6), float(np.exp(rng.uniform(-0.1, 0.1))), tuple(rng.uniform(-0.04, 0.04, 2)))
-        pixels.append(relight(turn_image(small, turn_grid(*small.shape[:2], side, turn)), rng) * 2 - 1)
+        grid = turn_grid(*small.shape[:2], side, slight_turn(rng))
+        pixels.append(relight(turn_image(small, grid), rng) * 2 - 1)
     features = model.encode_images(torch.stack(pixels).to(model.device))
     evidence = model.grounder.heads.evidence(features.maps, features.pyramid)
     return Encoded(F.adaptive_avg_pool2d(features.maps[-1], GRID), evidence)
-
-
-@torch.no_grad()
-def encode_questions(
-    model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, questions: Sequence[str]
-) -> dict[str, torch.Tensor]:
-    """The language model's states of each different question."""
-    different, states = sorted(set(questions), key=len), {}
-    for start in range(0, len(different), 32):
-        batch = different[start : start + 32]
-        made = model.text_states(**processor.phrases(batch).to(model.device))
-        states |= dict(zip(batch, made, strict=True))
-    return states
 
 
 def train_answers(
@@ -97,7 +82,8 @@ def train_answers(
     torch.manual_seed(seed)
     model.eval()
     images = [encode_views(model, processor, r, views, rng) for r in tqdm(asked, desc="images of questions")]
-    states = encode_questions(model, processor, [q for record in asked for q, _ in english(record)])
+    different = sorted({question for record in asked for question, _ in english(record)})
+    states = dict(zip(different, phrase_states(model, processor, different), strict=True))
     rows = [
         (i, states[question], numbers[normalise_answer(answer)])
         for i, record in enumerate(asked)

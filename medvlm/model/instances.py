@@ -15,8 +15,9 @@ from .losses import pixel_boxes
 from .processing_medvlm import letterbox_frame
 
 MOST_INSTANCES = 300
-PEAK = 0.25  # lowest centre probability of an instance …
-STANDS_OUT = 0.6  # … or, of a thing that has no outline, this share of the highest
+PEAK = (
+    0.25  # lowest centre probability of an instance; of a thing that has no outline the likeliest is shown all the same
+)
 SPECK = 0.03  # of the largest part of a single structure
 OVERLAP = 0.5  # IoU above which the weaker of two boxes is dropped
 
@@ -120,7 +121,7 @@ def instances(
     sides = output.sides[image, query]
     centres = output.centres[image, query]
     if float(output.outlined[image, query]) < 0:
-        boxes, peaks = find_peaks(centres, sides, min(PEAK, STANDS_OUT * float(centres.max().sigmoid())))
+        boxes, peaks = find_peaks(centres, sides, min(PEAK, float(centres.max().sigmoid())))
         scores = presence * peaks**0.5
         return [Instance(box_to_source(b, size, side), None, float(s)) for b, s in zip(boxes, scores, strict=True)]
     boxes, peaks = find_peaks(centres, sides)

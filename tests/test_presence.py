@@ -1,0 +1,49 @@
+"""What a record tells of the presence of labels."""
+
+from medvlm.records import Record
+from medvlm.records.record import QA, RecordRegion
+from training.presence import known_presence
+
+
+def record(of: str, **known) -> Record:
+    return Record("1", of, "train", "1", b"", **{"modality": "x-ray", "body_part": "chest"} | known)
+
+
+def test_regions_absent_labels_and_questions_tell():
+    asked = [
+        QA("Does the picture contain liver?", "No"),
+        QA("Is the image free of any pneumothorax?", "No"),
+        QA("Is there a pleural effusion?", "Yes", lang="zh"),
+        QA("Is the heart large?", "Yes"),
+        QA("Is there a lung mass?", "Perhaps"),
+    ]
+    regions = [RecordRegion("left lung", [[0, 0, 5, 5]])]
+    known = known_presence(record("own", qa=asked, regions=regions, absent=["fracture", "something else"]))
+    assert known == {"left lung": 1, "fracture": 0, "liver": 0, "pneumothorax": 1}
+
+
+def test_a_normal_image_has_no_finding_of_its_kind():
+    known = known_presence(record("jsrt", labels={"lung nodule": "no"}, absent=["lung nodule"]))
+    assert known["pneumonia"] == known["cardiomegaly"] == known["lung nodule"] == 0
+    assert not {"left lung", "polyp", "nasogastric tube"} & known.keys()
+    assert known_presence(record("jsrt", labels={"lung nodule": "yes"})) == {}
+    assert known_presence(record("own", labels={"lung nodule": "no"})) == {}  # who knows what others mean by it
+
+
+def test_what_is_marked_outweighs_normality():
+    regions = [RecordRegion("cardiomegaly", [[0, 0, 5, 5]])]
+    assert known_presence(record("slake", labels={"abnormal": "no"}, regions=regions))["cardiomegaly"] == 1
+
+
+def test_a_list_of_diseases_is_whole_for_chest_films_alone():
+    listed = [QA("What diseases are included in the picture?", "Nodule, Effusion")]
+    known = known_presence(record("slake", qa=listed))
+    assert {label for label, there in known.items() if there} == {"lung nodule", "pleural effusion"}
+    assert known["pneumothorax"] == 0 and len(known) == 8
+    assert known_presence(record("slake", modality="ct", qa=listed)) == {}
+
+
+def test_small_chest_films_tell_of_pneumonia():
+    name = "medmnist_pneumoniamnist"
+    assert known_presence(record(name, labels={name: "pneumonia"})) == {"pneumonia": 1}
+    assert known_presence(record(name, labels={name: "normal"}))["pneumonia"] == 0
