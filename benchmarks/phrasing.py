@@ -4,13 +4,16 @@ python benchmarks/phrasing.py DATA_SET… [--split val] [--limit 10] [--model na
 
 1. The ways of `phrasings.yaml` to say a label, which neither the vocabulary nor training knows, against the label's own
    name on the same images: Dice of the union of regions with the truth (filled boxes where the truth is boxes alone).
-2. Presence asked plainly and negated: a pair is consistent where one answer is yes and the other no. What is neither, an
-   abstention too, counts as inconsistent. Always the same word would reach 0, a coin 0.5.
+2. Presence asked plainly and negated, in the pairs of `negations.yaml`: a pair is consistent where one answer is yes and
+   the other no. What is neither, an abstention too, counts as inconsistent. Always the same word would reach 0, a coin
+   0.5. Pairs that were looked at while the rules for such questions were written stand apart from new ones.
 """
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from zlib import crc32
 
@@ -26,27 +29,6 @@ from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent
 from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT
 
 LEAST = 5  # phrases a label
-PAIRS = (
-    ("{x}, yes or no?", "{x} absent, yes or no?"),
-    ("Positive for {x}?", "Negative for {x}?"),
-    ("Please check this for {x}. Anything there?", "Please check this for {x}. All clear?"),
-    ("A colleague reported {x} here. Do you agree?", "A colleague reported no {x} here. Do you agree?"),
-    (
-        "Hi, thanks for your time! I was wondering if you notice any {x} in my picture.",
-        "Hi, thanks for your time! I was wondering if you can confirm that my picture has no {x} in it.",
-    ),
-    ("Did this exam pick up any {x}?", "Did this exam come back with no {x}?"),
-    ("Should I note the presence of {x} in my report?", "Should I note the absence of {x} in my report?"),
-    (
-        "I'm a bit nervous about my results: do I have any {x}?",
-        "I'm a bit nervous about my results: do they mean that I have no {x}?",
-    ),
-    ("hey quick one, can u spot {x} in this pic", "hey quick one, am i right theres no {x} in this pic"),
-    (
-        "Sorry, I'm only a student, but does anything here count as {x}?",
-        "Sorry, I'm only a student, but is it fair to say that nothing here counts as {x}?",
-    ),
-)
 
 
 def plain(text: str) -> str:
@@ -79,12 +61,22 @@ def read_phrasings(path: Path) -> dict[str, list[str]]:
     return phrasings
 
 
-def check_pairs(names: list[str]) -> None:
+@dataclass(frozen=True)
+class Pair:
+    plain: str
+    negated: str
+    known: bool  # when the rules were written
+
+
+def read_pairs(path: Path, names: list[str]) -> list[Pair]:
     """Raises `ValueError` where a form of question is training's."""
+    kinds = yaml.safe_load(path.read_text(encoding="utf-8"))
+    pairs = [Pair(*forms, known=kind == "known") for kind in ("known", "new") for forms in kinds[kind]]
     known = trained((*PRESENT, *FREE_OF), names)
-    for form in (form for pair in PAIRS for form in pair):
+    for form in (form for pair in pairs for form in (pair.plain, pair.negated)):
         if trained((form,), names) & known:
             raise ValueError(f"{form!r} is a form that training asks.")
+    return pairs
 
 
 # Phrases
@@ -158,17 +150,17 @@ def asked_labels(record: Record) -> list[tuple[str, bool]]:
     return [(str(rng.choice(names)), there) for names, there in ((present, True), (absent, False)) if names]
 
 
-def pair_rows(assistant: Assistant, record: Record, turn: count) -> list[dict]:
+def pair_rows(assistant: Assistant, record: Record, turn: Iterator[Pair]) -> list[dict]:
     """A pair of answers for each asked label; the forms take turns over the run."""
-    study, asked = record.study(), [(label, there, next(turn) % len(PAIRS)) for label, there in asked_labels(record)]
-    questions = [form.format(x=label) for label, _, number in asked for form in PAIRS[number]]
+    study, asked = record.study(), [(label, there, next(turn)) for label, there in asked_labels(record)]
+    questions = [form.format(x=label) for label, _, pair in asked for form in (pair.plain, pair.negated)]
     said = [normalise_answer(a.text).split()[:1] for a in assistant.ask_many([(study, q) for q in questions])]
     rows = []
-    for (label, there, number), plainly, negated in zip(asked, said[::2], said[1::2], strict=True):
+    for (label, there, pair), plainly, negated in zip(asked, said[::2], said[1::2], strict=True):
         right = (plainly, negated) == ((["yes"], ["no"]) if there else (["no"], ["yes"]))
         rows.append({
             "set": record.set, "id": record.id, "patient": patient(record), "label": label, "present": there,
-            "form": number, "plain": plainly, "negated": negated,
+            "form": f"{pair.plain} / {pair.negated}", "known": pair.known, "plain": plainly, "negated": negated,
             "consistent": {*plainly, *negated} == {"yes", "no"}, "right": right,
             "neither": not all(word in (["yes"], ["no"]) for word in (plainly, negated)),
         })  # fmt: skip
@@ -177,11 +169,18 @@ def pair_rows(assistant: Assistant, record: Record, turn: count) -> list[dict]:
 
 def pair_table(rows: list[dict]) -> str:
     lines = []
-    kinds = [(" / ".join(pair).format(x="…"), [r for r in rows if r["form"] == i]) for i, pair in enumerate(PAIRS)]
-    kinds += [
-        (f"all, {w}", [r for r in rows if r["present"] == there]) for w, there in (("there", 1), ("not there", 0))
+    forms = dict.fromkeys((r["form"], r["known"]) for r in rows)
+    kinds = [
+        (f"{form.format(x='…')}{' (known)' if known else ''}", [r for r in rows if r["form"] == form])
+        for form, known in forms
     ]
-    for title, some in [*kinds, ("all", rows)]:
+    for known, title in ((True, "all known forms"), (False, "all new forms")):
+        some = [r for r in rows if r["known"] == known]
+        kinds += [
+            (f"{title}, {w}", [r for r in some if r["present"] == t]) for w, t in (("there", 1), ("not there", 0))
+        ]
+        kinds.append((title, some))
+    for title, some in kinds:
         patients = [r["patient"] for r in some]
         scores = (interval([r[key] for r in some], patients) for key in ("consistent", "right", "neither"))
         lines.append([title, len(some), *scores])
@@ -191,8 +190,9 @@ def pair_table(rows: list[dict]) -> str:
 def main() -> None:
     args = arguments(__doc__, "a .jsonl for the single results", limit=10).parse_args()
     phrasings = read_phrasings(Path(__file__).with_name("phrasings.yaml"))
-    check_pairs([*LABELS, *(s for label in LABELS.values() for s in label.synonyms)])
-    assistant, phrases, pairs, turn = Assistant.load(args.model), [], [], count()
+    names = [*LABELS, *(s for label in LABELS.values() for s in label.synonyms)]
+    turn = cycle(read_pairs(Path(__file__).with_name("negations.yaml"), names))
+    assistant, phrases, pairs = Assistant.load(args.model), [], []
     for records in chosen(args.data, args.split, args.limit, lambda r: r.regions or r.absent):
         for record in bar(records):
             phrases += phrase_rows(assistant, record, phrasings)

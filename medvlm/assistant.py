@@ -92,7 +92,7 @@ class Assistant(Finder):
 
     def seen(self, study: Study, question: str) -> tuple[str, float] | None:
         """Yes or no, and how far its presence lies from where a label is shown, to a question on one label; else `None`."""
-        asked = presence_question(question)
+        asked = presence_question(question, self.processor.common)
         if asked is None or asked.label not in self.numbers:
             return None
         margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from .mentions import read
+from .mentions import LONGEST, label_of, read
 
 DENIES = re.compile(
-    r"\b(?:no|not|non|none|nothing|nowhere|never|neither|without|lacks?|lacking|lacked|free|absent|absence|missing|miss|unable|"
-    r"fail(?:ed|s)?|rul(?:e|ed|es|ing) out|exclud(?:e|ed|es|ing)|negative|spared)\b|n't\b|\bcannot\b"
+    r"\b(?:no|not|non|none|nothing|nowhere|never|neither|without|lacks?|lacking|lacked|free|devoid|absent|absence|missing|miss|"
+    r"unable|fail(?:ed|s)?|rul(?:e|ed|es|ing) out|exclud(?:e|ed|es|ing)|negative|spared|unremarkable|empty|false|wrong|incorrect|"
+    r"untrue|den(?:y|ied|ies))\b|n't\b|\bcannot\b"
 )
 CLEAR = re.compile(r"\b(?:all clear|clear of|cleared of)\b")  # lungs that are clear are there all the same
-EITHER = re.compile(r"\b(?:yes or no|or not|y/n)\b")
-# Words beside a label that leave a question one of its presence; any other may ask for more, such as a size or a side.
+FRAMES = re.compile(  # what says nothing of the label
+    r"\b(?:yes or no|or not|y/n|am i right|is (?:that|it|this) right)\b|, ?right\s*\?+$|"
+    r"\bdescribe (?=this|the)|,? (?:is|does|do|are|has|have|can)n't (?:it|there|they|you|this|that)\s*\?+$"
+)
+CLAUSES = re.compile(r"[,;:.?!]|\s[-–—]+\s|\b(?:whether|but)\b")
+VERB = re.compile(
+    r"\b(?:is|are|was|were|be|am|do|does|did|has|have|had|can|could|theres|there|got|see|saw|look|looks|show|shows)\b|n't\b|'s\b"
+)
+COPULA = re.compile(r"^(?:is|are|was|were|has|have|does|do) (?:(?:the|this|that|these|those|a|an|my|his|her) )*")
+# Words that may stand beside a label in a question of its presence …
 PLAIN = frozenset(
     """
-    a an the any some this that these those there here theres its it one ones anything something anywhere somewhere i i'm im
+    yo yeah yep a an the any some this that these those there here theres its it one ones anything something anywhere somewhere i i'm im
     i'd i've me my mine you your u we us our he she his her they them their patient patient's patients doctor colleague
     colleagues radiologist student someone anybody anyone everybody nobody is are was were be been being am do does did done
     doing has have had having can could may might must shall should will would it's that's there's let's and or but if so as
@@ -33,11 +43,42 @@ PLAIN = frozenset(
     makes made point points pointed tell tells say says said mean means meaning count counts counted note notes noted mention
     mentioned record recorded reported confirm confirms confirmed check checks checked search searched positive rule ruled
     spare please kindly thanks thank hi hello hey dear sorry quick quickly simply just only maybe perhaps possibly probably
-    really actually truly true truth false right correct fair certain sure definitely certainly clearly obvious obviously also
+    really actually truly true truth correct fair certain sure definitely certainly clearly obvious obviously also
     still too again now today already yet ever even all everything else bit little nervous worried afraid anxious curious
     wonder wondering ask asking question answer know think thinks thought believe agree agrees opinion guess assume expect
-    hope want wanted need needed like would-be help time safe safely good happen happens
+    hope want wanted need needed like help time safe safely good happen happens
     """.split()
+)
+
+
+# … and those by which a question asks for more, such as a size, a side or a state; any other common word may stand there.
+ASKS_MORE = (
+    frozenset(
+        """
+    what where which how who whom whose why when describe list name explain compare count segment outline draw measure mark
+    left right upper lower top bottom middle central center centre side sides bilateral both inside outside behind above below
+    under near next between around front back beside along across inner outer north south east west
+    large larger largest big bigger biggest small smaller smallest size sized wide wider width long longer length short shorter
+    tall high higher low lower thick thin deep broad huge tiny little narrow major minor main whole half part parts full
+    normal abnormal abnormality abnormalities healthy unhealthy health sick ill disease diseases diseased disorder injured injury
+    damage damaged broken intact open closed blocked active infected infection swollen growing growth grow grown increased
+    increase decreased decrease reduced expanded changed change changes changing new old acute chronic severe mild serious
+    dangerous critical worse better best worst stable progress improved cause caused causes due treat treated treatment cure
+    surgery operation therapy function functions role important belong belongs organ organs system systems type types kind kinds
+    stage grade level degree class color colour colors colored black white gray grey dark darker bright brighter light red green
+    blue yellow pink brown dense density hard soft round regular irregular smooth sharp clean shape shaped form formed pattern
+    texture contrast intensity number numbers many much more most less least fewer few several multiple single double two three
+    four five six than same different difference similar other another first second third each every only alone
+    contact touch touching push pushed shift shifted move moved moving cover covered cross extend extended spread invade connect
+    connected surround surrounded fill filled fluid water air gas blood fat tissue bone bones heart brain head neck
+    chest body lungs skin eye eyes face hand arm leg foot stomach breast male female man woman child adult age young older
+    weight quality plane axial coronal sagittal position positions located location place placed direction axis angle tube line
+    device wire solid dead living clot mass masses spots point points area areas region regions field base wall edge
+    border surface bleeding torn tear cut burned stretched compressed loss lost rough good bad poor fine affected effect failure
+    removed varied tension
+    """.split()
+    )
+    - PLAIN
 )
 
 
@@ -49,11 +90,37 @@ class PresenceQuestion:
     denied: bool
 
 
-def presence_question(text: str) -> PresenceQuestion | None:
-    """The one label whose presence a yes/no question asks for, else `None`."""
-    question = EITHER.sub(" ", " ".join(text.lower().replace("’", "'").split()))
+def _nothing(word: str) -> bool:
+    return False
+
+
+def presence_question(text: str, common: Callable[[str], bool] = _nothing) -> PresenceQuestion | None:
+    """The one label whose presence a yes/no question asks for, else `None`.
+
+    Words beside the label must frame the question alone: those listed, and any that `common` takes for everyday ones.
+    """
+    question = FRAMES.sub(" ", " ".join(text.lower().replace("’", "'").split()))
     question = CLEAR.sub("without", question)
-    names, rest = read(question)
-    if len(names) != 1 or not all(word in PLAIN or DENIES.search(word) or word.isdigit() for word in rest):
+    clauses = [read(clause) for clause in CLAUSES.split(question)]
+    own = [i for i, (names, _) in enumerate(clauses) if names]
+    if len({name for names, _ in clauses for name in names}) != 1:
         return None
-    return PresenceQuestion(names[0], bool(DENIES.search(" ".join(rest))))
+    named, rest = clauses[own[0]]
+    whole = not VERB.search(" ".join(rest))  # the label by itself, and what is asked of it before or after
+    words = [word for _, others in clauses[0 if whole else own[0] :] for word in others]
+    if any(map(_of_state, CLAUSES.split(question))):
+        common = _nothing
+    if not all(_frames(word, common) for word in words):
+        return None
+    denials = len(DENIES.findall(" ".join(words if whole else rest)))
+    return PresenceQuestion(named[0], denials > 0 if whole else denials % 2 == 1)
+
+
+def _of_state(clause: str) -> bool:
+    """Whether a clause asks, as "is the liver …?" does, what the label is or has."""
+    words = COPULA.sub("", clause.strip()).split()[:LONGEST]
+    return bool(COPULA.match(clause.strip())) and any(label_of(" ".join(words[: n + 1])) for n in range(len(words)))
+
+
+def _frames(word: str, common: Callable[[str], bool]) -> bool:
+    return word in PLAIN or word.isdigit() or bool(DENIES.search(word)) or (word not in ASKS_MORE and common(word))

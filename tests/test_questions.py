@@ -38,6 +38,8 @@ def test_other_wordings_are_read(text, label, denied):
         "Is this polyp benign?",
         "Is there a polyp larger than 1 cm?",
         "Is there a fracture of the left clavicle?",  # two labels
+        "Is there an effusion on the right?",
+        "There is a liver in this image; is it healthy?",
         "Is the patient ill?",
         "How many polyps are there?",
         "Is the tumour on the left of the liver?",
@@ -46,6 +48,36 @@ def test_other_wordings_are_read(text, label, denied):
 )
 def test_questions_of_more_than_presence_are_left_alone(text):
     assert presence_question(text) is None
+
+
+def everyday(word):
+    return (
+        word
+        in "before homework grandmother last week doctor made attached section report we sign off carefully".split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "denied"),
+    [
+        ("If it is not too much trouble, can a polyp be made out in the attached image?", "polyp", False),
+        ("My grandmother had surgery last week: is her left lung not visible?", "left lung", True),
+        ("Pneumothorax before we sign off: absent?", "pneumothorax", True),
+        ("There's a fracture in this section, isn't there?", "fracture", False),
+        ("Can you not rule out a fracture in this section?", "fracture", False),
+        ("There is no fracture in this report, am I right?", "fracture", True),
+    ],
+)
+def test_everyday_words_only_frame_a_question(text, label, denied):
+    assert presence_question(text, everyday) == PresenceQuestion(label, denied)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Is the liver attached?", "Are the lungs before the doctor?", "What section has a polyp?", "Is a polyp attached?"],
+)
+def test_everyday_words_about_the_label_ask_for_more(text):
+    assert presence_question(text, everyday) is None
 
 
 def test_a_name_among_words_that_only_ask_for_it():

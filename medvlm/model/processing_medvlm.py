@@ -12,6 +12,7 @@ from ..errors import ModelError
 from .configuration_medvlm import MedVLMConfig
 
 IMAGE_TOKEN, SEG_TOKEN = "<image>", "<seg>"
+EVERYDAY = 12_000  # tokens of a byte-pair vocabulary, whose first are the commonest
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -106,6 +107,11 @@ class MedVLMProcessor(ProcessorMixin):
         """The text of a question about one image, up to where the answer starts."""
         messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
         return self.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+
+    def common(self, word: str) -> bool:
+        """Whether a word is an everyday one: one token, and among the first that a byte-pair vocabulary was merged to."""
+        ids = self.tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        return len(ids) == 1 and ids[0] < EVERYDAY
 
     def phrases(self, phrases: list[str]) -> BatchFeature:
         """Phrases to find, each followed by its `<seg>`: `input_ids` and `attention_mask` `(N, T)`."""
