@@ -1,11 +1,9 @@
-"""DICOM: exact pixel values, order and spacing of slices, patient-safe facts, and refusals."""
+"""DICOM: exact pixel values, spacing, patient-safe facts, and refusals."""
 
 from __future__ import annotations
 
 import logging
-import traceback
 import warnings
-import zipfile
 import zlib
 from pathlib import Path
 
@@ -13,71 +11,21 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import MPEG4HP41, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from pydicom.uid import MPEG4HP41, JPEG2000Lossless
 
-from medvlm.errors import StudyError
 from medvlm.studies import Limits, load_study
 
-VOLUMES = Path(__file__).parents[2] / "shared/data/volumes"
-SECRET = "Doe^Jane"
-
-
-def write(path: Path, stored: np.ndarray, **elements: object) -> Path:
-    """A DICOM file around `(frames,) rows, columns (, 3)` stored values; `elements` set or, with None, leave out."""
-    data = FileDataset(str(path), {}, file_meta=FileMetaDataset(), preamble=bytes(128))
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = CTImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
-    colour = stored.ndim > 2 and stored.shape[-1] == 3
-    rows, columns = stored.shape[-3:-1] if colour else stored.shape[-2:]
-    values: dict[str, object] = {
-        "PatientName": SECRET,
-        "PatientID": "12345678",
-        "StudyDate": "20200102",
-        "SeriesInstanceUID": "1.2.3",
-        "Modality": "CT",
-        "Rows": rows,
-        "Columns": columns,
-        "SamplesPerPixel": 3 if colour else 1,
-        "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
-        "BitsAllocated": 8 * stored.itemsize,
-        "BitsStored": 8 * stored.itemsize,
-        "HighBit": 8 * stored.itemsize - 1,
-        "PixelRepresentation": int(stored.dtype.kind == "i"),
-        "PixelData": stored.tobytes(),
-    }
-    if colour:
-        values["PlanarConfiguration"] = 0
-    if stored.ndim - colour == 3:
-        values["NumberOfFrames"] = len(stored)
-    for keyword, value in {**values, **elements}.items():
-        if value is not None:
-            setattr(data, keyword, value)
-    data.save_as(path, enforce_file_format=True)
-    return path
-
-
-def place(z: float, direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0)) -> dict[str, object]:
-    return {"ImagePositionPatient": [0, 0, z], "ImageOrientationPatient": list(direction)}
-
-
-def shown(path: Path) -> list[int]:
-    """All pixels of the only image."""
-    return load_study(path).images[0].pixels.ravel().tolist()
-
-
-def refusal(path: Path, limits: Limits | None = None) -> str:
-    with pytest.raises(StudyError) as caught:
-        load_study(path, limits) if limits else load_study(path)
-    message = str(caught.value)
-    assert message.endswith(".") and "\n" not in message and "/tmp" not in message and SECRET not in message
-    text = "".join(traceback.format_exception(caught.value))
-    assert "During handling" not in text and "direct cause" not in text
-    return message
-
+from .studies import (
+    SECRET,
+    place,
+    refusal,
+    shown,
+    write,
+    write_series,
+)
 
 # pixel values
 
@@ -213,134 +161,6 @@ def test_ultrasound_clip() -> None:
     few = load_study(path, Limits(video_frames=4))
     np.testing.assert_array_equal(few.images[3].pixels, study.images[29].pixels)
     assert few.metadata["note"] == "4 of 30 frames are shown."
-
-
-# series
-
-
-def write_series(folder: Path, count: int = 5, **elements: object) -> Path:
-    """Slices whose values tell their height, under names in another order."""
-    folder.mkdir(exist_ok=True)
-    for n in range(count):
-        stored = np.full((4, 4), 40 * n, np.uint8)
-        write(folder / f"{(7 * n) % count}.dcm", stored, InstanceNumber=count - n, **{**place(2.5 * n), **elements})
-    return folder
-
-
-def test_slices_are_ordered_along_their_normal(tmp_path: Path) -> None:
-    study = load_study(write_series(tmp_path / "s", PixelSpacing=[0.5, 0.75], SliceThickness=3))
-    assert [image.pixels[0, 0] for image in study.images] == [0, 40, 80, 120, 160]
-    assert study.kind == "volume" and study.default == 2 and study.images[1].name == "slice 2 of 5"
-    assert study.images[0].spacing_mm == (0.5, 0.75) and study.metadata["slice_spacing_mm"] == 2.5
-    assert study.metadata["slice_thickness_mm"] == 3 and study.metadata["orientation"] == ["L", "P"]
-
-
-def test_order_follows_the_normal_of_coronal_slices(tmp_path: Path) -> None:
-    for n, y in enumerate((30, -10, 10)):
-        position = {"ImagePositionPatient": [0, y, 0], "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}
-        write(tmp_path / f"{n}.dcm", np.full((4, 4), y + 100, np.uint8), **position)
-    study = load_study(tmp_path)
-    assert [image.pixels[0, 0] for image in study.images] == [90, 110, 130]  # from anterior to posterior
-    assert study.metadata["orientation"] == ["L", "F"]
-
-
-def test_series_in_a_zip_and_as_a_list(tmp_path: Path) -> None:
-    files = sorted(write_series(tmp_path / "s").iterdir())
-    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
-        for file in files:
-            archive.write(file, f"deep/{file.name}")
-    for given in (tmp_path / "s.zip", files, [str(file) for file in files]):
-        assert [image.pixels[0, 0] for image in load_study(given).images] == [0, 40, 80, 120, 160]
-
-
-def test_enhanced_multiframe(tmp_path: Path) -> None:
-    """Spacing is shared; position, rescale and window are stated frame by frame, out of order."""
-    shared, frames = Dataset(), []
-    measures, plane = Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = [2, 3], 4
-    plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Sequence([measures]), Sequence([plane])
-    for z in (8, 0, 4):
-        frame, position, values, voi = (Dataset() for _ in range(4))
-        position.ImagePositionPatient = [0, 0, z]
-        values.RescaleSlope, values.RescaleIntercept = 1, z
-        voi.WindowCenter, voi.WindowWidth = 100.5, 201
-        frame.PlanePositionSequence, frame.PixelValueTransformationSequence = Sequence([position]), Sequence([values])
-        frame.FrameVOILUTSequence = Sequence([voi])
-        frames.append(frame)
-    groups = {
-        "SharedFunctionalGroupsSequence": Sequence([shared]),
-        "PerFrameFunctionalGroupsSequence": Sequence(frames),
-    }
-    study = load_study(write(tmp_path / "a.dcm", np.full((3, 2, 2), 100, np.uint16), Modality="MR", **groups))
-    assert [image.pixels[0, 0] for image in study.images] == [round((100 + z) / 200 * 255) for z in (0, 4, 8)]
-    assert study.kind == "volume" and study.images[0].spacing_mm == (2, 3) and study.metadata["slice_spacing_mm"] == 4
-
-
-def test_largest_of_several_series_is_taken_and_said(tmp_path: Path) -> None:
-    write_series(tmp_path / "s", 4)
-    write(tmp_path / "s/other.dcm", np.zeros((8, 8), np.uint8), SeriesInstanceUID="1.2.4", **place(0))
-    study = load_study(tmp_path / "s")
-    assert len(study.images) == 4
-    assert study.metadata["note"] == "The largest of 2 series is shown (4 of 5 images)."
-
-
-def test_phases_at_one_position_and_gaps_are_said(tmp_path: Path) -> None:
-    write_series(tmp_path / "s", 4)
-    write(tmp_path / "s/late.dcm", np.full((4, 4), 255, np.uint8), InstanceNumber=99, **place(0))
-    write(tmp_path / "s/far.dcm", np.full((4, 4), 200, np.uint8), **place(50))
-    study = load_study(tmp_path / "s")
-    assert [image.pixels[0, 0] for image in study.images] == [0, 40, 80, 120, 200]
-    assert "share a position" in study.metadata["note"] and "slices may be missing" in study.metadata["note"]
-
-
-def test_views_without_position_stay_together(tmp_path: Path) -> None:
-    for number, size in ((2, 6), (1, 4)):
-        stored = np.full((size, 4), number, np.uint8)
-        write(tmp_path / f"{number}.dcm", stored, Modality="DX", InstanceNumber=number, SeriesInstanceUID=f"1.{number}")
-    study = load_study(tmp_path)
-    assert study.kind == "series" and study.modality == "x-ray" and [i.size for i in study.images] == [(4, 4), (6, 4)]
-
-
-def test_files_without_a_picture_are_left_out(tmp_path: Path) -> None:
-    write_series(tmp_path / "s", 3)
-    (tmp_path / "s/report.dcm").write_bytes(Path(get_testdata_file("test-SR.dcm", download=False)).read_bytes())
-    study = load_study(tmp_path / "s")
-    assert len(study.images) == 3 and "want of a picture: 1" in study.metadata["note"]
-
-
-@pytest.mark.parametrize(
-    ("odd", "words"),
-    [
-        ({"stored": np.zeros((8, 8), np.uint8)}, "4 x 4 and 8 x 8 pixels"),
-        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "orientation"),
-        ({"PixelSpacing": [2, 2]}, "spacing"),
-        ({"ImagePositionPatient": None}, "without a position"),
-        ({"stored": np.zeros((4, 4, 3), np.uint8)}, "colour"),
-        ({"PatientID": "other"}, "2 patients"),
-    ],
-    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
-)
-def test_series_that_do_not_fit_together_are_refused(tmp_path: Path, odd: dict[str, object], words: str) -> None:
-    write_series(tmp_path / "s", 3, PixelSpacing=[1, 1])
-    elements = {"PixelSpacing": [1, 1], **place(99), **odd}
-    stored = elements.pop("stored", np.zeros((4, 4), np.uint8))
-    write(tmp_path / "s/odd.dcm", np.asarray(stored), **elements)
-    assert words in refusal(tmp_path / "s")
-
-
-@pytest.mark.skipif(not VOLUMES.is_dir(), reason=f"shared volumes are not at {VOLUMES.name}")
-def test_shared_series() -> None:
-    study = load_study(VOLUMES / "dicom_ct")
-    assert study.modality == "ct" and study.body_part is None and len(study.images) == 16
-    assert study.metadata["slice_spacing_mm"] == 2 and study.images[0].spacing_mm == (0.9765625, 0.9765625)
-    heads = [pydicom.dcmread(f, stop_before_pixels=True) for f in (VOLUMES / "dicom_ct").iterdir()]
-    lowest = pydicom.dcmread(min(heads, key=lambda h: h.ImagePositionPatient[2]).filename)
-    values = lowest.pixel_array * float(lowest.RescaleSlope) + float(lowest.RescaleIntercept)
-    centre, width = float(lowest.WindowCenter[0]), float(lowest.WindowWidth[0])
-    expected = np.clip(((values - (centre - 0.5)) / (width - 1) + 0.5) * 255, 0, 255)
-    assert np.abs(study.images[0].pixels - expected).max() <= 0.501
-    assert len(load_study(VOLUMES / "dicom_ct_j2k").images) == 6
 
 
 # spacing and facts
