@@ -1,9 +1,10 @@
 """Fit the confidence of answers on half the patients and measure its error on the other half.
 
-    python benchmarks/calibrate.py DATA_SET… [--split val] [--model nano] [--write FOLDER]
+    python benchmarks/calibrate.py DATA_SET… [--presence DATA_SET…] [--split val] [--model nano] [--write FOLDER]
 
 Platt scaling (Platt, 1999) of an answer's likelihood, for each of those who answer (`Assistant.judges`, and the language
-model) apart; `--write` puts the lines into the config.json of a model's folder.
+model) apart; `--write` puts the lines into the config.json of a model's folder. Few questions of the data sets are on
+presence, and those on the few organs of one set; what is known of the labels of the `--presence` sets is asked as well.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import chosen, patient
 from torch.nn import functional as F
 
 from medvlm.assistant import BATCH, Assistant
 from medvlm.evaluation.metrics import bootstrap_interval, ece, exact_match
 from medvlm.records import read_records
+from training.presence import known_presence
+
+IMAGES = 12  # of each set whose labels are asked after
 
 
 def platt(likelihood: np.ndarray, right: np.ndarray) -> list[float]:
@@ -59,7 +64,19 @@ def asked(assistant: Assistant, sources: list[Path], split: str) -> list[tuple[s
                 for i, text, likelihood in zip(batch, *made, strict=True):
                     told[i] = "generated", text, likelihood
             for qa, (who, text, likelihood) in zip(questions, told, strict=True):
-                rows.append((f"{record.set}/{record.patient}", who, likelihood, exact_match(text, qa.answer)))
+                rows.append((patient(record), who, likelihood, exact_match(text, qa.answer)))
+    return rows
+
+
+def asked_presence(assistant: Assistant, sources: list[Path], split: str) -> list[tuple[str, str, float, bool]]:
+    """As `asked`, of each label of which a record tells whether it is there; `IMAGES` of each set."""
+    rows = []
+    for records in chosen(sources, split, IMAGES, known_presence):
+        for record in records:
+            study = record.study()
+            for label, there in known_presence(record).items():
+                text, likelihood = assistant.seen(study, f"Is there a {label}?")
+                rows.append((patient(record), "seen", likelihood, text == ("Yes" if there else "No")))
     return rows
 
 
@@ -68,24 +85,28 @@ def main() -> None:
     parser.add_argument("data", nargs="+", type=Path)
     parser.add_argument("--split", default="val")
     parser.add_argument("--model")
+    parser.add_argument("--presence", nargs="+", type=Path, default=[])
     parser.add_argument("--write", type=Path, help="a model's folder, whose config.json gets the fit")
     args = parser.parse_args()
     assistant = Assistant.load(args.model)
     assistant.model.config.calibration = {}
     rows = asked(assistant, args.data, args.split)
-    patients = sorted({patient for patient, *_ in rows})
-    half = set(np.random.default_rng(0).permutation(patients)[::2])
+    told = rows + asked_presence(assistant, args.presence, args.split)
+    half = set(np.random.default_rng(0).permutation(sorted({group for group, *_ in told}))[::2])
     lines = {}
-    for who in sorted({who for _, who, _, _ in rows}):
-        mine = [(likelihood, right) for patient, source, likelihood, right in rows if source == who and patient in half]
+    for who in sorted({who for _, who, _, _ in told}):
+        mine = [(likelihood, right) for group, source, likelihood, right in told if source == who and group in half]
         if mine:
             lines[who] = platt(*(np.array(column) for column in zip(*mine, strict=True)))
     assistant.model.config.calibration = lines
     measured = defaultdict(list)
-    for patient, who, likelihood, right in rows:
-        if patient not in half:
-            measured[who].append((patient, likelihood, assistant.calibrated(who, likelihood), right))
-            measured["all"].append(measured[who][-1])
+    for kind, some in (("questions", rows), ("presence of labels", told[len(rows) :])):
+        for group, who, likelihood, right in some:
+            if group not in half:
+                row = group, likelihood, assistant.calibrated(who, likelihood), right
+                measured[f"{kind}, {who}"].append(row)
+                if kind == "questions":
+                    measured["questions, all"].append(row)
     for who, some in measured.items():
         groups, before, after, right = (list(column) for column in zip(*some, strict=True))
         for name, confidence in (("likelihood", before), ("calibrated", after)):
