@@ -173,7 +173,9 @@ def test_presence(presence, with_region, state):
 def test_what_was_not_found_is_said_once():
     report = polyp_report([Grounding([], {"polyp": 0.1, "mass": 0.02}, ["polyp", "mass"])], ("polyp", "mass"))
     assert text_of(report, "Findings") == ["Looked for and not found: polyp, mass."]
-    assert text_of(report, "Impression") == ["None of the abnormalities that were looked for was found."]
+    assert text_of(report, "Impression") == [
+        "None of the abnormalities that were looked for was found; that does not rule them out."
+    ]
     assert report.findings[1].confidence == pytest.approx(0.98)
 
 

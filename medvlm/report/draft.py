@@ -199,6 +199,6 @@ def _impression(report: Report) -> list[Sentence]:
         sentences.append(Sentence("Only normal structures were looked for, so abnormalities are not ruled out."))
     elif looked and not any(f.regions for f in looked):
         sure = all(f.presence == "absent" for f in looked)
-        outcome = "found." if sure else "located; some are uncertain."
+        outcome = "found; that does not rule them out." if sure else "located; some are uncertain."
         sentences.append(Sentence("None of the abnormalities that were looked for was " + outcome))
     return sentences
