@@ -26,7 +26,8 @@ COPULA = re.compile(r"^(?:is|are|was|were|has|have|does|do) (?:(?:the|this|that|
 # Words that may stand beside a label in a question of its presence …
 PLAIN = frozenset(
     """
-    yo yeah yep a an the any some this that these those there here theres its it one ones anything something anywhere somewhere i i'm im
+    yo yeah yep
+    a an the any some this that these those there here theres its it one ones anything something anywhere somewhere i i'm im
     i'd i've me my mine you your u we us our he she his her they them their patient patient's patients doctor colleague
     colleagues radiologist student someone anybody anyone everybody nobody is are was were be been being am do does did done
     doing has have had having can could may might must shall should will would it's that's there's let's and or but if so as
@@ -52,9 +53,8 @@ PLAIN = frozenset(
 
 
 # … and those by which a question asks for more, such as a size, a side or a state; any other common word may stand there.
-ASKS_MORE = (
-    frozenset(
-        """
+ASKS_MORE = frozenset(
+    """
     what where which how who whom whose why when describe list name explain compare count segment outline draw measure mark
     left right upper lower top bottom middle central center centre side sides bilateral both inside outside behind above below
     under near next between around front back beside along across inner outer north south east west
@@ -77,8 +77,6 @@ ASKS_MORE = (
     border surface bleeding torn tear cut burned stretched compressed loss lost rough good bad poor fine affected effect failure
     removed varied tension
     """.split()
-    )
-    - PLAIN
 )
 
 
@@ -101,14 +99,15 @@ def presence_question(text: str, common: Callable[[str], bool] = _nothing) -> Pr
     """
     question = FRAMES.sub(" ", " ".join(text.lower().replace("’", "'").split()))
     question = CLEAR.sub("without", question)
-    clauses = [read(clause) for clause in CLAUSES.split(question)]
+    parts = CLAUSES.split(question)
+    clauses = [read(part) for part in parts]
     own = [i for i, (names, _) in enumerate(clauses) if names]
     if len({name for names, _ in clauses for name in names}) != 1:
         return None
     named, rest = clauses[own[0]]
     whole = not VERB.search(" ".join(rest))  # the label by itself, and what is asked of it before or after
     words = [word for _, others in clauses[0 if whole else own[0] :] for word in others]
-    if any(map(_of_state, CLAUSES.split(question))):
+    if any(map(_of_state, parts)):
         common = _nothing
     if not all(_frames(word, common) for word in words):
         return None
