@@ -26,7 +26,7 @@ from medvlm.evaluation.metrics import normalise_answer
 from medvlm.mentions import mentioned
 from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent
-from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT
+from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT, free_wordings
 
 LEAST = 5  # phrases a label
 
@@ -45,7 +45,7 @@ def read_phrasings(path: Path) -> dict[str, list[str]]:
     """Label → ways to say it. Raises `ValueError` where a label or a phrase is not new or not enough of them are."""
     phrasings = yaml.safe_load(path.read_text(encoding="utf-8"))
     names = [*LABELS, *SPELLINGS, *(synonym for label in LABELS.values() for synonym in label.synonyms)]
-    known = trained(PHRASE_FORMS, names)
+    known = trained(PHRASE_FORMS, names) | {plain(p) for phrases in free_wordings().values() for p in phrases}
     seen: set[str] = set()
     for label, phrases in phrasings.items():
         if label not in LABELS:

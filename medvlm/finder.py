@@ -23,7 +23,8 @@ from .views import Window, around, crop, hull, inside, put_back, tiles
 
 BATCH = 8  # images in one pass
 PHRASES = 32  # phrases in one pass
-NAMED = 0.5  # chance from which the language model's reading of a phrase counts as a label
+NAMED = 0.5  # chance from which the reading of a free phrase counts as a label
+ELSEWHERE = 0.05  # weight of a label that this kind of image cannot show when a free phrase is read
 TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
 
 
@@ -33,6 +34,14 @@ class Asked:
 
     query: torch.Tensor
     label: str | None
+
+
+@dataclass
+class Wording:
+    """What a phrase may mean: a label named outright, or the chance `(labels + 1,)` of each; the last is nothing known."""
+
+    name: str | None
+    chances: torch.Tensor | None = None
 
 
 class Finder:
@@ -118,14 +127,15 @@ class Finder:
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
         """Ground phrases in many studies' default images; images and phrases are each encoded once."""
         asked = [(study, [check_phrase(p) for p in phrases]) for study, phrases in requests]
-        known = self.read_phrases([p for _, phrases in asked for p in phrases])
+        words = self.read_phrases([p for _, phrases in asked for p in phrases])
         images = [study.images[study.default] for study, _ in asked]
         out = []
         for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
             result = Grounding([], {}, [])
             if phrases:
+                kind = self.chances(features)
+                known = {p: self.asked(words[p], kind) for p in phrases}
                 output = self.model.ground(features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
-                kind = self.model.grounder.heads.classify(features.maps)
                 possible = torch.tensor([self.possible(kind, known[p].label) for p in phrases])
                 output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
                 for number, phrase in enumerate(phrases):
@@ -150,18 +160,16 @@ class Finder:
         """The chance that one of the model's labels is in the default image, as `ground` gives it, without drawing it."""
         features, heads = self.encode([study.images[study.default]])[0], self.model.grounder.heads
         logits = heads.presence(features.pyramid, heads.labels.weight[[self.numbers[label]]])
-        return float(logits.sigmoid()) * self.possible(heads.classify(features.maps), label)
+        return float(logits.sigmoid()) * self.possible(self.chances(features), label)
 
-    def possible(self, kind: dict[str, torch.Tensor], name: str | None) -> float:
+    def possible(self, kind: dict[str, dict[str, float]], name: str | None) -> float:
         """The chance that this kind of image can show a label: no polyp in a chest X-ray. 1 for free wording."""
         label = LABELS.get(name or "")
         if label is None or not {"modality", "body_part"} <= kind.keys():
             return 1.0
         misses = []
         for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
-            values = self.config.facts[fact]
-            chances = kind[fact][0].float().softmax(-1)
-            misses.append(1 - sum(float(chances[values.index(p)]) for p in set(places) if p in values))
+            misses.append(1 - sum(kind[fact].get(place, 0.0) for place in set(places)))
         return 1 - misses[0] * misses[1]
 
     def of_any_type(self, features: ImageFeatures, label: str | None, presence: float) -> float:
@@ -210,20 +218,29 @@ class Finder:
             self.tiles[image] = windows, [crop(image, w) for w in windows]
         return self.tiles[image]
 
-    def read_phrases(self, phrases: Sequence[str]) -> dict[str, Asked]:
-        """What each phrase asks for: a known name, or what the language model takes any other wording for."""
-        heads = self.model.grounder.heads
+    def read_phrases(self, phrases: Sequence[str]) -> dict[str, Wording]:
+        """What each phrase may mean: a known name, or whatever any other wording is taken for."""
         names = {p: name for p in phrases if (name := asked_name(p)) in self.numbers}
-        asked = {p: Asked(heads.labels.weight[self.numbers[name]], name) for p, name in names.items()}
-        free = [p for p in dict.fromkeys(phrases) if p not in asked]
+        words = {p: Wording(name) for p, name in names.items()}
+        free = [p for p in dict.fromkeys(phrases) if p not in words]
         for start in range(0, len(free), PHRASES):
             batch = free[start : start + PHRASES]
-            text = self.processor.phrases(batch).to(self.device)
-            queries, chances = self.model.name_phrases(**text)
-            for phrase, query, chance, number in zip(batch, queries, *chances.max(1), strict=True):
-                named = chance >= NAMED and number < len(self.numbers)
-                asked[phrase] = Asked(query, self.config.labels[number] if named else None)
-        return asked
+            chances = self.model.name_phrases(**self.processor.phrases(batch).to(self.device))
+            words |= {p: Wording(None, c) for p, c in zip(batch, chances, strict=True)}
+        return words
+
+    def asked(self, wording: Wording, kind: dict[str, dict[str, float]]) -> Asked:
+        """What a wording asks for in a kind of image: of all that it may mean, what can be there comes first."""
+        queries = self.model.grounder.heads.labels.weight
+        if wording.name:
+            return Asked(queries[self.numbers[wording.name]], wording.name)
+        fits = [self.possible(kind, label) for label in self.config.labels] + [1.0]
+        chances = wording.chances * (torch.tensor(fits, device=self.device) + ELSEWHERE)
+        chances = chances / chances.sum()
+        chance, number = chances.max(0)
+        if chance >= NAMED and number < len(self.numbers):
+            return Asked(queries[number], self.config.labels[number])
+        return Asked(chances @ queries, None)
 
     @torch.inference_mode()
     def segment(
@@ -263,9 +280,9 @@ class Finder:
     def prompted(self, image: Image, prompt: Prompt) -> tuple[np.ndarray, float]:
         """The mask `(H, W)` under a prompt on an image, and its expected IoU."""
         maps, kind = prompt.maps(image.size, self.side)
-        output = self.model.segment(
+        masks, quality = self.model.segment(
             self.encode([image])[0],
-            torch.from_numpy(maps)[None].to(self.device),
-            torch.tensor([kind], device=self.device),
-        ).to_cpu()
-        return to_source(output.masks[0, 0], image.size, self.side), float(output.quality[0, 0].sigmoid())
+            torch.from_numpy(maps)[None, None].to(self.device),
+            torch.tensor([[kind]], device=self.device),
+        )
+        return to_source(masks[0, 0].float().cpu(), image.size, self.side), float(quality[0, 0].sigmoid())

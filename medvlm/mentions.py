@@ -36,3 +36,13 @@ def read(text: str) -> tuple[list[str], list[str]]:
 def label_of(words: str) -> str | None:
     """A label by its name or synonym, in the singular or a plain plural."""
     return known_name(words) or (known_name(words[:-1]) if words.endswith("s") else None)
+
+
+def around(text: str) -> tuple[list[str], list[str]]:
+    """The words before the first label named in a text, and those after it that are in no label; in lower case."""
+    words = re.findall(r"[a-z0-9'-]+", text.lower())
+    for start in range(len(words)):
+        for length in range(min(LONGEST, len(words) - start), 0, -1):
+            if label_of(" ".join(words[start : start + length])):
+                return words[:start], read(" ".join(words[start + length :]))[1]
+    return words, []

@@ -6,19 +6,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .mentions import LONGEST, label_of, read
+from .mentions import LONGEST, around, label_of, read
 
 DENIES = re.compile(
     r"\b(?:no|not|non|none|nothing|nowhere|never|neither|without|lacks?|lacking|lacked|free|devoid|absent|absence|missing|miss|"
     r"unable|fail(?:ed|s)?|rul(?:e|ed|es|ing) out|exclud(?:e|ed|es|ing)|negative|spared|unremarkable|empty|false|wrong|incorrect|"
-    r"untrue|den(?:y|ied|ies))\b|n't\b|\bcannot\b"
+    r"untrue|den(?:y|ied|ies)|zero|nil|in vain|invisible|omit(?:s|ted)?|un(?:seen|detectable|detected|identified|noticed|apparent))\b|"
+    r"n't\b|\bcannot\b"
 )
 CLEAR = re.compile(r"\b(?:all clear|clear of|cleared of)\b")  # lungs that are clear are there all the same
 FRAMES = re.compile(  # what says nothing of the label
     r"\b(?:yes or no|or not|y/n|am i right|is (?:that|it|this) right)\b|, ?right\s*\?+$|"
     r"\bdescribe (?=this|the)|,? (?:is|does|do|are|has|have|can)n't (?:it|there|they|you|this|that)\s*\?+$"
 )
-CLAUSES = re.compile(r"[,;:.?!]|\s[-–—]+\s|\b(?:whether|but)\b")
+CLAUSES = re.compile(r"[,;:.?!=]|\s[-–—]+\s|\b(?:whether|but)\b")
 VERB = re.compile(
     r"\b(?:is|are|was|were|be|am|do|does|did|has|have|had|can|could|theres|there|got|see|saw|look|looks|show|shows)\b|n't\b|'s\b"
 )
@@ -80,6 +81,14 @@ ASKS_MORE = frozenset(
 )
 
 
+ASKS = frozenset(
+    "what where which how who whom whose why when describe list name explain compare count segment outline".split()
+)
+LINKS = frozenset(
+    "a an the any some this these those and or of in on at by with within near to from for as into".split()
+)
+
+
 @dataclass(frozen=True)
 class PresenceQuestion:
     """Whether `label` is in the image; `denied` where "yes" would say that it is not."""
@@ -106,13 +115,26 @@ def presence_question(text: str, common: Callable[[str], bool] = _nothing) -> Pr
         return None
     named, rest = clauses[own[0]]
     whole = not VERB.search(" ".join(rest))  # the label by itself, and what is asked of it before or after
-    words = [word for _, others in clauses[0 if whole else own[0] :] for word in others]
+    later = [word for _, others in clauses[own[0] + 1 :] for word in others]
     if any(map(_of_state, parts)):
         common = _nothing
-    if not all(_frames(word, common) for word in words):
+    if not all(_frames(word, common) for word in later) or not _asks_for(parts[own[0]], common):
         return None
-    denials = len(DENIES.findall(" ".join(words if whole else rest)))
+    if whole and not all(_frames(word, common) for _, others in clauses[: own[0]] for word in others):
+        return None
+    denials = len(DENIES.findall(" ".join([w for _, others in clauses for w in others] if whole else rest)))
     return PresenceQuestion(named[0], denials > 0 if whole else denials % 2 == 1)
+
+
+def _asks_for(clause: str, common: Callable[[str], bool]) -> bool:
+    """Whether a clause asks for the label in it: any word may stand before it if something is said in between, as the
+    endoscopist does in "would the endoscopist see a polyp here?" and the calcification in "… calcification in the lung?"
+    does not."""
+    before, after = around(clause)
+    if not all(_frames(word, common) for word in after) or any(word in ASKS for word in before):
+        return False
+    other = [i for i, word in enumerate(before) if not _frames(word, common)]
+    return not other or (common is not _nothing and any(word not in LINKS for word in before[other[-1] + 1 :]))
 
 
 def _of_state(clause: str) -> bool:

@@ -7,11 +7,13 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
 
 from medvlm.errors import ModelError
-from medvlm.model.grounding import PROMPT_CHANNELS, GroundingOutput, MedVLMGroundingConfig
+from medvlm.model.grounding import GroundingOutput, MedVLMGroundingConfig
 from medvlm.model.instances import instances
 from medvlm.model.loading import load, save_compact
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import IMAGE_TOKEN, MedVLMProcessor, letterbox_frame
+from medvlm.model.prompt_heads import PROMPT_CHANNELS
+from medvlm.model.words import WordVotes
 from medvlm.records.vocabulary import parts
 
 from .tiny import LANGUAGE, SIDE, VISION, picture, tiny_model
@@ -246,10 +248,10 @@ def test_images_are_encoded_once(made):
         assert encoder.calls == 2
         model.generate(**batch, image_features=features, max_new_tokens=6, do_sample=False)
         model.ground(features, model.encode_phrases(**processor.phrases(["liver", "heart"]))[None])
-        prompts = torch.zeros(1, PROMPT_CHANNELS, SIDE // 4, SIDE // 4)
-        prompts[:, 0, 4:8, 4:8] = 1
-        drawn = model.segment(features, prompts, torch.tensor([0]))
-    assert encoder.calls == 2 and drawn.masks.shape == (1, 1, SIDE // 2, SIDE // 2)
+        prompts = torch.zeros(1, 2, PROMPT_CHANNELS, SIDE // 4, SIDE // 4)
+        prompts[:, 0, 0, 4:8, 4:8] = 1
+        masks, quality = model.segment(features, prompts, torch.tensor([[0, 1]]))
+    assert encoder.calls == 2 and masks.shape == (1, 2, SIDE // 2, SIDE // 2) and quality.shape == (1, 2)
 
 
 def test_encoded_features_and_pixels_answer_alike(made):
@@ -273,13 +275,24 @@ def test_phrase_costs_one_pass_and_no_generation(made, monkeypatch):
     assert decoder.calls == 1 and output.masks.shape[:2] == (1, 3)
 
 
-def test_a_phrase_is_drawn_to_the_labels_that_it_may_mean(made):
+def test_a_phrase_may_mean_each_label_with_some_chance(made):
     model, processor = made
-    labels = model.grounder.heads.labels.weight
     with torch.no_grad():
-        queries, chances = model.name_phrases(**processor.phrases(["liver", "a fish"]))
-    assert chances.shape == (2, len(labels)) and torch.allclose(chances.sum(1), torch.ones(2))
-    torch.testing.assert_close(queries, chances @ labels)
+        chances = model.name_phrases(**processor.phrases(["liver", "a fish"]))
+    assert chances.shape == (2, len(model.grounder.heads.labels.weight))
+    assert torch.allclose(chances.sum(1), torch.ones(2))
+
+
+def test_rare_words_are_heard_and_common_ones_are_not(made):
+    _, processor = made
+    words = WordVotes(3)
+    text = processor.phrases(["liver", "left lung", "right lung"])
+    words.count(**text)
+    with torch.no_grad():
+        words.votes.weight[words.buckets(text["input_ids"][0])] = torch.tensor([1.0, 0, 0])
+    said = words(**text)
+    assert said[0].argmax() == 0 and said[0, 0] > 1
+    assert said[1].abs().max() < 0.01  # what it shares with "liver" stands in all of them
 
 
 def test_answers_come_and_go_with_the_model(made, tmp_path):

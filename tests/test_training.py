@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from medvlm.errors import RecordError, RequestError
 from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.loading import load
+from medvlm.model.prompts import NEGATIVE
 from medvlm.records import data_sets, read_records
 from medvlm.records.vocabulary import LABELS
 from medvlm.types import mask_box
@@ -21,6 +22,7 @@ from training.augment import Turn, not_medical, random_turn, relight, turn_boxes
 from training.config import SFTConfig, read_config
 from training.curves import CurveCallback
 from training.data import fact_values, load_split
+from training.drawing import draw_prompts
 from training.grounding_examples import GroundingExamples, collate, fact_numbers
 from training.language_examples import LanguageExamples
 from training.stage_language import answer_loss
@@ -179,13 +181,41 @@ def test_drawn_prompts_lie_on_what_they_ask_for(records):
     kinds = set()
     for item in range(30):
         example = examples[item]
-        kind = int(example["prompt_kinds"])
-        kinds.add(kind)
-        mask = torch.nn.functional.max_pool2d(example["masks"][:1].float(), 2)[0] > 0
-        on = example["prompts"][kind] > 0
-        assert on.any() and (on & mask).sum() / on.sum() > 0.25  # a click is a disc as wide as a third of the square
-        assert example["presence"].tolist() == [1, -1, -1, -1, -1]
+        for prompt, kind, truth in zip(example["prompts"], example["prompt_kinds"], example["prompted"], strict=True):
+            kinds.add(int(kind))
+            mask = torch.nn.functional.max_pool2d(truth[None].float(), 2)[0] > 0
+            on = prompt[kind] > 0
+            assert (
+                on.any() and (on & mask).sum() / on.sum() > 0.25
+            )  # a click is a disc as wide as a third of the square
+        assert example["presence"].tolist() == [-1] * 5
     assert kinds == {0, 1, 3}
+
+
+def test_prompts_are_drawn_beside_labels_too(records):
+    examples = GroundingExamples(records, {}, list(LABELS), side=64, small=(64, 0.0), prompts=0.0, length=10)
+    for example in (examples[i] for i in range(10)):
+        assert (example["prompt_kinds"] >= 0).all() and (example["presence"] == 1).any()
+
+
+def test_clicks_of_a_drawing_are_in_or_near_the_instance():
+    ids = np.zeros((64, 64), np.uint8)
+    ids[10:30, 12:40], ids[50:52, 50:52] = 1, 2
+    wanted = torch.nn.functional.max_pool2d(torch.tensor(ids == 1)[None].float(), 4)[0].numpy() > 0
+    negatives = 0
+    for seed in range(40):
+        drawn = list(draw_prompts({"polyp": ids}, 2, 16, np.random.default_rng(seed)))
+        assert len(drawn) == 2 and all((instance == (ids == 1)).all() for *_, instance in drawn)  # 2 is too small
+        for prompt, kind, _ in drawn:
+            assert wanted[prompt[kind] > 0].mean() > 0.25
+            if prompt[NEGATIVE].any():
+                negatives += 1
+                assert not wanted[prompt[NEGATIVE] > 0].all()
+    assert negatives
+
+
+def test_nothing_is_drawn_where_nothing_is():
+    assert not list(draw_prompts({"polyp": np.zeros((64, 64), np.uint8)}, 3, 16, np.random.default_rng(0)))
 
 
 def test_labels_of_every_example_are_told_as_far_as_they_are_known(records):

@@ -125,9 +125,10 @@ def relight(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Random gamma, contrast, brightness, now and then blur or noise; float `(3, H, W)` in 0..1."""
     inside = image.amax(0, keepdim=True) > 0
     image = image.clamp(min=1e-4) ** float(np.exp(rng.uniform(-0.35, 0.35)))
-    image = (image - 0.5) * float(rng.uniform(0.75, 1.3)) + 0.5 + float(rng.uniform(-0.1, 0.1))
-    if rng.random() < 0.15:
-        image = F.avg_pool2d(image[None], 3, 1, 1)[0]
-    if rng.random() < 0.15:
-        image = image + torch.from_numpy(rng.normal(0, 0.04, image.shape).astype(np.float32))
+    image = (image - 0.5) * float(rng.uniform(0.65, 1.35)) + 0.5 + float(rng.uniform(-0.13, 0.13))
+    if rng.random() < 0.2:
+        size = int(rng.choice([3, 3, 5]))
+        image = F.avg_pool2d(image[None], size, 1, size // 2, count_include_pad=False)[0]
+    if rng.random() < 0.2:
+        image = image + torch.from_numpy(rng.normal(0, rng.uniform(0.01, 0.09), image.shape).astype(np.float32))
     return image.clamp(0, 1) * inside

@@ -39,7 +39,7 @@ class SFTConfig:
     heads_queries: int = 5
     heads_lr: float = 1e-3
     vision_lr: float = 4e-4
-    heads_prompts: float = 0.25  # share of images asked by a drawn prompt
+    heads_prompts: float = 0.2  # share of images enlarged around what a prompt is drawn on, and asked by prompts alone
 
     language_steps: int = 600
     language_batch: int = 4  # images a step

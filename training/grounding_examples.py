@@ -1,4 +1,4 @@
-"""Records → examples for the grounding heads: an image, queries (label numbers or one drawn prompt) and their truth."""
+"""Records → examples for the grounding heads: an image, queries (label numbers and drawn prompts) and their truth."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import torch
 from scipy import ndimage
 from torch.utils.data import Dataset
 
-from medvlm.model.grounding import PROMPT_CHANNELS
 from medvlm.model.losses import GroundingTargets
-from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
+from medvlm.model.prompt_heads import PROMPT_CHANNELS
 from medvlm.records import Record
 from medvlm.records.vocabulary import FINE, surely_absent
 
 from .augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from .data import asked_facts
+from .drawing import draw_prompts
 from .presence import known_presence
 
 CACHE_SIDE = 448  # images are kept in memory at most this long …
 FINE_SIDE = 1024  # … or this, for what is thin or small
-ZOOMED = 0.6  # of the images of fine things, and of the boxes drawn, are shown in part
+ZOOMED = 0.6  # of the images of fine things are shown in part
+PROMPTS = 3  # drawn on each image
 NOT_MEDICAL = 0.015  # of the examples are noise or an even colour
 UNKNOWN = -100  # number of a fact that is not known
 IMPOSSIBLE = 4  # labels an image that its kind rules out
@@ -101,39 +102,6 @@ def instance_boxes(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return boxes, numbers[ids]
 
 
-def draw_prompt(instance: np.ndarray, rng: np.random.Generator, size: int) -> tuple[np.ndarray, int]:
-    """A random prompt for a bool mask `(side, side)`: float32 `(4, size, size)` and the channel of its kind."""
-    side = len(instance)
-    prompt = np.zeros((PROMPT_CHANNELS, size, size), np.float32)
-    ys, xs = np.nonzero(instance)
-    kind = int(rng.choice([BOX, POINTS, SCRIBBLE], p=[0.35, 0.4, 0.25]))
-    if kind == BOX:
-        box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], float)
-        slack = 0.06 * np.tile([box[2] - box[0], box[3] - box[1]], 2)
-        paint_box(prompt, box + rng.uniform(-slack, slack), side)
-    elif kind == POINTS:
-        depth = ndimage.distance_transform_edt(np.pad(instance, 1))[1:-1, 1:-1]
-        if rng.random() < 0.6:  # most people click on the middle
-            y, x = np.unravel_index(depth.argmax(), depth.shape)
-            paint_point(prompt, x, y, True, side)
-        for _ in range(int(rng.integers(0 if prompt.any() else 1, 4))):
-            i = rng.integers(len(xs))
-            paint_point(prompt, xs[i], ys[i], True, side)
-        near = ndimage.binary_dilation(instance, iterations=12) & ~instance
-        rows, columns = np.nonzero(near)
-        for _ in range(int(rng.integers(0, 3)) if len(rows) else 0):
-            i = rng.integers(len(rows))
-            paint_point(prompt, columns[i], rows[i], False, side)
-    else:
-        ends = rng.integers(len(xs), size=2)
-        steps = np.linspace(0, 1, 40)[:, None]
-        line = (1 - steps) * [xs[ends[0]], ys[ends[0]]] + steps * [xs[ends[1]], ys[ends[1]]]
-        stroke = np.zeros_like(instance)
-        stroke[line[:, 1].astype(int), line[:, 0].astype(int)] = True
-        prompt[SCRIBBLE] = shrink_any(ndimage.binary_dilation(stroke & instance, iterations=2), size)
-    return prompt, kind
-
-
 class GroundingExamples(Dataset):
     """Draws from the records by a power of each set's size; item `i` is the same in every run with the same seed."""
 
@@ -203,11 +171,11 @@ class GroundingExamples(Dataset):
         turn = random_turn(rng, record.modality, record.body_part, boxes_only)
         drawn = [label for label, m in cached.maps.items() if m is not None and len(cached.boxes[label])]
         pointed = [label for label in drawn if label not in FINE]  # nobody draws around each thin or tiny part
-        prompted = pointed[rng.integers(len(pointed))] if pointed and rng.random() < self.prompts else None
-        zoomed = rng.random() < ZOOMED and (prompted is not None or not set(FINE).isdisjoint(cached.maps))
+        enlarged = pointed[rng.integers(len(pointed))] if pointed and rng.random() < self.prompts else None
+        zoomed = enlarged is not None or (not set(FINE).isdisjoint(cached.maps) and rng.random() < ZOOMED)
         if zoomed:
-            label = prompted or drawn[rng.integers(len(drawn))]
-            turn = zoomed_turn(turn, cached.boxes[label], (height, width), rng, whole=prompted is not None)
+            label = enlarged or drawn[rng.integers(len(drawn))]
+            turn = zoomed_turn(turn, cached.boxes[label], (height, width), rng, whole=enlarged is not None)
         image = relight(turn_image(cached.image, turn_grid(height, width, side, turn)), rng)
         fine_grid = turn_grid(height, width, fine, turn)
 
@@ -215,8 +183,8 @@ class GroundingExamples(Dataset):
         out = {
             "pixel_values": image * 2 - 1,
             "label_ids": torch.full((count,), len(self.labels)),
-            "prompts": torch.zeros(PROMPT_CHANNELS, grid_size, grid_size),
-            "prompt_kinds": torch.tensor(-1),
+            "prompts": torch.zeros(PROMPTS, PROMPT_CHANNELS, grid_size, grid_size),
+            "prompt_kinds": torch.full((PROMPTS,), -1),
         }
         truth = {
             "presence": torch.full((count,), -1.0),
@@ -226,6 +194,7 @@ class GroundingExamples(Dataset):
             "boxes": torch.zeros(count, 4, grid_size, grid_size),
             "facts": fact_numbers(record, self.facts),
             "labels": torch.full((len(self.labels),), -1.0),
+            "prompted": torch.zeros(PROMPTS, fine, fine, dtype=torch.uint8),
         }
         if self.tells_photographs and rng.random() < NOT_MEDICAL:
             out["pixel_values"] = not_medical(rng, side) * 2 - 1
@@ -237,17 +206,13 @@ class GroundingExamples(Dataset):
         if zoomed:
             of_the_whole = [i for i, name in enumerate(self.facts) if name not in ("modality", "body_part")]
             truth["facts"][of_the_whole] = UNKNOWN
-        if prompted is not None:
-            ids = turn_map(_decode(cached.maps[prompted]), fine_grid).numpy()
-            numbers, sizes = np.unique(ids[ids > 0], return_counts=True)
-            numbers = numbers[sizes >= 12]
-            if len(numbers):
-                instance = ids == rng.choice(numbers)
-                prompt, kind = draw_prompt(instance, rng, grid_size)
-                out["prompts"], out["prompt_kinds"] = torch.from_numpy(prompt), torch.tensor(kind)
-                truth["presence"][0], truth["outlined"][0] = 1, 1
-                fill(truth, 0, instance.astype(np.uint8), None)
-                return out | truth
+        maps = {label: turn_map(_decode(cached.maps[label]), fine_grid).numpy() for label in drawn}
+        shown = {label: maps[label] for label in ([enlarged] if enlarged else pointed)}
+        for i, (prompt, kind, instance) in enumerate(draw_prompts(shown, PROMPTS, grid_size, rng)):
+            out["prompts"][i], out["prompt_kinds"][i] = torch.from_numpy(prompt), kind
+            truth["prompted"][i] = torch.from_numpy(instance.astype(np.uint8))
+        if enlarged is not None:
+            return out | truth
 
         known = known_presence(record)
         impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
@@ -259,7 +224,7 @@ class GroundingExamples(Dataset):
                 continue
             label = self.labels[number]
             if cached.maps[label] is not None:
-                ids = turn_map(_decode(cached.maps[label]), fine_grid).numpy()
+                ids = maps[label] if label in maps else np.zeros((fine, fine), np.uint8)
                 visible = bool(ids.any())
                 fill(truth, q, ids, None)
                 truth["outlined"][q] = 1 if visible else -1
@@ -325,7 +290,7 @@ def _decode(png: bytes) -> np.ndarray:
     return np.asarray(PIL.Image.open(io.BytesIO(png)))
 
 
-TARGETS = ("presence", "outlined", "masks", "centres", "boxes", "facts", "labels")
+TARGETS = ("presence", "outlined", "masks", "centres", "boxes", "facts", "labels", "prompted")
 
 
 def collate(examples: list[dict]) -> dict:

@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig
 
+from .prompt_heads import PromptHeads, places
+
 LEVELS = 4  # of the pyramid, at strides 4, 8, 16 and 32; one of detail at stride 2 may precede them
-PROMPT_CHANNELS = 4  # box, positive points, negative points, scribble
 FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 
 
@@ -93,7 +94,7 @@ def conv_block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Pyramid(nn.Module):
-    """Top-down feature pyramid (Lin et al., 2017); a drawn prompt is added at every level.
+    """Top-down feature pyramid (Lin et al., 2017).
 
     An encoder with a map at stride 2 gives a narrow level of detail as well, for what is thinner than a pixel of the
     others.
@@ -102,7 +103,6 @@ class Pyramid(nn.Module):
     def __init__(self, inputs: list[int], channels: int, detail_input: int, detail: int):
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in inputs)
-        self.prompt = nn.ModuleList(nn.Conv2d(PROMPT_CHANNELS, channels, 1, bias=False) for _ in inputs)
         self.smooth = nn.ModuleList(conv_block(channels, channels) for _ in inputs)
         self.pixel = conv_block(channels, channels)
         self.detail = None
@@ -110,15 +110,13 @@ class Pyramid(nn.Module):
             self.narrow = nn.Conv2d(channels, detail, 1)
             self.detail = conv_block(detail_input + detail, detail)
 
-    def forward(self, maps, prompts: torch.Tensor | None = None) -> list[torch.Tensor]:
-        """Maps finest first, `(B, C_i, H_i, W_i)`, and prompts `(B, 4, S/4, S/4)` to as many `(B, C, H_i, W_i)`."""
+    def forward(self, maps) -> list[torch.Tensor]:
+        """Maps finest first, `(B, C_i, H_i, W_i)`, to as many `(B, C, H_i, W_i)`."""
         finest, maps = maps[0], maps[-LEVELS:]
         out: list[torch.Tensor] = []
         above = None
         for i in reversed(range(len(maps))):
             x = self.lateral[i](maps[i])
-            if prompts is not None:
-                x = x + self.prompt[i](F.adaptive_max_pool2d(prompts, x.shape[-2:]))
             if above is not None:
                 x = x + F.interpolate(above, size=x.shape[-2:], mode="bilinear", align_corners=False)
             above = self.smooth[i](x)
@@ -144,14 +142,8 @@ class DecoderLayer(nn.Module):
 
 
 def position_grid(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
-    """`(H * W, 8)`: sines and cosines of x and y, so that "left lung" can be told from "right lung"."""
-    y, x = torch.meshgrid(
-        (torch.arange(height, device=like.device) + 0.5) / height,
-        (torch.arange(width, device=like.device) + 0.5) / width,
-        indexing="ij",
-    )
-    waves = [f(k * torch.pi * a) for a in (x, y) for k in (1, 2) for f in (torch.sin, torch.cos)]
-    return torch.stack(waves, dim=-1).flatten(0, 1).to(like.dtype)
+    """`places` as tokens `(H * W, 8)`."""
+    return places(height, width, like).flatten(1).T
 
 
 class GroundingHeads(nn.Module):
@@ -161,7 +153,7 @@ class GroundingHeads(nn.Module):
         channels, size = config.channels, config.query_size
         self.pyramid = Pyramid(inputs, channels, detail_input, config.detail)
         self.labels = nn.Embedding(len(config.labels) + 1, size)  # the last row names nothing
-        self.prompt_queries = nn.Embedding(PROMPT_CHANNELS, size)
+        self.prompts = PromptHeads(channels, size)
         self.values = nn.Linear(channels, size)
         self.position = nn.Linear(8, size)
         self.pixel_position = nn.Linear(8, channels)
@@ -240,18 +232,34 @@ class GroundingHeads(nn.Module):
             torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
         )
         dense = dense.view(batch, -1, 6, height, width)
-        masks = F.interpolate(dense[:, :, 0], scale_factor=2, mode="bilinear", align_corners=False)
-        if len(pyramid) > LEVELS:
-            detail = pyramid[0]
-            masks = (
-                masks + torch.einsum("bqc,bchw->bqhw", self.detail_kernels(queries), detail) * detail.shape[1] ** -0.5
-            )
         presence, outlined, quality = self.scores(queries).unbind(-1)
         return GroundingOutput(
-            masks=masks,
+            masks=self.sharpen(pyramid, queries, dense[:, :, 0]),
             centres=dense[:, :, 1],
             sides=F.softplus(dense[:, :, 2:]) * 0.2,
             presence=presence,
             outlined=outlined,
             quality=quality,
         )
+
+    def sharpen(self, pyramid: list[torch.Tensor], queries: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Mask logits `(B, Q, h, w)` at twice their size, with what the level of detail adds."""
+        masks = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+        if len(pyramid) == LEVELS:
+            return masks
+        detail = pyramid[0]
+        return masks + torch.einsum("bqc,bchw->bqhw", self.detail_kernels(queries), detail) * detail.shape[1] ** -0.5
+
+    def segment(
+        self, pyramid: list[torch.Tensor], prompts: torch.Tensor, kinds: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Drawn prompts `(B, P, 4, h, w)` and the channel of each one's kind `(B, P)` to logits of their masks
+        `(B, P, 2h, 2w)` and of the masks' expected IoU `(B, P)`."""
+        finest = pyramid[-LEVELS]
+        queries = self.look(pyramid, self.prompts.queries(finest, pyramid[-2], prompts, kinds))
+        channels = finest.shape[1]
+        kernels = self.kernels(queries)[..., : channels + 1]
+        dense = kernels[..., :-1] @ self.pixels(finest) * channels**-0.5 + kernels[..., -1:]
+        logits = dense.unflatten(-1, finest.shape[-2:])
+        logits = logits + self.prompts.corrections(finest, logits, prompts)
+        return self.sharpen(pyramid, queries, logits), self.scores(queries)[..., 2]

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from .grounding import GroundingHeads, GroundingOutput, MedVLMGroundingConfig
-from .losses import GroundingTargets, grounding_loss, total
+from .losses import GroundingTargets, grounding_loss, prompt_loss, total
 from .vision import build_vision, detail_channels, feature_maps, map_channels
 
 
@@ -34,32 +34,28 @@ class Grounder(nn.Module):
         self.vision = build_vision(vision_config)
         self.heads = GroundingHeads(grounding_config, map_channels(vision_config), detail_channels(vision_config))
 
-    def encode(self, pixel_values: torch.Tensor, prompts: torch.Tensor | None = None) -> ImageFeatures:
-        """`(B, 3, S, S)` in -1..1, and prompts `(B, 4, S/4, S/4)` if any, to features."""
+    def encode(self, pixel_values: torch.Tensor) -> ImageFeatures:
+        """`(B, 3, S, S)` in -1..1 to features."""
         maps = feature_maps(self.vision, pixel_values.contiguous(memory_format=torch.channels_last))
-        return ImageFeatures(maps, self.heads.pyramid(maps, prompts))
-
-    def with_prompts(self, features: ImageFeatures, prompts: torch.Tensor) -> ImageFeatures:
-        """The same images with a drawn prompt; the encoder does not run again."""
-        return ImageFeatures(features.maps, self.heads.pyramid(features.maps, prompts))
+        return ImageFeatures(maps, self.heads.pyramid(maps))
 
     def forward(
         self,
         pixel_values: torch.Tensor,
         label_ids: torch.Tensor,  # (B, Q) rows of the learned label queries
-        prompts: torch.Tensor | None = None,  # (B, 4, S/4, S/4)
-        prompt_kinds: torch.Tensor | None = None,  # (B,) channel of the drawn prompt, -1 for none
+        prompts: torch.Tensor | None = None,  # (B, P, 4, S/4, S/4)
+        prompt_kinds: torch.Tensor | None = None,  # (B, P) channel of each drawn prompt, -1 for none
         targets: GroundingTargets | None = None,
     ) -> dict[str, torch.Tensor | GroundingOutput]:
         """Ask by label numbers, as training does; with targets the loss and its parts come along."""
-        features = self.encode(pixel_values, prompts)
-        queries = self.heads.labels(label_ids)
-        if prompt_kinds is not None:
-            drawn = self.heads.prompt_queries(prompt_kinds.clamp(min=0))[:, None].expand_as(queries)
-            queries = torch.where((prompt_kinds >= 0)[:, None, None], drawn, queries)
-        output = self.heads(features.pyramid, queries)
+        features = self.encode(pixel_values)
+        output = self.heads(features.pyramid, self.heads.labels(label_ids))
         if targets is None:
             return {"output": output}
         labels = self.heads.presence(features.pyramid, self.heads.labels.weight[:-1])
         parts = grounding_loss(output, self.heads.classify(features.maps), labels, targets)
+        if prompts is not None:
+            drawn = prompt_kinds >= 0
+            masks, quality = self.heads.segment(features.pyramid, prompts, prompt_kinds.clamp(min=0))
+            parts |= prompt_loss(masks[drawn], quality[drawn], targets.prompted[drawn])
         return {"loss": total(parts), "parts": {k: v.detach() for k, v in parts.items()}, "output": output}

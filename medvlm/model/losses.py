@@ -19,6 +19,9 @@ WEIGHTS = {
     "outlined": 0.1,
     "quality": 0.1,
     "facts": 0.2,
+    "prompt_mask": 1.0,
+    "prompt_dice": 1.0,
+    "prompt_quality": 0.1,
 }
 
 
@@ -35,6 +38,7 @@ class GroundingTargets:
     )  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; zeros elsewhere
     facts: torch.Tensor  # (B, F) value index, -100 unknown
     labels: torch.Tensor  # (B, L) presence of every label with a query of its own, as `presence`
+    prompted: torch.Tensor  # (B, P, 2h, 2w) uint8 mask of what each drawn prompt means
 
     def to(self, device) -> GroundingTargets:
         return GroundingTargets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -133,6 +137,13 @@ def grounding_loss(
     ]
     parts["facts"] = torch.stack(known_facts).sum() / len(targets.facts)
     return parts
+
+
+def prompt_loss(masks: torch.Tensor, quality: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+    """As `grounding_loss`, of N drawn prompts: masks and truth `(N, 2h, 2w)`, quality `(N,)`."""
+    entropy, dice, iou = mask_loss(masks.float(), truth)
+    ranked = F.binary_cross_entropy_with_logits(quality.float(), iou.detach(), reduction="none")
+    return {"prompt_mask": mean(entropy), "prompt_dice": mean(dice), "prompt_quality": mean(ranked)}
 
 
 def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:

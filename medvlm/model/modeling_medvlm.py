@@ -13,6 +13,7 @@ from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
 from .vision import map_channels
+from .words import WordVotes
 
 
 class Projector(nn.Module):
@@ -70,6 +71,7 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
             nn.LayerNorm(2 * hidden), nn.Dropout(0.3), nn.Linear(2 * hidden, size),
             nn.GELU(), nn.Dropout(0.3), nn.Linear(size, size),
         )  # fmt: skip
+        self.word_votes = WordVotes(len(config.grounding_config.labels) + 1)
         self.answer_head = None
         if config.answers:
             self.add_answers(config.answers)
@@ -179,23 +181,22 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         """Phrases that hold one `<seg>` each, `(N, T)`, to queries `(N, query_size)`."""
         return self.query_projector(self.text_states(input_ids, attention_mask))
 
-    def name_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `encode_phrases`, drawn to the labels' own queries; and the chance `(N, labels + 1)` that each is meant.
-
-        The last one stands for nothing that the model knows. The heads have seen no other queries than the labels'.
-        """
-        made, labels = self.encode_phrases(input_ids, attention_mask), self.grounder.heads.labels.weight
-        chances = nearness(made, labels).softmax(-1)
-        return chances @ labels, chances
+    def name_phrases(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Phrases as in `encode_phrases` to the chance `(N, labels + 1)` that each label is meant; the last one stands for
+        nothing that the model knows."""
+        read = nearness(self.encode_phrases(input_ids, attention_mask), self.grounder.heads.labels.weight)
+        return (read.log_softmax(-1) + self.word_votes(input_ids, attention_mask).log_softmax(-1)).softmax(-1)
 
     def ground(self, features: ImageFeatures, queries: torch.Tensor) -> GroundingOutput:
         """Queries `(B, Q, query_size)` on B images."""
         return self.grounder.heads(features.pyramid, queries)
 
-    def segment(self, features: ImageFeatures, prompts: torch.Tensor, kinds: torch.Tensor) -> GroundingOutput:
-        """Drawn prompts `(B, 4, S/4, S/4)` and the channel of each one's kind `(B,)`: one query an image."""
-        prompted = self.grounder.with_prompts(features, prompts)
-        return self.grounder.heads(prompted.pyramid, self.grounder.heads.prompt_queries(kinds)[:, None])
+    def segment(
+        self, features: ImageFeatures, prompts: torch.Tensor, kinds: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Drawn prompts `(B, P, 4, S/4, S/4)` and the channel of each one's kind `(B, P)` to mask logits
+        `(B, P, S/2, S/2)` and logits of the masks' expected IoU `(B, P)`."""
+        return self.grounder.heads.segment(features.pyramid, prompts, kinds)
 
 
 AutoConfig.register(MedVLMConfig.model_type, MedVLMConfig, exist_ok=True)
