@@ -264,15 +264,18 @@ class Finder:
             prompt = Prompt(points=check_points(points, source.size))
         else:
             prompt = Prompt(scribble=check_scribble(scribble, source.size))
+        looks = []
         window = around(prompt.extent, source.size) if box is not None else None
         if window is None:
-            mask, score = self.prompted(source, prompt)
-            if box is None and mask.any():
-                window = around(hull(prompt.extent, mask_box(mask)), source.size)
+            looks.append(self.prompted(source, prompt))
+            marked = hull(prompt.extent, mask_box(looks[0][0])) if looks[0][0].any() else prompt.extent
+            window = around(marked, source.size) if box is None else None
         if window is not None:
-            part, closer = self.prompted(crop(source, window), prompt.within(window))
-            if part.any() or box is not None:
-                mask, score = put_back(part, window, source.size), closer
+            part, score = self.prompted(crop(source, window), prompt.within(window))
+            looks.append((put_back(part, window, source.size), score))
+        mask, score = max(looks, key=lambda look: (prompt.agreement(look[0]), look[1]))
+        if box is None:
+            mask = prompt.touched(mask)
         if box is not None:
             mask &= inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []

@@ -33,6 +33,7 @@ class LanguageStage(nn.Module):
         self.model = model
         model.grounder.requires_grad_(False)
         model.query_projector.requires_grad_(False)
+        model.word_votes.requires_grad_(False)
         model.projector.requires_grad_(True)
 
     def state_dict(self, *args, **kwargs):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional as F
 
 from ..types import Box, mask_box
@@ -34,6 +35,22 @@ class Prompt:
             x, y = zip(*((x, y) for x, y, sign in self.points if sign), strict=True)
             return (min(x), min(y), max(x) + 1, max(y) + 1)
         return mask_box(self.scribble)
+
+    def agreement(self, mask: np.ndarray) -> float:
+        """How much of what is marked a mask `(H, W)` agrees with, in 0..1; 1 for a box."""
+        if self.points is not None:
+            return float(np.mean([mask[int(y), int(x)] == bool(sign) for x, y, sign in self.points]))
+        return 1.0 if self.scribble is None else round(float(mask[self.scribble].mean()), 1)
+
+    def touched(self, mask: np.ndarray) -> np.ndarray:
+        """The parts of a mask `(H, W)` that a click or scribble is on; all of it where none is."""
+        parts, _ = ndimage.label(mask)
+        if self.points is not None:
+            marked = [parts[int(y), int(x)] for x, y, sign in self.points if sign]
+        else:
+            marked = np.unique(parts[self.scribble])
+        wanted = [i for i in marked if i]
+        return np.isin(parts, wanted) if wanted else mask
 
     def within(self, window: Window) -> Prompt:
         """The same prompt in the pixels of a window; what lies outside is gone."""

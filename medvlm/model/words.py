@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-BUCKETS = 8192
+BUCKETS = 4096
 HASH = 2654435761  # Knuth's multiplicative hash
 
 
