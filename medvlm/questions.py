@@ -11,7 +11,8 @@ from .mentions import LONGEST, around, label_of, read
 DENIES = re.compile(
     r"\b(?:no|not|non|none|nothing|nowhere|never|neither|without|lacks?|lacking|lacked|free|devoid|absent|absence|missing|miss|"
     r"unable|fail(?:ed|s)?|rul(?:e|ed|es|ing) out|exclud(?:e|ed|es|ing)|negative|spared|unremarkable|empty|false|wrong|incorrect|"
-    r"untrue|den(?:y|ied|ies)|zero|nil|in vain|invisible|omit(?:s|ted)?|un(?:seen|detectable|detected|identified|noticed|apparent))\b|"
+    r"untrue|den(?:y|ied|ies)|zero|nil|in vain|invisible|omit(?:s|ted)?|un(?:\w+able|seen|detected|identified|noticed|apparent)|"
+    r"sans|nonexist\w*|left out|out of view|outside|reject(?:s|ed)?|struck|yet to|(?:ai|do|does|did|is|are|was|ca)nt)\b|"
     r"n't\b|\bcannot\b"
 )
 CLEAR = re.compile(r"\b(?:all clear|clear of|cleared of)\b")  # lungs that are clear are there all the same
@@ -27,7 +28,7 @@ COPULA = re.compile(r"^(?:is|are|was|were|has|have|does|do) (?:(?:the|this|that|
 # Words that may stand beside a label in a question of its presence …
 PLAIN = frozenset(
     """
-    yo yeah yep
+    yo yeah yep lol pls chk img rite ther quiz caption features snapshot exposure naked concur agreed
     a an the any some this that these those there here theres its it one ones anything something anywhere somewhere i i'm im
     i'd i've me my mine you your u we us our he she his her they them their patient patient's patients doctor colleague
     colleagues radiologist student someone anybody anyone everybody nobody is are was were be been being am do does did done
@@ -84,8 +85,11 @@ ASKS_MORE = frozenset(
 ASKS = frozenset(
     "what where which how who whom whose why when describe list name explain compare count segment outline".split()
 )
+OF_IT = frozenset(
+    "a an the any some this that these those my his her their your our patient patient's all both".split()
+)
 LINKS = frozenset(
-    "a an the any some this these those and or of in on at by with within near to from for as into".split()
+    "and or of in on in at by with within near to from for as into inside around throughout surrounding behind".split()
 )
 
 
@@ -120,7 +124,8 @@ def presence_question(text: str, common: Callable[[str], bool] = _nothing) -> Pr
         common = _nothing
     if not all(_frames(word, common) for word in later) or not _asks_for(parts[own[0]], common):
         return None
-    if whole and not all(_frames(word, common) for _, others in clauses[: own[0]] for word in others):
+    before = [word for _, others in clauses[: own[0]] for word in others]
+    if whole and not ASKS.isdisjoint(before) or not rest and not all(_frames(word, common) for word in before):
         return None
     denials = len(DENIES.findall(" ".join([w for _, others in clauses for w in others] if whole else rest)))
     return PresenceQuestion(named[0], denials > 0 if whole else denials % 2 == 1)
@@ -128,13 +133,15 @@ def presence_question(text: str, common: Callable[[str], bool] = _nothing) -> Pr
 
 def _asks_for(clause: str, common: Callable[[str], bool]) -> bool:
     """Whether a clause asks for the label in it: any word may stand before it if something is said in between, as the
-    endoscopist does in "would the endoscopist see a polyp here?" and the calcification in "… calcification in the lung?"
-    does not."""
+    endoscopist does in "would the endoscopist see a polyp here?" and the nodule in "is a nodule seen on the lung?" does
+    not."""
     before, after = around(clause)
     if not all(_frames(word, common) for word in after) or any(word in ASKS for word in before):
         return False
+    while before and before[-1] in OF_IT:
+        before.pop()
     other = [i for i, word in enumerate(before) if not _frames(word, common)]
-    return not other or (common is not _nothing and any(word not in LINKS for word in before[other[-1] + 1 :]))
+    return not other or (common is not _nothing and other[-1] < len(before) - 1 and before[-1] not in LINKS)
 
 
 def _of_state(clause: str) -> bool:

@@ -22,6 +22,10 @@ def test_questions_of_training_are_read(label):
         ("Doesn’t the scan show a pneumothorax?", "pneumothorax", True),
         ("Do you see erythrocytes here?", "red blood cell", False),
         ("I'm looking for cotton wool spots: are there none?", "soft exudates", True),
+        ("Registrar unsure; polyp noted?", "polyp", False),
+        ("Registrar unsure; nil polyp noted?", "polyp", True),
+        ("Is the pneumothorax undetectable?", "pneumothorax", True),
+        ("this scan aint got a polyp??", "polyp", True),
     ],
 )
 def test_other_wordings_are_read(text, label, denied):
@@ -43,6 +47,9 @@ def test_other_wordings_are_read(text, label, denied):
         "Is the patient ill?",
         "How many polyps are there?",
         "Is the tumour on the left of the liver?",
+        "Are there abnormalities in the patient's right lung?",
+        "Can a cavitation be observed on the left lung?",
+        "Which is bigger in this image, kidney or liver?",
         "",
     ],
 )

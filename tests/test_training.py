@@ -15,7 +15,7 @@ from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.loading import load
 from medvlm.model.prompts import NEGATIVE
 from medvlm.records import data_sets, read_records
-from medvlm.records.vocabulary import LABELS
+from medvlm.records.vocabulary import LABELS, known_name
 from medvlm.types import mask_box
 from training import sft
 from training.augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
@@ -26,7 +26,7 @@ from training.drawing import draw_prompts
 from training.grounding_examples import GroundingExamples, collate, fact_numbers
 from training.language_examples import LanguageExamples
 from training.stage_language import answer_loss
-from training.tasks import place, questions, wordings
+from training.tasks import free_wordings, place, questions, wordings
 
 from .tiny import LANGUAGE, picture, tiny_language, tiny_model, write_squares
 
@@ -303,6 +303,9 @@ def test_questions_are_answered_by_the_record(records):
         place(np.array([0, 0, 10, 10]), 90, 90) == "upper left"
         and place(np.array([40, 40, 50, 50]), 90, 90) == "centre"
     )
+    free = free_wordings()
+    assert free.keys() == LABELS.keys() and min(map(len, free.values())) > 30
+    assert not any(known_name(text) for texts in free.values() for text in texts)
     said = wordings(["heart"], 5, np.random.default_rng(0))
     assert {n for _, n in said} == {0, 1} and len(set(said)) == len(said) > 60
 
