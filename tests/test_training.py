@@ -319,7 +319,7 @@ def config(tmp_path, monkeypatch):
     return SFTConfig(
         data=[str(write_squares(tmp_path / "squares"))], vision={"model_type": "efficientnet_lite", "variant": 0},
         language=str(tiny_language(tmp_path / "language")), side=64, small_side=64, workers=0, bf16=False,
-        heads_steps=6, heads_batch=2, language_steps=6, language_batch=2, language_questions=3,
+        heads_steps=6, heads_batch=2, heads_lr=2e-4, heads_prompts=0.0, language_steps=6, language_batch=2, language_questions=3,
         lora_rank=4, language_lr=5e-3, answer_epochs=60, answer_views=2, image_grid=2, warmup=2, save_every=2, log_every=1, output_dir=str(tmp_path / "whole"),
     )  # fmt: skip
 
