@@ -7,6 +7,8 @@ python benchmarks/phrasing.py DATA_SET… [--split val] [--limit 10] [--model na
 2. Presence asked plainly and negated, in the pairs of `negations.yaml`: a pair is consistent where one answer is yes and
    the other no. What is neither, an abstention too, counts as inconsistent. Always the same word would reach 0, a coin
    0.5. Pairs that were looked at while the rules for such questions were written stand apart from new ones.
+
+Without images, first: for how many of the phrases the right label is the likeliest, and how many pairs the rules read.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import torch
 import yaml
 from common import arguments, bar, chosen, interval, mean_of_means, overlap, patient, table, write_rows
 
 from medvlm.assistant import Assistant
 from medvlm.evaluation.metrics import normalise_answer
+from medvlm.finder import ELSEWHERE
 from medvlm.mentions import mentioned
+from medvlm.questions import presence_question
 from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent
 from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT, free_wordings
@@ -138,6 +143,32 @@ def phrase_table(rows: list[dict]) -> str:
     return table(head, lines)
 
 
+def reading_table(assistant: Assistant, phrasings: dict[str, list[str]], pairs: list[Pair]) -> str:
+    """The share of phrases whose label is the likeliest, and of pairs that are read as presence and its denial."""
+    said = [(label, phrase) for label, phrases in phrasings.items() for phrase in phrases if label in assistant.numbers]
+    with torch.inference_mode():
+        meant = assistant.read_phrases([phrase for _, phrase in said])
+    labels = assistant.config.labels
+    alike = {
+        k: torch.tensor([not LABELS[k].places.isdisjoint(LABELS[x].places) for x in labels] + [True]) for k in phrasings
+    }
+    right = {
+        "phrases, image not known": [int(meant[p].argmax()) == assistant.numbers[k] for k, p in said],
+        "phrases, kind of image known": [
+            int((meant[p] * (alike[k] + ELSEWHERE)).argmax()) == assistant.numbers[k] for k, p in said
+        ],
+    }
+    for known in (True, False):
+        right[f"{'known' if known else 'new'} pairs"] = [
+            [q and q.denied for q in (presence_question(form.format(x=x), assistant.processor.common) for form in (p.plain, p.negated))] == [False, True]
+            for p in pairs if p.known == known for x in ("polyp", "left lung")
+        ]  # fmt: skip
+    lines = [
+        [title, len(some), interval(list(map(float, some)), list(range(len(some))))] for title, some in right.items()
+    ]
+    return table(["text alone", "n", "read right"], lines)
+
+
 # Negation
 
 
@@ -191,8 +222,9 @@ def main() -> None:
     args = arguments(__doc__, "a .jsonl for the single results", limit=10).parse_args()
     phrasings = read_phrasings(Path(__file__).with_name("phrasings.yaml"))
     names = [*LABELS, *(s for label in LABELS.values() for s in label.synonyms)]
-    turn = cycle(read_pairs(Path(__file__).with_name("negations.yaml"), names))
-    assistant, phrases, pairs = Assistant.load(args.model), [], []
+    forms = read_pairs(Path(__file__).with_name("negations.yaml"), names)
+    assistant, turn, phrases, pairs = Assistant.load(args.model), cycle(forms), [], []
+    print(f"{reading_table(assistant, phrasings, forms)}\n")
     for records in chosen(args.data, args.split, args.limit, lambda r: r.regions or r.absent):
         for record in bar(records):
             phrases += phrase_rows(assistant, record, phrasings)

@@ -30,18 +30,11 @@ TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
 
 @dataclass
 class Asked:
-    """A phrase as the heads are asked for it: its query `(query_size,)` and the label it means, if it is one."""
+    """A phrase as the heads are asked for it in one image: its query `(query_size,)` and the label it means, if it is one."""
 
     query: torch.Tensor
     label: str | None
-
-
-@dataclass
-class Wording:
-    """What a phrase may mean: a label named outright, or the chance `(labels + 1,)` of each; the last is nothing known."""
-
-    name: str | None
-    chances: torch.Tensor | None = None
+    possible: float  # the chance that this kind of image can show it
 
 
 class Finder:
@@ -127,16 +120,16 @@ class Finder:
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
         """Ground phrases in many studies' default images; images and phrases are each encoded once."""
         asked = [(study, [check_phrase(p) for p in phrases]) for study, phrases in requests]
-        words = self.read_phrases([p for _, phrases in asked for p in phrases])
+        meant = self.read_phrases([p for _, phrases in asked for p in phrases])
         images = [study.images[study.default] for study, _ in asked]
         out = []
         for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
             result = Grounding([], {}, [])
             if phrases:
-                kind = self.chances(features)
-                known = {p: self.asked(words[p], kind) for p in phrases}
+                fits = self.fits(features)
+                known = {p: self.asked(meant[p], fits) for p in phrases}
                 output = self.model.ground(features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
-                possible = torch.tensor([self.possible(kind, known[p].label) for p in phrases])
+                possible = torch.tensor([known[p].possible for p in phrases])
                 output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
                 for number, phrase in enumerate(phrases):
                     label = known[phrase].label
@@ -162,9 +155,14 @@ class Finder:
         logits = heads.presence(features.pyramid, heads.labels.weight[[self.numbers[label]]])
         return float(logits.sigmoid()) * self.possible(self.chances(features), label)
 
-    def possible(self, kind: dict[str, dict[str, float]], name: str | None) -> float:
-        """The chance that this kind of image can show a label: no polyp in a chest X-ray. 1 for free wording."""
-        label = LABELS.get(name or "")
+    def fits(self, features: ImageFeatures) -> torch.Tensor:
+        """The chance that this kind of image can show each label `(labels + 1,)`; 1 for the last, which names nothing."""
+        kind = self.chances(features)
+        return torch.tensor([self.possible(kind, label) for label in self.config.labels] + [1.0], device=self.device)
+
+    def possible(self, kind: dict[str, dict[str, float]], name: str) -> float:
+        """The chance that this kind of image can show a label: no polyp in a chest X-ray."""
+        label = LABELS.get(name)
         if label is None or not {"modality", "body_part"} <= kind.keys():
             return 1.0
         misses = []
@@ -218,29 +216,28 @@ class Finder:
             self.tiles[image] = windows, [crop(image, w) for w in windows]
         return self.tiles[image]
 
-    def read_phrases(self, phrases: Sequence[str]) -> dict[str, Wording]:
-        """What each phrase may mean: a known name, or whatever any other wording is taken for."""
+    def read_phrases(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The chance that each label is meant by each phrase `(labels + 1,)`: sure for a known name, else as the language
+        model and the words have it. The last one stands for nothing that the model knows."""
         names = {p: name for p in phrases if (name := asked_name(p)) in self.numbers}
-        words = {p: Wording(name) for p, name in names.items()}
-        free = [p for p in dict.fromkeys(phrases) if p not in words]
+        sure = torch.eye(len(self.numbers) + 1, device=self.device)
+        meant = {p: sure[self.numbers[name]] for p, name in names.items()}
+        free = [p for p in dict.fromkeys(phrases) if p not in meant]
         for start in range(0, len(free), PHRASES):
             batch = free[start : start + PHRASES]
             chances = self.model.name_phrases(**self.processor.phrases(batch).to(self.device))
-            words |= {p: Wording(None, c) for p, c in zip(batch, chances, strict=True)}
-        return words
+            meant |= dict(zip(batch, chances, strict=True))
+        return meant
 
-    def asked(self, wording: Wording, kind: dict[str, dict[str, float]]) -> Asked:
-        """What a wording asks for in a kind of image: of all that it may mean, what can be there comes first."""
+    def asked(self, chances: torch.Tensor, fits: torch.Tensor) -> Asked:
+        """What a phrase that means labels with `chances` asks for in an image: what can be there comes first."""
         queries = self.model.grounder.heads.labels.weight
-        if wording.name:
-            return Asked(queries[self.numbers[wording.name]], wording.name)
-        fits = [self.possible(kind, label) for label in self.config.labels] + [1.0]
-        chances = wording.chances * (torch.tensor(fits, device=self.device) + ELSEWHERE)
+        chances = chances * (fits + ELSEWHERE)
         chances = chances / chances.sum()
         chance, number = chances.max(0)
         if chance >= NAMED and number < len(self.numbers):
-            return Asked(queries[number], self.config.labels[number])
-        return Asked(chances @ queries, None)
+            return Asked(queries[number], self.config.labels[number], float(fits[number]))
+        return Asked(chances @ queries, None, 1.0)
 
     @torch.inference_mode()
     def segment(
@@ -253,7 +250,7 @@ class Finder:
     ) -> list[Region]:
         """The region under exactly one kind of prompt, as a list of one; empty where nothing stands out.
 
-        What is small is looked at a second time, enlarged.
+        What is small is looked at enlarged too; of two looks the one that agrees with the prompt is kept.
         """
         index = check_image(image, study)
         check_one_prompt(box, points, scribble)
@@ -267,17 +264,15 @@ class Finder:
         looks = []
         window = around(prompt.extent, source.size) if box is not None else None
         if window is None:
-            looks.append(self.prompted(source, prompt))
-            marked = hull(prompt.extent, mask_box(looks[0][0])) if looks[0][0].any() else prompt.extent
-            window = around(marked, source.size) if box is None else None
+            whole, score = self.prompted(source, prompt)
+            looks.append((whole, score))
+            if box is None:
+                window = around(hull(prompt.extent, mask_box(whole)) if whole.any() else prompt.extent, source.size)
         if window is not None:
             part, score = self.prompted(crop(source, window), prompt.within(window))
             looks.append((put_back(part, window, source.size), score))
         mask, score = max(looks, key=lambda look: (prompt.agreement(look[0]), look[1]))
-        if box is None:
-            mask = prompt.touched(mask)
-        if box is not None:
-            mask &= inside(prompt.box, source.size)
+        mask = prompt.touched(mask) if box is None else mask & inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
 
     def prompted(self, image: Image, prompt: Prompt) -> tuple[np.ndarray, float]:

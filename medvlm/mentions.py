@@ -16,33 +16,31 @@ def mentioned(text: str) -> list[str]:
 
 def read(text: str) -> tuple[list[str], list[str]]:
     """The labels named in a text, as `mentioned` gives them, and its other words in lower case."""
+    parts = _parts(text)
+    return list(dict.fromkeys(name for name, _ in parts if name)), [word for name, word in parts if not name]
+
+
+def around(text: str) -> tuple[list[str], list[str]]:
+    """The words before the first label named in a text, and those after it that are in no label; in lower case."""
+    parts = _parts(text)
+    first = next((i for i, (name, _) in enumerate(parts) if name), len(parts))
+    return [word for _, word in parts[:first]], [word for name, word in parts[first:] if not name]
+
+
+def _parts(text: str) -> list[tuple[str | None, str]]:
+    """A text cut into labels, each with the words that name it, and single words without one."""
     words = re.findall(r"[a-z0-9'-]+", text.lower())
-    found: list[str] = []
-    rest: list[str] = []
-    i = 0
-    while i < len(words):
-        for length in range(min(LONGEST, len(words) - i), 0, -1):
-            name = label_of(" ".join(words[i : i + length]))
-            if name:
-                found.append(name)
-                i += length
+    parts: list[tuple[str | None, str]] = []
+    while words:
+        for length in range(min(LONGEST, len(words)), 0, -1):
+            name = label_of(" ".join(words[:length]))
+            if name or length == 1:
+                parts.append((name, " ".join(words[:length])))
+                words = words[length:]
                 break
-        else:
-            rest.append(words[i])
-            i += 1
-    return list(dict.fromkeys(found)), rest
+    return parts
 
 
 def label_of(words: str) -> str | None:
     """A label by its name or synonym, in the singular or a plain plural."""
     return known_name(words) or (known_name(words[:-1]) if words.endswith("s") else None)
-
-
-def around(text: str) -> tuple[list[str], list[str]]:
-    """The words before the first label named in a text, and those after it that are in no label; in lower case."""
-    words = re.findall(r"[a-z0-9'-]+", text.lower())
-    for start in range(len(words)):
-        for length in range(min(LONGEST, len(words) - start), 0, -1):
-            if label_of(" ".join(words[start : start + length])):
-                return words[:start], read(" ".join(words[start + length :]))[1]
-    return words, []

@@ -11,8 +11,8 @@ from .mentions import LONGEST, around, label_of, read
 DENIES = re.compile(
     r"\b(?:no|not|non|none|nothing|nowhere|never|neither|without|lacks?|lacking|lacked|free|devoid|absent|absence|missing|miss|"
     r"unable|fail(?:ed|s)?|rul(?:e|ed|es|ing) out|exclud(?:e|ed|es|ing)|negative|spared|unremarkable|empty|false|wrong|incorrect|"
-    r"untrue|den(?:y|ied|ies)|zero|nil|in vain|invisible|omit(?:s|ted)?|un(?:\w+able|seen|detected|identified|noticed|apparent)|"
-    r"sans|nonexist\w*|left out|out of view|outside|reject(?:s|ed)?|struck|yet to|(?:ai|do|does|did|is|are|was|ca)nt)\b|"
+    r"untrue|den(?:y|ied|ies)|zero|nil|in vain|invisible|omit(?:s|ted)?|un(?:seen|detected|identified|noticed|apparent)|"
+    r"un(?:detect|identifi|recogni[sz]|observ|notice)able|sans|nonexist\w*|left out|out of view|reject(?:s|ed)?|struck|yet to|(?:ai|do|does|did|is|are|was|ca)nt)\b|"
     r"n't\b|\bcannot\b"
 )
 CLEAR = re.compile(r"\b(?:all clear|clear of|cleared of)\b")  # lungs that are clear are there all the same
@@ -125,7 +125,9 @@ def presence_question(text: str, common: Callable[[str], bool] = _nothing) -> Pr
     if not all(_frames(word, common) for word in later) or not _asks_for(parts[own[0]], common):
         return None
     before = [word for _, others in clauses[: own[0]] for word in others]
-    if whole and not ASKS.isdisjoint(before) or not rest and not all(_frames(word, common) for word in before):
+    if whole and not ASKS.isdisjoint(before):
+        return None
+    if not rest and not all(_frames(word, common) for word in before):
         return None
     denials = len(DENIES.findall(" ".join([w for _, others in clauses for w in others] if whole else rest)))
     return PresenceQuestion(named[0], denials > 0 if whole else denials % 2 == 1)

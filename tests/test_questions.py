@@ -50,6 +50,7 @@ def test_other_wordings_are_read(text, label, denied):
         "Are there abnormalities in the patient's right lung?",
         "Can a cavitation be observed on the left lung?",
         "Which is bigger in this image, kidney or liver?",
+        "Is the fracture unstable?",
         "",
     ],
 )

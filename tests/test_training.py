@@ -306,7 +306,7 @@ def test_questions_are_answered_by_the_record(records):
     free = free_wordings()
     assert free.keys() == LABELS.keys() and min(map(len, free.values())) > 30
     assert not any(known_name(text) for texts in free.values() for text in texts)
-    said = wordings(["heart"], 5, np.random.default_rng(0))
+    said = wordings(["heart"], 5, 40, np.random.default_rng(0))
     assert {n for _, n in said} == {0, 1} and len(set(said)) == len(said) > 60
 
 

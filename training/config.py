@@ -46,7 +46,8 @@ class SFTConfig:
     language_questions: int = 12  # questions packed behind one image
     language_lr: float = 5e-4
     lora_rank: int = 16
-    phrase_wordings: int = 4  # of each name, from which the query projector learns at the end …
+    phrase_wordings: int = 4  # sentences with each name, from which phrases are learned at the end …
+    phrase_free: int = 40  # … and free wordings of each label …
     phrase_steps: int = 1500  # … in so many steps
     phrase_lr: float = 2e-3
     answer_epochs: int = 20  # of the head for short answers, at the end; 0 for none

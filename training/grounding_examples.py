@@ -206,8 +206,9 @@ class GroundingExamples(Dataset):
         if zoomed:
             of_the_whole = [i for i, name in enumerate(self.facts) if name not in ("modality", "body_part")]
             truth["facts"][of_the_whole] = UNKNOWN
-        maps = {label: turn_map(_decode(cached.maps[label]), fine_grid).numpy() for label in drawn}
-        shown = {label: maps[label] for label in ([enlarged] if enlarged else pointed)}
+        needed = [enlarged] if enlarged else drawn
+        maps = {label: turn_map(_decode(cached.maps[label]), fine_grid).numpy() for label in needed}
+        shown = {label: maps[label] for label in pointed if label in maps}
         for i, (prompt, kind, instance) in enumerate(draw_prompts(shown, PROMPTS, grid_size, rng)):
             out["prompts"][i], out["prompt_kinds"][i] = torch.from_numpy(prompt), kind
             truth["prompted"][i] = torch.from_numpy(instance.astype(np.uint8))

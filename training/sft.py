@@ -86,7 +86,15 @@ def run(config: SFTConfig) -> Path:
             seed=config.seed,
         )
         train_language(model, examples, config, [curves])
-        train_phrases(model, processor, config.phrase_wordings, config.phrase_steps, config.phrase_lr, config.seed)
+        train_phrases(
+            model,
+            processor,
+            config.phrase_wordings,
+            config.phrase_free,
+            config.phrase_steps,
+            config.phrase_lr,
+            config.seed,
+        )
         train_answers(
             model, processor, records, config.answer_epochs, config.answer_views, config.answer_lr, config.seed
         )

@@ -34,13 +34,19 @@ def phrase_states(
 
 
 def train_phrases(
-    model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, per_name: int, steps: int, lr: float, seed: int
+    model: MedVLMForConditionalGeneration,
+    processor: MedVLMProcessor,
+    per_name: int,
+    free: int,
+    steps: int,
+    lr: float,
+    seed: int,
 ) -> float:
     """Fit the query projector: a wording's query lies nearer to its own label's than to any other's (cross-entropy over
     `nearness`); and each word's votes, by themselves, for the label that it was said of. Returns the projector's last loss.
     """
     rng = np.random.default_rng(seed)
-    pairs = wordings(model.config.grounding_config.labels, per_name, rng)
+    pairs = wordings(model.config.grounding_config.labels, per_name, free, rng)
     model.language_model.eval()
     texts = [text for text, _ in pairs]
     states = phrase_states(model, processor, texts)

@@ -141,22 +141,19 @@ NAMES_NOTHING = (
 )  # fmt: skip
 
 
-FREE = 40
-
-
 def free_wordings() -> dict[str, list[str]]:
     """Label → ways to ask for it that hold neither its name nor a synonym."""
     return yaml.safe_load(Path(__file__).with_name("wordings.yaml").read_text(encoding="utf-8"))
 
 
-def wordings(labels: list[str], per_name: int, rng: np.random.Generator) -> list[tuple[str, int]]:
-    """`per_name` phrases for every name and synonym of every label, and for names of nothing, which come last; and of
-    each label's free ones of `wordings.yaml`, as they stand there, `FREE` for each phrase of a name after the first."""
+def wordings(labels: list[str], per_name: int, free: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+    """`per_name` phrases for every name and synonym of every label, and for names of nothing, which come last; and up to
+    `free` of each label's wordings in `wordings.yaml`, as they stand there."""
     pairs = [(LABELS[label].name, i) for i, label in enumerate(labels)]
     pairs += [(synonym, i) for i, label in enumerate(labels) for synonym in LABELS[label].synonyms]
     pairs += [(name, len(labels)) for name in NAMES_NOTHING]
-    free = free_wordings()
-    return [(text, i) for i, label in enumerate(labels) for text in free.get(label, [])[: FREE * (per_name - 1)]] + [
+    said = free_wordings()
+    return [(text, i) for i, label in enumerate(labels) for text in said.get(label, [])[:free]] + [
         (with_article(PHRASE_FORMS[k], name), number)
         for name, number in pairs
         for k in rng.permutation(len(PHRASE_FORMS))[:per_name]

@@ -253,9 +253,10 @@ class GroundingHeads(nn.Module):
     def segment(
         self, pyramid: list[torch.Tensor], prompts: torch.Tensor, kinds: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Drawn prompts `(B, P, 4, h, w)` and the channel of each one's kind `(B, P)` to logits of their masks
-        `(B, P, 2h, 2w)` and of the masks' expected IoU `(B, P)`."""
+        """Drawn prompts `(B, P, 4, S/4, S/4)`, fitted to the finest level `(h, w)`, and the channel of each one's kind
+        `(B, P)` to logits of their masks `(B, P, 2h, 2w)` and of the masks' expected IoU `(B, P)`."""
         finest = pyramid[-LEVELS]
+        prompts = F.adaptive_max_pool2d(prompts.flatten(1, 2), finest.shape[-2:]).unflatten(1, prompts.shape[1:3])
         queries = self.look(pyramid, self.prompts.queries(finest, pyramid[-2], prompts, kinds))
         channels = finest.shape[1]
         kernels = self.kernels(queries)[..., : channels + 1]
