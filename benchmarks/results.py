@@ -56,10 +56,21 @@ SHOWN = (
     ("benign, malignant or normal (busi)", "accuracy", "labels/busi/breast_finding/accuracy"),
     ("pneumonia (medmnist_pneumoniamnist)", "AUC", "labels/medmnist_pneumoniamnist/medmnist_pneumoniamnist/auc"),
     ("covid-19 (covid_ct)", "AUC", "labels/covid_ct/covid-19/auc"),
+    *(
+        (f"{what}, from a probability of 0.5", score, f"labels/{key}/{score}")
+        for what, key in (
+            ("breast malignancy (busi)", "busi/breast_finding"),
+            ("covid-19 on CT (covid_ct)", "covid_ct/covid-19"),
+            ("fracture (bone_fracture)", "bone_fracture/fracture"),
+        )
+        for score in ("sensitivity", "specificity")
+    ),
     ("questions in English (slake)", "accuracy", "answer/slake/accuracy"),
     ("… of these, closed", "accuracy", "answer/slake/closed"),
     ("… of these, open", "accuracy", "answer/slake/open"),
+    ("… of the surest 80 %", "accuracy", "answer/slake/accuracy_at_80_coverage"),
     ("questions (vqa_rad)", "accuracy", "answer/vqa_rad/accuracy"),
+    ("… of the surest 80 %", "accuracy", "answer/vqa_rad/accuracy_at_80_coverage"),
     ("modality (all sets)", "accuracy", "facts/all/modality"),
     ("body part (all sets)", "accuracy", "facts/all/body_part"),
     ("medical or a photograph (all sets)", "accuracy", "facts/all/medical"),

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from transformers import TextIteratorStreamer
 
+from .comparisons import offered, side_question, size_question
 from .finder import Finder
 from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
 from .questions import presence_question
-from .records.vocabulary import expected_labels
+from .records.vocabulary import expected_labels, is_finding
 from .report.draft import draft_report, examined_images
 from .types import Answer, Report, Study
 from .validation import check_image, check_options, check_question
@@ -35,6 +36,12 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
+def likeliest(chances: dict[str, float]) -> tuple[str, float]:
+    """The option with the largest chance, and its share of all."""
+    best = max(chances, key=chances.__getitem__)
+    return best, chances[best] / max(sum(chances.values()), 1e-9)
+
+
 def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
     """Features of single images as one batch."""
     return ImageFeatures(
@@ -49,7 +56,7 @@ class Assistant(Finder):
     @property
     def judges(self) -> dict[str, Callable[[Study, str], tuple[str, float] | None]]:
         """Who may answer without generation, in the order of asking."""
-        return {"seen": self.seen, "chosen": self.chosen}
+        return {"seen": self.seen, "drawn": self.drawn, "chosen": self.chosen}
 
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
         """Answer a question about one image."""
@@ -98,6 +105,33 @@ class Assistant(Finder):
         margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))
         return "Yes" if (margin >= 0) != asked.denied else "No", sigmoid(abs(margin))
 
+    def drawn(self, study: Study, question: str) -> tuple[str, float] | None:
+        """Which of several things is larger, or which side is abnormal, by the outlines found, and the answer's share of
+        them; `None` for other questions and where too little is found."""
+        if asked := size_question(question):
+            areas = {words: int(self.outline(study, labels).sum()) for words, labels in asked.options.items()}
+            if not all(areas.values()):
+                return None
+            first, second, *_ = sorted(areas, key=areas.get, reverse=not asked.smaller)
+            larger = max(areas[first], areas[second])
+            return first.capitalize(), larger / (areas[first] + areas[second])
+        if state := side_question(question):
+            facts = self.facts(study)
+            looked_for = expected_labels(study.modality or facts.modality, study.body_part or facts.body_part)
+            mask = self.outline(study, [label for label in looked_for if is_finding(label)])
+            if not mask.any():
+                return None
+            right = float(mask[:, : mask.shape[1] // 2].sum() / mask.sum())  # the patient's right is the image's left
+            return "Right" if (right > 0.5) == (state == "abnormal") else "Left", max(right, 1 - right)
+        return None
+
+    def outline(self, study: Study, labels: Sequence[str]) -> np.ndarray:
+        """Everything that is found of some labels in the default image, bool `(H, W)`."""
+        mask = np.zeros(study.images[study.default].size, bool)
+        for region in self.ground(study, labels).regions:
+            mask |= region.mask if region.mask is not None else False
+        return mask
+
     @torch.inference_mode()
     def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
         """The likeliest of the short answers and its probability; `None` where none is likely, or images of this kind
@@ -113,6 +147,10 @@ class Assistant(Finder):
             return None
         states = model.text_states(**self.processor.phrases([question]).to(self.device))
         answers = model.choose_answers(features, states)[0].float()
+        if options := offered(question, model.config.answers):
+            if all(option.lower() in chances["modality"] for option in options):
+                return likeliest({option: chances["modality"][option.lower()] for option in options})
+            return likeliest({option: float(answers[model.config.answers.index(option)]) for option in options})
         best = int(answers.argmax())
         return (model.config.answers[best], float(answers[best])) if answers[best] >= LIKELY else None
 

@@ -227,6 +227,26 @@ def test_a_question_and_its_negation_agree(assistant, study, monkeypatch):
         assert denied.text == no and denied.confidence == pytest.approx(0.9 if label == "liver" else 0.8, abs=1e-3)
 
 
+def test_what_is_larger_and_which_side_is_abnormal_is_seen(assistant, study, monkeypatch):
+    def half(label, columns):
+        mask = np.zeros(SIZE, bool)
+        mask[:, columns] = True
+        return Region(label, 0, mask_box(mask), mask, 0.9, 0)
+
+    found = {"liver": half("liver", slice(0, 40)), "spleen": half("spleen", slice(70, 80))}
+    found["pneumonia"] = half("pneumonia", slice(60, 90))
+    monkeypatch.setattr(
+        assistant, "ground", lambda study, phrases: Grounding([found[p] for p in phrases if p in found], {}, [])
+    )
+    monkeypatch.setattr(assistant, "facts", lambda study: ImageFacts("x-ray", 1.0, "chest", 1.0, 1.0))
+    assert assistant.drawn(study, "Which is bigger, the liver or the spleen?") == ("Liver", pytest.approx(0.8))
+    assert assistant.drawn(study, "Which is smaller, the liver or the spleen?") == ("Spleen", pytest.approx(0.8))
+    assert assistant.drawn(study, "Which is bigger, the liver or the colon?") is None, "the colon is not found"
+    assert assistant.drawn(study, "Which lung is abnormal, left or right?") == ("Left", 1.0)
+    assert assistant.drawn(study, "Which lung is normal, left or right?") == ("Right", 1.0)
+    assert assistant.drawn(study, "Is there a liver?") is None
+
+
 def test_thin_things_are_drawn_on_enlarged_parts(assistant, study, monkeypatch):
     """Where every part is all vessel, the parts together are the whole image, and no pixel belongs to two regions."""
     draw_everything(assistant)

@@ -415,9 +415,11 @@ def test_data_that_is_not_there(tmp_path, records):
     write_squares(tmp_path / "sets" / "two")
     assert [p.name for p in data_sets([str(tmp_path / "sets")])] == ["one", "two"]
     assert len(load_split([str(tmp_path / "sets")], "train", limit=3)) == 6
+    left = load_split([str(tmp_path / "sets")], "train", leave_out=["one"])
+    assert left and {record.set for record in left} == {"two"}
 
 
-@pytest.mark.parametrize("name", ["nano", "nano_more", "own", "smoke"])
+@pytest.mark.parametrize("name", ["nano", "nano_more", "own", "smoke", "left_out"])
 def test_configs_are_read(name):
     assert read_config(f"training/configs/{name}.yaml", SFTConfig).output_dir.startswith("runs/")
 

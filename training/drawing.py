@@ -11,7 +11,7 @@ from medvlm.model.prompt_heads import PROMPT_CHANNELS
 from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
 
 LEAST = 12  # pixels of an instance that can be pointed at
-KINDS = {BOX: 0.25, POINTS: 0.5, SCRIBBLE: 0.25}
+KINDS = {BOX: 0.45, POINTS: 0.35, SCRIBBLE: 0.2}
 NEAR = 12  # pixels around an instance in which a negative click falls
 SLACK = 0.06  # of a box's sides, by which it is drawn too large or too small
 

@@ -53,8 +53,8 @@ def run(config: SFTConfig) -> Path:
     """Both stages; returns the folder of the finished model."""
     torch.manual_seed(config.seed)
     output = Path(config.output_dir)
-    records = load_split(config.data, "train", config.limit)
-    held_out = load_split(config.data, "val", config.limit)
+    records = load_split(config.data, "train", config.limit, config.leave_out)
+    held_out = load_split(config.data, "val", config.limit, config.leave_out)
     model, processor = start_model(config, records)
     facts = model.config.grounding_config.facts
     grounding = GroundingExamples(
