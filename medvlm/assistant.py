@@ -20,11 +20,14 @@ from .records.vocabulary import expected_labels, is_finding
 from .report.draft import draft_report, examined_images
 from .types import Answer, Report, Study
 from .validation import check_image, check_options, check_question
+from .views import inside
 
 BATCH = 8  # questions in one pass
 ANSWER_TOKENS = 48
 LIKELY = 0.3  # probability from which a short answer is given; the language model's own is better below
 MEDICAL = 0.5  # an image below this probability of a known medical kind is not answered
+SIDED = ("x-ray", "ct", "mri")  # modalities that show the patient's right on the left
+ONE_SIDED = 0.65  # share of what is abnormal that makes a side the abnormal one
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
 
 
@@ -34,12 +37,6 @@ def logit(chance: float) -> float:
 
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
-
-
-def likeliest(chances: dict[str, float]) -> tuple[str, float]:
-    """The option with the largest chance, and its share of all."""
-    best = max(chances, key=chances.__getitem__)
-    return best, chances[best] / max(sum(chances.values()), 1e-9)
 
 
 def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -56,7 +53,7 @@ class Assistant(Finder):
     @property
     def judges(self) -> dict[str, Callable[[Study, str], tuple[str, float] | None]]:
         """Who may answer without generation, in the order of asking."""
-        return {"seen": self.seen, "drawn": self.drawn, "chosen": self.chosen}
+        return {"seen": self.seen, "drawn": self.drawn, "offered": self.offered, "chosen": self.chosen}
 
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
         """Answer a question about one image."""
@@ -110,49 +107,65 @@ class Assistant(Finder):
         them; `None` for other questions and where too little is found."""
         if asked := size_question(question):
             areas = {words: int(self.outline(study, labels).sum()) for words, labels in asked.options.items()}
-            if not all(areas.values()):
-                return None
             first, second, *_ = sorted(areas, key=areas.get, reverse=not asked.smaller)
-            larger = max(areas[first], areas[second])
-            return first.capitalize(), larger / (areas[first] + areas[second])
-        if state := side_question(question):
+            share = max(areas[first], areas[second]) / max(areas[first] + areas[second], 1)
+            return (first.capitalize(), share) if all(areas.values()) else None
+        if side := side_question(question):
             facts = self.facts(study)
-            looked_for = expected_labels(study.modality or facts.modality, study.body_part or facts.body_part)
-            mask = self.outline(study, [label for label in looked_for if is_finding(label)])
-            if not mask.any():
+            modality, body_part = study.modality or facts.modality, study.body_part or facts.body_part
+            mask = self.outline(study, [label for label in expected_labels(modality, body_part) if is_finding(label)])
+            if side.organ:
+                mask &= self.outline(study, side.organ)
+            if modality not in SIDED or not mask.any():
                 return None
-            right = float(mask[:, : mask.shape[1] // 2].sum() / mask.sum())  # the patient's right is the image's left
-            return "Right" if (right > 0.5) == (state == "abnormal") else "Left", max(right, 1 - right)
+            right = (
+                float(mask[:, : mask.shape[1] // 2].mean() / mask.mean()) / 2
+            )  # the image's left is the patient's right
+            share = max(right, 1 - right)
+            return ("Left" if (right > 0.5) == side.normal else "Right", share) if share >= ONE_SIDED else None
         return None
 
     def outline(self, study: Study, labels: Sequence[str]) -> np.ndarray:
-        """Everything that is found of some labels in the default image, bool `(H, W)`."""
-        mask = np.zeros(study.images[study.default].size, bool)
+        """Everything that is found of some labels in the default image, boxes filled: bool `(H, W)`."""
+        size = study.images[study.default].size
+        mask = np.zeros(size, bool)
         for region in self.ground(study, labels).regions:
-            mask |= region.mask if region.mask is not None else False
+            mask |= inside(region.box, size, slack=0) if region.mask is None else region.mask
         return mask
 
     @torch.inference_mode()
-    def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
-        """The likeliest of the short answers and its probability; `None` where none is likely, or images of this kind
-        were never asked about."""
+    def short_answers(self, study: Study, question: str) -> dict[str, float]:
+        """The probability of each of the model's short answers; empty where images of this kind were never asked about."""
         model = self.model
         if model.answer_head is None:
-            return None
+            return {}
         features = self.encode([study.images[study.default]])[0]
         chances = self.chances(features)
         chances["modality"].pop("photograph", None)
         kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
         if kind not in self.config.asked_kinds:
-            return None
+            return {}
         states = model.text_states(**self.processor.phrases([question]).to(self.device))
-        answers = model.choose_answers(features, states)[0].float()
-        if options := offered(question, model.config.answers):
-            if all(option.lower() in chances["modality"] for option in options):
-                return likeliest({option: chances["modality"][option.lower()] for option in options})
-            return likeliest({option: float(answers[model.config.answers.index(option)]) for option in options})
-        best = int(answers.argmax())
-        return (model.config.answers[best], float(answers[best])) if answers[best] >= LIKELY else None
+        answers = model.choose_answers(features, states)[0].float().tolist()
+        return dict(zip(model.config.answers, answers, strict=True))
+
+    def offered(self, study: Study, question: str) -> tuple[str, float] | None:
+        """The likeliest of the short answers that a question names, and its share of them; `None` where it names none."""
+        options = offered(question, self.model.config.answers or ())
+        chances = self.short_answers(study, question) if options else {}
+        if not chances:
+            return None
+        if all(option.lower() in self.config.facts.get("modality", ()) for option in options):
+            seen = self.chances(self.encode([study.images[study.default]])[0])["modality"]
+            chances = {option: seen[option.lower()] for option in options}
+        best = max(options, key=chances.__getitem__)
+        return best, chances[best] / max(sum(chances[option] for option in options), 1e-9)
+
+    def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
+        """The likeliest of the short answers and its probability; `None` where none is likely."""
+        chances = self.short_answers(study, question)
+        best = max(chances, key=chances.__getitem__, default="")
+        return (best, chances[best]) if chances and chances[best] >= LIKELY else None
 
     def calibrated(self, source: str, likelihood: float) -> float:
         """The chance that an answer of such likelihood is right."""

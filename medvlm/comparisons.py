@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from .mentions import label_of
 from .records.vocabulary import LABELS
 
-LARGER = re.compile(r"\b(?:bigger|larger|greater|biggest|largest)\b")
-SMALLER = re.compile(r"\b(?:smaller|smallest)\b")
-CUTS = re.compile(
-    r"[,:;?!.]|\b(?:or|than|bigger|larger|greater|biggest|largest|smaller|smallest|in (?:this|the) (?:image|picture|scan)|(?:the|a|an|is|are))\b"
+HERE = r"(?:here|(?:in|on|of|about) (?:this|the) (?:image|picture|scan|slice|film|study))"
+THING = r"(?:one|organ|structure|part|thing|side|area)"
+SIZE = re.compile(
+    rf"(?:{HERE},? )?(?:which|what)(?: {THING})? (?:is|looks|appears) (?:the )?"
+    rf"(?:(bigger|larger|biggest|largest)|smaller|smallest)(?: {THING})?(?: {HERE})? ?[,:;]? ?(.+)"
 )
-ARTICLE = re.compile(r"^(?:the|an?) ")
-SIDES = re.compile(r"\b(?:left or (?:the )?right|right or (?:the )?left)\b")
-STATE = re.compile(r"\b(ab)?normal\b")
+SIDE = re.compile(
+    rf"(?:{HERE},? )?(?:which|what) ((?:\w+ ){{1,4}}?)(?:is|looks|appears|seems) (abnormal|normal)(?: {HERE})?"
+    r" ?[,:;]? ?(?:the )?(left or (?:the )?right|right or (?:the )?left)?"
+)
+HALVES = frozenset("side hemisphere half".split())  # of which there are two: left and right need not be named
+CHOICE = re.compile(rf"(?:{HERE},? )?(?:which|what|where|(?:is|was) (?:it|this|that))\b")
+ONE_OF = re.compile(r"(?:is|was) (?:it|this|that)(?: image| picture| scan| study)?(?: (?:an?|the))? ")
+ARTICLE = re.compile(r"(?:the|an?) ")
 
 
 @dataclass(frozen=True)
@@ -27,45 +33,70 @@ class Comparison:
     smaller: bool
 
 
+def plain(text: str) -> str:
+    """In lower case with single spaces, without the question mark at the end."""
+    return " ".join(text.lower().split()).rstrip(" ?.!")
+
+
+def listed(text: str) -> list[str]:
+    """The members of "a, b or c"."""
+    return [ARTICLE.sub("", piece, count=1) for piece in re.split(r",\s*or |\s*,\s*|\s+or ", text)]
+
+
 def size_question(text: str) -> Comparison | None:
     """The things that a question such as "which is bigger, the liver or the spleen?" compares, if it is one."""
-    question = " ".join(text.lower().split())
-    larger, smaller = LARGER.search(question), SMALLER.search(question)
-    if bool(larger) == bool(smaller) or " or " not in question:
-        return None
-    named = {words: labels for part in CUTS.split(question) if (labels := made_of(words := part.strip()))}
-    return Comparison(named, bool(smaller)) if len(named) > 1 else None
+    match = SIZE.fullmatch(plain(text))
+    options = {words: made_of(words) for words in listed(match[2])} if match else {}
+    return Comparison(options, match[1] is None) if match and len(options) > 1 and all(options.values()) else None
 
 
 def made_of(words: str) -> tuple[str, ...]:
     """The labels that a name stands for: its own, and those of both sides of what comes in pairs."""
     single = words[:-1] if words.endswith("s") else words
-    own = label_of(words) if words else None
+    own = label_of(words)
     sides = [side for side in (f"left {single}", f"right {single}") if side in LABELS]
     return tuple(dict.fromkeys([own, *sides] if own else sides))
 
 
-def side_question(text: str) -> str | None:
-    """ "abnormal" or "normal" where a question asks which of left and right is so, else `None`."""
-    question = text.lower()
-    state = STATE.search(question)
-    asks = SIDES.search(question) and re.search(r"\b(?:which|what)\b", question)
-    return state[0] if state and asks else None
+@dataclass(frozen=True)
+class SideQuestion:
+    """Which side is abnormal, or normal; of the organ that some labels make up, or of the whole image."""
+
+    normal: bool
+    organ: tuple[str, ...]
+
+
+def side_question(text: str) -> SideQuestion | None:
+    """Which side a question such as "which lung is abnormal, left or right?" asks for, if it is one."""
+    match = SIDE.fullmatch(plain(text))
+    if match is None or not (match[3] or HALVES & set(match[1].split())):
+        return None
+    organ = tuple(label for word in match[1].split() for label in made_of(word))
+    return SideQuestion(match[2] == "normal", organ)
 
 
 def offered(text: str, answers: Iterable[str]) -> list[str]:
-    """The known answers among which a question lets choose, "MRI, CT or X-ray"; empty where it does not."""
-    head, comes, last = " ".join(text.lower().split()).rpartition(" or ")
-    if not comes:
+    """The known answers among which a question lets choose, as "which was made, MRI, CT or X-ray?" does; else none."""
+    question, known = plain(text), {answer.lower(): answer for answer in answers}
+    if " or " not in question or not CHOICE.match(question):
         return []
-    known = sorted(answers, key=len, reverse=True)
-    last = ARTICLE.sub("", last)
-    options = [a for a in known if re.match(rf"{re.escape(a.lower())}(?!\w)", last)][:1]
-    for piece in reversed(head.split(",") if options else []):
-        found = next((a for a in known if re.search(rf"(?<!\w){re.escape(a.lower())}\s*$", piece)), None)
-        if found is None:
-            break
-        options.insert(0, found)
-        if piece.strip() != found.lower():  # what stands before it is the question
-            break
-    return options if len(options) > 1 else []
+    *before, last = listed(question)
+    words = last.split()
+    if len(words) == 2 and f"{before[-1].split()[-1]} {words[1]}" in known:  # "left or right lung"
+        before[-1] = f"{before[-1]} {words[1]}"
+    elif last not in known and words[0] in known:  # "T1 or T2 weighted"
+        last = words[0]
+    options = [last]
+    while before and before[-1] in known:
+        options.insert(0, before.pop())
+    start = before[-1] if before else ""
+    if ONE_OF.sub("", start) in known:
+        options.insert(0, ONE_OF.sub("", start))
+    elif len(options) == 1:  # no comma parts the options from the question
+        options.insert(0, next((" ".join(start.split()[-n:]) for n in (4, 3, 2, 1) if _ends(start, n, known)), ""))
+    found = [known[option] for option in dict.fromkeys(options) if option in known]
+    return found if len(found) == len(options) > 1 else []
+
+
+def _ends(text: str, count: int, known: dict[str, str]) -> bool:
+    return " ".join(text.split()[-count:]) in known

@@ -242,8 +242,9 @@ def test_what_is_larger_and_which_side_is_abnormal_is_seen(assistant, study, mon
     assert assistant.drawn(study, "Which is bigger, the liver or the spleen?") == ("Liver", pytest.approx(0.8))
     assert assistant.drawn(study, "Which is smaller, the liver or the spleen?") == ("Spleen", pytest.approx(0.8))
     assert assistant.drawn(study, "Which is bigger, the liver or the colon?") is None, "the colon is not found"
-    assert assistant.drawn(study, "Which lung is abnormal, left or right?") == ("Left", 1.0)
-    assert assistant.drawn(study, "Which lung is normal, left or right?") == ("Right", 1.0)
+    assert assistant.drawn(study, "Which side is abnormal, left or right?") == ("Left", 1.0)
+    assert assistant.drawn(study, "Which side is normal, left or right?") == ("Right", 1.0)
+    assert assistant.drawn(study, "Which lung is abnormal, left or right?") is None, "no lung is found"
     assert assistant.drawn(study, "Is there a liver?") is None
 
 

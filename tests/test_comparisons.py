@@ -2,9 +2,23 @@
 
 import pytest
 
-from medvlm.comparisons import offered, side_question, size_question
+from medvlm.comparisons import SideQuestion, offered, side_question, size_question
 
-ANSWERS = ["Left", "Right", "Lower Right", "MRI", "CT", "X-Ray", "Liver", "Heart", "No"]
+ANSWERS = [
+    "Left",
+    "Right",
+    "Lower Right",
+    "MRI",
+    "CT",
+    "X-Ray",
+    "Liver",
+    "Heart",
+    "No",
+    "T1",
+    "T2",
+    "Left Lung",
+    "Right Lung",
+]
 
 
 @pytest.mark.parametrize(
@@ -27,23 +41,37 @@ def test_both_of_a_pair_are_compared():
 
 
 @pytest.mark.parametrize(
-    "text", ["Is the liver enlarged?", "Is the heart bigger or smaller?", "Is there a liver or not?"]
+    "text",
+    [
+        "Is the liver enlarged?",
+        "Is the heart bigger or smaller?",
+        "Is the liver larger than the spleen, yes or no?",
+        "Which one is not the largest, liver or spleen?",
+        "What is the second largest organ, liver or spleen?",
+        "Which lung has the larger nodule, left lung or right lung?",
+    ],
 )
 def test_other_questions_compare_nothing(text):
     assert size_question(text) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "state"),
+    ("text", "asked"),
     [
-        ("Which lobe is abnormal,left or right?", "abnormal"),
-        ("Which hemisphere is normal, right or left?", "normal"),
+        ("Which lobe is abnormal,left or right?", SideQuestion(False, ())),
+        ("Which hemisphere is normal?", SideQuestion(True, ())),
+        (
+            "Which kidney is abnormal in this image, right or left?",
+            SideQuestion(False, ("left kidney", "right kidney")),
+        ),
         ("Is the left lung abnormal?", None),
-        ("Is the left or right lung larger?", None),
+        ("Which side is not normal, left or right?", None),
+        ("Which lung is abnormal, left or right or both?", None),
+        ("What is the normal size of the left or right kidney?", None),
     ],
 )
-def test_sides(text, state):
-    assert side_question(text) == state
+def test_sides(text, asked):
+    assert side_question(text) == asked
 
 
 @pytest.mark.parametrize(
@@ -52,9 +80,15 @@ def test_sides(text, state):
         ("Which lobe is it,left or right?", ["Left", "Right"]),
         ("Where is the heart in this image, right or lower right?", ["Right", "Lower Right"]),
         ("Which modality is shown, MRI, CT or X-Ray?", ["MRI", "CT", "X-Ray"]),
+        ("Is this an MRI, a CT, or an X-ray?", ["MRI", "CT", "X-Ray"]),
         ("What was made, a CT or an MRI?", ["CT", "MRI"]),
+        ("Which lung is abnormal in this CT, left or right?", ["Left", "Right"]),
+        ("Is this the left or right lung?", ["Left Lung", "Right Lung"]),
+        ("Is this T1 or T2 weighted?", ["T1", "T2"]),
         ("Is the liver or another organ sick?", []),
+        ("Is there a tumour on this CT or MRI?", []),
         ("Is the nodule solid or cystic?", []),
+        ("Is this normal or not?", []),
         ("Is there a liver?", []),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
+from medvlm.errors import RequestError
 from medvlm.evaluation.metrics import normalise_answer
 from medvlm.records import Record, data_sets, read_records
 from medvlm.records.vocabulary import MODALITIES
@@ -17,8 +18,13 @@ ASKED_SHARE = 10  # nor does a question asked of fewer
 def load_split(
     sources: list[str], split: str, limit: int | None = None, leave_out: Collection[str] = ()
 ) -> list[Record]:
-    """The records of one split over all data sets but those named by `leave_out`, at most `limit` a set."""
-    folders = [folder for folder in data_sets(sources) if folder.name not in leave_out]
+    """The records of one split over all data sets but those named by `leave_out`, at most `limit` a set.
+
+    Raises `RequestError` where `leave_out` names a set that is not there."""
+    folders = data_sets(sources)
+    if unknown := set(leave_out) - {folder.name for folder in folders}:
+        raise RequestError(f"leave_out names {', '.join(sorted(unknown))}, which is no data set of this run.")
+    folders = [folder for folder in folders if folder.name not in leave_out]
     return [record for folder in folders for record in read_records(folder, split)[:limit]]
 
 
