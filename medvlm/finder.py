@@ -9,9 +9,10 @@ from typing import Self
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from .model.grounding_model import ImageFeatures
-from .model.instances import instances, separate, source_logits, to_source
+from .model.instances import instances, separate, source_logits
 from .model.loading import load
 from .model.modeling_medvlm import MedVLMForConditionalGeneration
 from .model.processing_medvlm import MedVLMProcessor
@@ -26,6 +27,10 @@ PHRASES = 32  # phrases in one pass
 NAMED = 0.5  # chance from which the reading of a free phrase counts as a label
 ELSEWHERE = 0.05  # weight of a label that this kind of image cannot show when a free phrase is read
 TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
+CLOSER = 2  # weight of an enlarged look beside one at the whole image
+ALIKE = 0.5  # overlap in a prompt's extent from which a label has a say in what the prompt brings back
+THERE = 0.1  # presence of such a label
+SURE = 4.0  # logit that no label's say goes beyond
 
 
 @dataclass
@@ -250,7 +255,7 @@ class Finder:
     ) -> list[Region]:
         """The region under exactly one kind of prompt, as a list of one; empty where nothing stands out.
 
-        What is small is looked at enlarged too; of two looks the one that agrees with the prompt is kept.
+        What is small is looked at enlarged too, and a label whose mask looks like the prompt's has a say.
         """
         index = check_image(image, study)
         check_one_prompt(box, points, scribble)
@@ -261,26 +266,42 @@ class Finder:
             prompt = Prompt(points=check_points(points, source.size))
         else:
             prompt = Prompt(scribble=check_scribble(scribble, source.size))
-        looks = []
-        window = around(prompt.extent, source.size) if box is not None else None
-        if window is None:
-            whole, score = self.prompted(source, prompt)
-            looks.append((whole, score))
-            if box is None:
-                window = around(hull(prompt.extent, mask_box(whole)) if whole.any() else prompt.extent, source.size)
-        if window is not None:
-            part, score = self.prompted(crop(source, window), prompt.within(window))
-            looks.append((put_back(part, window, source.size), score))
-        mask, score = max(looks, key=lambda look: (prompt.agreement(look[0]), look[1]))
+        canvas, score = self.prompted(source, prompt)
+        logits = source_logits(canvas, source.size, self.side)
+        extent = prompt.extent
+        if box is None and (logits > 0).any():
+            extent = hull(extent, mask_box(logits > 0))
+        logits += self.recognised(source, canvas, extent)
+        if window := around(extent, source.size):
+            part = crop(source, window)
+            closer, score = self.prompted(part, prompt.within(window))
+            logits += CLOSER * put_back(source_logits(closer, part.size, self.side), window, source.size, -SURE)
+        mask = logits > 0
         mask = prompt.touched(mask) if box is None else mask & inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
 
-    def prompted(self, image: Image, prompt: Prompt) -> tuple[np.ndarray, float]:
-        """The mask `(H, W)` under a prompt on an image, and its expected IoU."""
+    def prompted(self, image: Image, prompt: Prompt) -> tuple[torch.Tensor, float]:
+        """The mask's logits `(h, w)` under a prompt on an image, on the canvas, and its expected IoU."""
         maps, kind = prompt.maps(image.size, self.side)
         masks, quality = self.model.segment(
             self.encode([image])[0],
             torch.from_numpy(maps)[None, None].to(self.device),
             torch.tensor([[kind]], device=self.device),
         )
-        return to_source(masks[0, 0].float().cpu(), image.size, self.side), float(quality[0, 0].sigmoid())
+        return masks[0, 0].float().cpu(), float(quality[0, 0].sigmoid())
+
+    def recognised(self, image: Image, canvas: torch.Tensor, extent: Box) -> np.ndarray:
+        """Mask logits `(H, W)` of the label that looks most like a prompt's logits `(h, w)` in a box; 0 where none does."""
+        features, heads = self.encode([image])[0], self.model.grounder.heads
+        queries = heads.look(features.pyramid, heads.labels.weight[None, :-1])
+        shown = heads.coarse_masks(features.pyramid, queries, 2)[0].sigmoid().cpu()
+        there = heads.judge(features.pyramid, queries)[0, :, 0].sigmoid() * self.fits(features)[:-1]
+        maps, kind = Prompt(box=extent).maps(image.size, self.side)
+        within = F.adaptive_max_pool2d(torch.from_numpy(maps[kind])[None], shown.shape[-2:])
+        shown, wanted = shown * within, F.adaptive_avg_pool2d(canvas[None].sigmoid(), shown.shape[-2:]) * within
+        alike = 2 * (shown * wanted).sum((1, 2)) / (shown.sum((1, 2)) + wanted.sum()).clamp(min=1e-6)
+        alike[there.cpu() < THERE] = 0
+        if alike.max() < ALIKE:
+            return np.zeros(image.size, np.float32)
+        output = self.model.ground(features, heads.labels.weight[None, [int(alike.argmax())]])
+        return source_logits(output.masks[0, 0].float().cpu(), image.size, self.side).clip(-SURE, SURE)

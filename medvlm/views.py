@@ -57,10 +57,10 @@ def shifted(box: Box, window: Window) -> Box:
     return (box[0] - x, box[1] - y, box[2] - x, box[3] - y)
 
 
-def put_back(part: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """A mask `(h, w)` of a window in the whole image, bool `(H, W)`."""
+def put_back(part: np.ndarray, window: Window, size: tuple[int, int], outside: float = 0) -> np.ndarray:
+    """Values `(h, w)` of a window in the whole image, `(H, W)`; elsewhere they are `outside`."""
     x0, y0, x1, y1 = window
-    whole = np.zeros(size, bool)
+    whole = np.full(size, outside, part.dtype)
     whole[y0:y1, x0:x1] = part
     return whole
 

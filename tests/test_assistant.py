@@ -8,6 +8,7 @@ import torch
 
 from medvlm.assistant import UNKNOWN_KIND, Assistant
 from medvlm.errors import RequestError
+from medvlm.finder import SURE
 from medvlm.types import Answer, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
 
 from .tiny import FACTS, picture, tiny_model
@@ -282,6 +283,20 @@ def test_segment(assistant, study):
     assert 10 <= x0 <= 20 and 5 <= y0 <= 10 and 60 <= x1 <= 70 and 40 <= y1 <= 45
     whole = assistant.segment(study, points=[(40, 20, 1)])[0]
     assert whole.mask.all() and whole.score > 0.9
+
+
+def test_a_label_that_looks_like_the_prompts_mask_has_a_say(assistant, study, monkeypatch):
+    monkeypatch.setattr(type(assistant), "possible", lambda *_: 1.0)
+    draw_everything(assistant)
+    image, everywhere = study.images[0], torch.full((assistant.side // 2, assistant.side // 2), 3.0)
+    last = assistant.model.grounder.heads.scores[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias[0] = 5.0
+        assert (assistant.recognised(image, everywhere, (20, 10, 60, 40)) == SURE).all()
+        assert not assistant.recognised(image, -everywhere, (20, 10, 60, 40)).any()  # nothing like it
+        last.bias[0] = -5.0
+        assert not assistant.recognised(image, everywhere, (20, 10, 60, 40)).any()  # nothing is there
 
 
 def test_report(assistant, study):

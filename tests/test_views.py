@@ -65,14 +65,6 @@ def test_a_prompt_is_painted_where_it_was_drawn():
     assert kind == SCRIBBLE and drawn[SCRIBBLE].sum() == 1 and drawn[SCRIBBLE, 10, 10] == 1
 
 
-def test_a_mask_agrees_with_the_clicks_that_it_obeys():
-    mask = np.zeros((20, 30), bool)
-    mask[5:10, 5:10] = True
-    clicks = Prompt(points=[(6, 6, 1), (20, 6, 0), (25, 15, 1), (7, 7, 0)])
-    assert clicks.agreement(mask) == 0.5
-    assert Prompt(scribble=mask).agreement(mask) == 1 and Prompt(box=(0, 0, 5, 5)).agreement(mask) == 1
-
-
 def test_what_a_click_is_not_on_goes_away():
     mask = np.zeros((20, 30), bool)
     mask[5:10, 5:10] = mask[5:10, 20:25] = True

@@ -16,7 +16,7 @@ class MedVLMConfig(PretrainedConfig):
     Args:
         image_grid: pixel tokens a side; with those of the heads' evidence one image is `image_tokens` tokens.
         image_size: pixels of the model's square input.
-        calibration: by who answers ("seen", "chosen" or "generated", see `Assistant.judges`), the slope and offset
+        calibration: by who answers (one of `Assistant.judges`, or "generated"), the slope and offset
             that turn the logit of an answer's likelihood into that of its chance to be right (Platt, 1999).
         answers: short answers that a head of its own chooses from; none without it.
         image_token_id, seg_token_id: placeholders that features (or the learned `<seg>` vector) replace.

@@ -165,6 +165,9 @@ class GroundingHeads(nn.Module):
             nn.init.zeros_(self.detail_kernels.weight)
             nn.init.zeros_(self.detail_kernels.bias)
         self.scores = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 3))
+        self.drawn = nn.Linear(size, 2)  # how much a query's presence heeds its mask's peak and extent
+        nn.init.zeros_(self.drawn.weight)
+        nn.init.zeros_(self.drawn.bias)
         self.fact_norm = nn.LayerNorm(FACT_GRID**2 * inputs[-1])
         self.facts = nn.Linear(FACT_GRID**2 * inputs[-1], max(1, sum(map(len, config.facts.values()))))
         nn.init.constant_(self.kernels.bias, 0.0)
@@ -180,7 +183,7 @@ class GroundingHeads(nn.Module):
 
     def presence(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Presence logits `(B, N)` of N queries `(N, size)`, without drawing them."""
-        return self.scores(self.look(pyramid, queries.expand(len(pyramid[0]), -1, -1)))[..., 0]
+        return self.judge(pyramid, self.look(pyramid, queries.expand(len(pyramid[0]), -1, -1)))[..., 0]
 
     def look(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
@@ -196,6 +199,25 @@ class GroundingHeads(nn.Module):
         """Pixel embeddings `(B, C, h * w)` with their places in them."""
         return finest.flatten(2) + self.pixel_position(position_grid(*finest.shape[-2:], like=finest)).T
 
+    def judge(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
+        """Logits `(B, Q, 3)` of presence, trust in the mask and its expected IoU, for queries that have looked.
+
+        Something small is there if its mask has a peak, which the coarse levels that queries look at may not show. A
+        quarter, and an extent in thousandths of the image, bring the two to the scale of the queries.
+        """
+        mask = self.coarse_masks(pyramid, queries, 2)
+        extent = (1000 * mask.sigmoid().mean((2, 3))).log1p()
+        seen = torch.stack([mask.amax((2, 3)), extent], dim=-1) / 4
+        presence = (self.drawn(queries) * seen).sum(-1)
+        return self.scores(queries) + F.pad(presence[..., None], (0, 2))
+
+    def coarse_masks(self, pyramid: list[torch.Tensor], queries: torch.Tensor, step: int) -> torch.Tensor:
+        """Mask logits `(B, Q, h / step, w / step)` from the finest level `(h, w)` averaged over `step` × `step` pixels."""
+        finest = F.avg_pool2d(pyramid[-LEVELS], step)
+        kernels = self.kernels(queries)[..., : self.config.channels + 1]
+        logits = kernels[..., :-1] @ self.pixels(finest) * self.config.channels**-0.5 + kernels[..., -1:]
+        return logits.unflatten(-1, finest.shape[-2:])
+
     def evidence(self, maps: list[torch.Tensor], pyramid: list[torch.Tensor]) -> torch.Tensor:
         """What the heads see of an image, for the language model: `(B, evidence_size)`.
 
@@ -204,14 +226,10 @@ class GroundingHeads(nn.Module):
         """
         facts = [logits.softmax(-1) for logits in self.classify(maps).values()]
         queries = self.look(pyramid, self.labels.weight[:-1].expand(len(maps[0]), -1, -1))
-        presence = self.scores(queries)[..., 0].sigmoid()
-        finest = pyramid[-LEVELS]
-        pixels = self.pixels(F.avg_pool2d(finest, 4))
-        kernels = self.kernels(queries)[..., : self.config.channels + 1]
-        chance = (
-            kernels[..., :-1] @ pixels * self.config.channels**-0.5 + kernels[..., -1:]
-        ).sigmoid()  # (B, L, h * w)
-        height, width = (side // 4 for side in finest.shape[-2:])
+        presence = self.judge(pyramid, queries)[..., 0].sigmoid()
+        chance = self.coarse_masks(pyramid, queries, 4).sigmoid()
+        height, width = chance.shape[-2:]
+        chance = chance.flatten(2)  # (B, L, h * w)
         y, x = torch.meshgrid(
             torch.linspace(-1, 1, height, device=chance.device),
             torch.linspace(-1, 1, width, device=chance.device),
@@ -232,7 +250,7 @@ class GroundingHeads(nn.Module):
             torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
         )
         dense = dense.view(batch, -1, 6, height, width)
-        presence, outlined, quality = self.scores(queries).unbind(-1)
+        presence, outlined, quality = self.judge(pyramid, queries).unbind(-1)
         return GroundingOutput(
             masks=self.sharpen(pyramid, queries, dense[:, :, 0]),
             centres=dense[:, :, 1],

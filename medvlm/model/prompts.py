@@ -36,12 +36,6 @@ class Prompt:
             return (min(x), min(y), max(x) + 1, max(y) + 1)
         return mask_box(self.scribble)
 
-    def agreement(self, mask: np.ndarray) -> float:
-        """How much of what is marked a mask `(H, W)` agrees with, in 0..1; 1 for a box."""
-        if self.points is not None:
-            return float(np.mean([mask[int(y), int(x)] == bool(sign) for x, y, sign in self.points]))
-        return 1.0 if self.scribble is None else round(float(mask[self.scribble].mean()), 1)
-
     def touched(self, mask: np.ndarray) -> np.ndarray:
         """The parts of a mask `(H, W)` that a click or scribble is on; all of it where none is."""
         parts, _ = ndimage.label(mask)
