@@ -75,8 +75,9 @@ def asked_presence(assistant: Assistant, sources: list[Path], split: str) -> lis
         for record in records:
             study = record.study()
             for label, there in known_presence(record).items():
-                text, likelihood = assistant.seen(study, f"Is there a {label}?")
-                rows.append((patient(record), "seen", likelihood, text == ("Yes" if there else "No")))
+                if told := assistant.seen(study, f"Is there a {label}?"):
+                    text, likelihood = told
+                    rows.append((patient(record), "seen", likelihood, text == ("Yes" if there else "No")))
     return rows
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from transformers import TextIteratorStreamer
 
-from .comparisons import offered, side_question, size_question
-from .finder import Finder
+from .comparisons import lets_choose, offered, side_question, size_question
+from .finder import NAMED, Finder
 from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
 from .questions import presence_question
-from .records.vocabulary import expected_labels, is_finding
+from .records.vocabulary import ANYWHERE, expected_labels, is_finding
 from .report.draft import draft_report, examined_images
 from .types import Answer, Report, Study
 from .validation import check_image, check_options, check_question
@@ -99,6 +99,9 @@ class Assistant(Finder):
         asked = presence_question(question, self.processor.common)
         if asked is None or asked.label not in self.numbers:
             return None
+        kind = self.chances(self.encode([study.images[study.default]])[0])
+        if asked.label in ANYWHERE and self.possible(kind, asked.label) < NAMED:
+            return None
         margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))
         return "Yes" if (margin >= 0) != asked.denied else "No", sigmoid(abs(margin))
 
@@ -164,6 +167,8 @@ class Assistant(Finder):
     def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
         """The likeliest of the short answers and its probability; `None` where none is likely."""
         chances = self.short_answers(study, question)
+        if lets_choose(question):
+            chances = {answer: chance for answer, chance in chances.items() if answer.lower() not in ("yes", "no")}
         best = max(chances, key=chances.__getitem__, default="")
         return (best, chances[best]) if chances and chances[best] >= LIKELY else None
 

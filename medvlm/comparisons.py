@@ -22,6 +22,7 @@ SIDE = re.compile(
 HALVES = frozenset("side hemisphere half".split())  # of which there are two: left and right need not be named
 CHOICE = re.compile(rf"(?:{HERE},? )?(?:which|what|where|(?:is|was) (?:it|this|that))\b")
 ONE_OF = re.compile(r"(?:is|was) (?:it|this|that)(?: image| picture| scan| study)?(?: (?:an?|the))? ")
+WHETHER = re.compile(r"(?:(?:is|are|was|were) (?:there|any)|any|can|could|do you|have you)\b|.* or not$")
 ARTICLE = re.compile(r"(?:the|an?) ")
 
 
@@ -73,6 +74,12 @@ def side_question(text: str) -> SideQuestion | None:
         return None
     organ = tuple(label for word in match[1].split() for label in made_of(word))
     return SideQuestion(match[2] == "normal", organ)
+
+
+def lets_choose(text: str) -> bool:
+    """Whether a question names its answers, as "is the mass cystic or solid?" does, so that it is not answered yes or no."""
+    question = plain(text)
+    return " or " in question and not WHETHER.match(question)
 
 
 def offered(text: str, answers: Iterable[str]) -> list[str]:

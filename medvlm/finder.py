@@ -26,7 +26,8 @@ BATCH = 8  # images in one pass
 PHRASES = 32  # phrases in one pass
 NAMED = 0.5  # chance from which the reading of a free phrase counts as a label
 ELSEWHERE = 0.05  # weight of a label that this kind of image cannot show when a free phrase is read
-TYPE_SHARE = 0.2  # of a thing's probability: a type below it is ruled out
+TYPE_SHARE = 0.05  # of a thing's probability: a type below it is ruled out
+FAINT = -0.5  # logit from which a pixel belongs to a thin or tiny thing
 CLOSER = 2  # weight of an enlarged look beside one at the whole image
 ALIKE = 0.5  # overlap in a prompt's extent from which a label has a say in what the prompt brings back
 THERE = 0.1  # presence of such a label
@@ -209,7 +210,7 @@ class Finder:
             logits[y0:y1, x0:x1] += source_logits(output.masks[0, 0], part.size, self.side)
             weight[y0:y1, x0:x1] += 1
             quality.append(float(output.quality[0, 0].sigmoid()))
-        mask = logits / weight > 0
+        mask = logits / weight > FAINT
         score = presence * float(np.mean(quality))
         pieces = [mask] if parts(asked.label or "") == "tree" else separate(mask)
         return [Region("", 0, mask_box(m), m, score, n) for n, m in enumerate(pieces) if m.any()]

@@ -13,7 +13,7 @@ Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels, half-open
 
 SHARE = 0.55  # of a window's side that what it was made for takes
 WORTH = 0.8  # of the image's longer side: a window larger than this shows nothing new
-TILE = 0.55  # a tile's side, of the image's longer one
+TILE = 0.4  # a tile's side, of the image's longer one
 OVERLAP = 0.1  # of a tile's side, at least
 
 
@@ -29,7 +29,7 @@ def around(box: Box, size: tuple[int, int]) -> Window | None:
 
 
 def tiles(size: tuple[int, int]) -> list[Window]:
-    """Overlapping square windows that cover an image `(H, W)`: four, fewer for a narrow one."""
+    """Overlapping square windows that cover an image `(H, W)`: nine, fewer for a narrow one."""
     side = math.ceil(max(size) * TILE)
 
     def starts(length: int) -> list[int]:

@@ -214,6 +214,9 @@ def test_short_answers_are_chosen_for_their_kind_of_image_alone(assistant, study
     answer = assistant.ask(study, "Which side?")
     assert answer.text == "Right" and answer.confidence == pytest.approx(0.982, abs=1e-3)
     assert list(assistant.stream(study, "Which side?"))[0] == "Right"
+    model.config.answers = ["Left", "Yes"]
+    assert assistant.chosen(study, "Is it left?")[0] == "Yes"
+    assert assistant.chosen(study, "Is it left or solid?") is None, "it lets choose"
     model.config.answers, model.answer_head.out[-1][-1] = list("abcdef"), torch.nn.Linear(384, 6)
     torch.nn.init.zeros_(model.answer_head.out[-1][-1].weight)
     torch.nn.init.zeros_(model.answer_head.out[-1][-1].bias)
@@ -226,6 +229,13 @@ def test_a_question_and_its_negation_agree(assistant, study, monkeypatch):
         assert assistant.ask(study, f"Is there a {label}?").text == yes
         denied = assistant.ask(study, f"Is this image free of any {label}?")
         assert denied.text == no and denied.confidence == pytest.approx(0.9 if label == "liver" else 0.8, abs=1e-3)
+
+
+def test_what_may_be_elsewhere_too_is_not_denied_there(assistant, study, monkeypatch):
+    with_presence(assistant, monkeypatch, {"polyp": 0.1, "mass": 0.1})
+    assert assistant.seen(study, "Is there a mass?")[0] == "No"
+    monkeypatch.setattr(type(assistant), "possible", lambda *_: 0.1)
+    assert assistant.seen(study, "Is there a mass?") is None and assistant.seen(study, "Is there a polyp?")[0] == "No"
 
 
 def test_what_is_larger_and_which_side_is_abnormal_is_seen(assistant, study, monkeypatch):
@@ -262,7 +272,7 @@ def test_thin_things_are_drawn_on_enlarged_parts(assistant, study, monkeypatch):
     monkeypatch.setattr(assistant, "encode", spy)
     monkeypatch.setattr(type(assistant), "possible", lambda *_: 1.0)
     regions = assistant.ground(study, ["retinal vessels"]).regions
-    assert seen[0] == SIZE and len(seen) == 3 and set(seen[1:]) == {(50, 50)}  # two squares beside each other
+    assert seen[0] == SIZE and len(seen) == 7 and set(seen[1:]) == {(36, 36)}  # six squares that overlap
     check_regions(regions, image=0)
     assert len(regions) == 1 and regions[0].mask.all()
     many = assistant.ground(study, ["microaneurysms"]).regions

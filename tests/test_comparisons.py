@@ -2,7 +2,7 @@
 
 import pytest
 
-from medvlm.comparisons import SideQuestion, offered, side_question, size_question
+from medvlm.comparisons import SideQuestion, lets_choose, offered, side_question, size_question
 
 ANSWERS = [
     "Left",
@@ -94,3 +94,18 @@ def test_sides(text, asked):
 )
 def test_offered_answers(text, options):
     assert offered(text, ANSWERS) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("Is the mass cystic or solid?", True),
+        ("Was this taken with or without contrast?", True),
+        ("Are there any cysts or stones?", False),
+        ("Can you see the kidneys or the bladder?", False),
+        ("Is the heart enlarged or not?", False),
+        ("Is the liver enlarged?", False),
+    ],
+)
+def test_questions_that_let_choose(text, choice):
+    assert lets_choose(text) == choice

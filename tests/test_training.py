@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from medvlm.errors import RecordError, RequestError
+from medvlm.errors import ModelError, RecordError, RequestError
 from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.loading import load
 from medvlm.model.prompts import NEGATIVE
 from medvlm.records import data_sets, read_records
 from medvlm.records.vocabulary import LABELS, known_name
 from medvlm.types import mask_box
-from training import sft
+from training import average, sft
 from training.augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from training.config import SFTConfig, read_config
 from training.curves import CurveCallback
@@ -394,6 +394,19 @@ def test_training_goes_on_from_a_finished_model(config, tmp_path):
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("grounder."))
     assert not torch.equal(before["projector.mlp.0.weight"], after["projector.mlp.0.weight"])
 
+    with torch.no_grad():
+        save_file({k: v + 1 if v.is_floating_point() else v for k, v in after.items()}, second / "heads.safetensors")
+    assert average.main([str(first), str(second), "--share", "0.25", "-o", str(tmp_path / "mean")]) == 0
+    mean, name = load_file(tmp_path / "mean" / "heads.safetensors"), "grounder.heads.labels.weight"
+    torch.testing.assert_close(mean[name].float(), before[name].float() + 0.25, atol=5e-3, rtol=0)
+    assert load(str(tmp_path / "mean")) and (tmp_path / "mean" / "adapter").is_dir()
+
+
+def test_models_of_two_forms_have_no_mean(tmp_path):
+    one, other = (tiny_model(tmp_path / name, name)[0].grounder for name in ("vit", "efficientnet_lite"))
+    with pytest.raises(ModelError, match="not of one form"):
+        average.average(one, other, 0.5)
+
 
 def test_unknown_key_names_the_nearest(tmp_path, capsys):
     path = tmp_path / "run.yaml"
@@ -419,7 +432,7 @@ def test_data_that_is_not_there(tmp_path, records):
     assert left and {record.set for record in left} == {"two"}
 
 
-@pytest.mark.parametrize("name", ["nano", "nano_more", "own", "smoke", "left_out"])
+@pytest.mark.parametrize("name", ["nano", "nano_more", "nano_sixth", "nano_sixth_language", "own", "smoke", "left_out"])
 def test_configs_are_read(name):
     assert read_config(f"training/configs/{name}.yaml", SFTConfig).output_dir.startswith("runs/")
 

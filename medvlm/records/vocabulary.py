@@ -120,6 +120,9 @@ TYPES = (
     ("glioma", "meningioma", "pituitary tumour"),
 )
 
+# Found in other parts of the body too, where the model does not know them.
+ANYWHERE = ("mass", "calcification", "fracture", "haemorrhages", "benign tumour", "malignant tumour")
+
 # Things thinner or smaller than a pixel of the model's grid: looked for in enlarged parts of the image.
 FINE = (
     "retinal vessels", "retinal arteries", "retinal veins",
