@@ -75,9 +75,8 @@ def asked_presence(assistant: Assistant, sources: list[Path], split: str) -> lis
         for record in records:
             study = record.study()
             for label, there in known_presence(record).items():
-                if told := assistant.seen(study, f"Is there a {label}?"):
-                    text, likelihood = told
-                    rows.append((patient(record), "seen", likelihood, text == ("Yes" if there else "No")))
+                text, likelihood = assistant.seen(study, f"Is there a {label}?")
+                rows.append((patient(record), "seen", likelihood, text == ("Yes" if there else "No")))
     return rows
 
 

@@ -95,14 +95,21 @@ class Assistant(Finder):
         return None
 
     def seen(self, study: Study, question: str) -> tuple[str, float] | None:
-        """Yes or no, and how far its presence lies from where a label is shown, to a question on one label; else `None`."""
+        """Yes or no, and its likelihood, to a question on the presence of one label; else `None`.
+
+        The likelihood is how far its presence lies from where a label is shown. What may be in this kind of image too, where
+        the heads do not know it, is left to the head for short answers, asked in one form, so that denials agree.
+        """
         asked = presence_question(question, self.processor.common)
         if asked is None or asked.label not in self.numbers:
             return None
-        kind = self.chances(self.encode([study.images[study.default]])[0])
+        kind, told = self.chances(self.encode([study.images[study.default]])[0]), {}
         if asked.label in ANYWHERE and self.possible(kind, asked.label) < NAMED:
-            return None
-        margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))
+            told = self.short_answers(study, f"Is there a {asked.label}?")
+        if "Yes" in told and "No" in told:
+            margin = logit(told["Yes"] / (told["Yes"] + told["No"]))
+        else:
+            margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))
         return "Yes" if (margin >= 0) != asked.denied else "No", sigmoid(abs(margin))
 
     def drawn(self, study: Study, question: str) -> tuple[str, float] | None:

@@ -233,9 +233,14 @@ def test_a_question_and_its_negation_agree(assistant, study, monkeypatch):
 
 def test_what_may_be_elsewhere_too_is_not_denied_there(assistant, study, monkeypatch):
     with_presence(assistant, monkeypatch, {"polyp": 0.1, "mass": 0.1})
+    monkeypatch.setattr(assistant, "short_answers", lambda *_: {"Yes": 0.6, "No": 0.2})
     assert assistant.seen(study, "Is there a mass?")[0] == "No"
     monkeypatch.setattr(type(assistant), "possible", lambda *_: 0.1)
-    assert assistant.seen(study, "Is there a mass?") is None and assistant.seen(study, "Is there a polyp?")[0] == "No"
+    assert assistant.seen(study, "Is there a mass?") == ("Yes", pytest.approx(0.75))
+    assert assistant.seen(study, "Is this image free of any mass?")[0] == "No"
+    assert assistant.seen(study, "Is there a polyp?")[0] == "No"
+    monkeypatch.setattr(assistant, "short_answers", lambda *_: {})
+    assert assistant.seen(study, "Is there a mass?")[0] == "No", "nobody else can tell"
 
 
 def test_what_is_larger_and_which_side_is_abnormal_is_seen(assistant, study, monkeypatch):
