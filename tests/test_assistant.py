@@ -162,7 +162,7 @@ def with_presence(assistant: Assistant, monkeypatch, chances: dict[str, float]) 
     ("benign", "malignant", "shown"),
     [
         (0.45, 0.4, {"benign tumour", "malignant tumour"}),  # something is there; which type is open
-        (0.05, 0.9, {"malignant tumour"}),
+        (0.02, 0.9, {"malignant tumour"}),
         (0.2, 0.2, set()),
     ],
 )
