@@ -103,8 +103,8 @@ class Assistant(Finder):
         asked = presence_question(question, self.processor.common)
         if asked is None or asked.label not in self.numbers:
             return None
-        kind, told = self.chances(self.encode([study.images[study.default]])[0]), {}
-        if asked.label in ANYWHERE and self.possible(kind, asked.label) < NAMED:
+        told = {}
+        if asked.label in ANYWHERE and self.possible(self.labels_many([study])[0], asked.label) < NAMED:
             told = self.short_answers(study, f"Is there a {asked.label}?")
         if "Yes" in told and "No" in told:
             margin = logit(told["Yes"] / (told["Yes"] + told["No"]))

@@ -276,9 +276,6 @@ class GroundingHeads(nn.Module):
         finest = pyramid[-LEVELS]
         prompts = F.adaptive_max_pool2d(prompts.flatten(1, 2), finest.shape[-2:]).unflatten(1, prompts.shape[1:3])
         queries = self.look(pyramid, self.prompts.queries(finest, pyramid[-2], prompts, kinds))
-        channels = finest.shape[1]
-        kernels = self.kernels(queries)[..., : channels + 1]
-        dense = kernels[..., :-1] @ self.pixels(finest) * channels**-0.5 + kernels[..., -1:]
-        logits = dense.unflatten(-1, finest.shape[-2:])
+        logits = self.coarse_masks(pyramid, queries, 1)
         logits = logits + self.prompts.corrections(finest, logits, prompts)
         return self.sharpen(pyramid, queries, logits), self.scores(queries)[..., 2]
