@@ -1,6 +1,7 @@
 """The chat page: a front end over `Assistant` that keeps no user's data beyond the open tab."""
 
 import os
+from collections.abc import Iterable
 
 # Gradio and the hub read these where they are imported; the page never reaches the network.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -8,9 +9,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
-def serve(model: str | None = None, device: str = "cpu", host: str = "127.0.0.1", port: int = 7860) -> None:
+def serve(
+    model: str | None = None,
+    device: str = "cpu",
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    allowed: Iterable[str] = (),
+) -> None:
     """Serve the page until it is stopped; the model loads while the page comes up.
 
+    It answers to loopback names, to `host` and to the names in `allowed`.
     Raises `RequestError` where the address cannot be used and `ModelError` where the model cannot be loaded.
     """
     from .server import run
@@ -20,7 +28,7 @@ def serve(model: str | None = None, device: str = "cpu", host: str = "127.0.0.1"
 
         return Assistant.load(model, device)
 
-    run(load, host, port)
+    run(load, host, port, allowed)
 
 
 __all__ = ["serve"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from medvlm.errors import MedVLMError, RequestError
-from medvlm.types import Answer, ImageFacts, Study
+from medvlm.policy import DecisionPolicy
+from medvlm.types import Answer, Grounding, ImageFacts, Study
 from medvlm.validation import check_image, check_phrase, check_question
 
 from . import payload
@@ -38,7 +38,7 @@ def told(error: Exception) -> str:
 
 def message(session: Session, note: str = "", **file: str) -> str:
     """What the page's script is told beside pictures and regions: that a request is done, a note, a file to save."""
-    return json.dumps({"seq": session.count(), "note": note, **file})
+    return payload.to_text({"seq": session.count(), "note": note, **file})
 
 
 def share(value: float) -> str:
@@ -66,21 +66,22 @@ class Handlers:
             session.open(read())
         except Exception as error:  # a bad file must leave all that is open as it is
             session.chat.say(told(error))
-            return session.chat.messages, gr.skip(), gr.skip(), message(session, "The file was not opened.")
+            return payload.chat(session), gr.skip(), gr.skip(), message(session, "The file was not opened.")
         session.chat.say(WORKING)
-        return session.chat.messages, payload.picture(session), payload.layer(session), message(session)
+        return payload.chat(session), payload.picture(session), payload.layer(session), message(session)
 
     def describe(self, session: Session):
         """What the model takes a study for, in place of the first message after opening."""
         study, chat = session.study, session.chat
         if study is None or not chat.messages or chat.messages[0]["content"] != WORKING:
-            return chat.messages
+            return payload.chat(session)
         try:
-            text = greeting(study, self.assistant().facts(study))
+            assistant = self.assistant()
+            text = greeting(study, assistant.facts(study), assistant.policy)
         except Exception as error:
             text = told(error)
         chat.messages[0]["content"] = text
-        return session.chat.messages
+        return payload.chat(session)
 
     # Chat: `submit` shows the request at once, `work` answers it when the model is free
 
@@ -103,55 +104,46 @@ class Handlers:
         except MedVLMError as error:
             if not chat.messages or chat.messages[-1]["content"] != str(error):
                 chat.say(str(error))
-            return chat.messages, ""
+            return payload.chat(session), ""
         chat.say(f"Find: {checked}" if kind == "find" else checked, "user")
         reply = chat.say(WORKING)
         session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply))
-        return chat.messages, text
+        return payload.chat(session), text
 
-    def work(self, session: Session) -> Iterator[tuple]:
-        """Answer the oldest request that waits; yields the chat as it grows and at last the layer."""
+    def work(self, session: Session) -> tuple:
+        """Answer the oldest request that waits: the chat and the layer."""
         if not session.waiting:  # the chat again: an answer given beside a refusal may have hidden it
-            yield session.chat.messages, gr.skip()
-            return
+            return payload.chat(session), gr.skip()
         pending = session.waiting.popleft()
         entry = pending.conversation.messages[pending.reply]
         try:
-            for text, layer in self.reply(pending):
-                entry["content"] = text or WORKING
-                if layer and session.study is pending.study:
-                    pending.conversation.layers[pending.reply] = session.layer = layer
-                    yield session.chat.messages, payload.layer(session)
-                else:
-                    yield session.chat.messages, gr.skip()
+            entry["content"], layer = self.reply(pending)
         except Exception as error:
             entry["content"] = told(error)
-            yield session.chat.messages, gr.skip()
+            return payload.chat(session), gr.skip()
+        if session.study is not pending.study:
+            return payload.chat(session), gr.skip()
+        pending.conversation.layers[pending.reply] = session.layer = layer
+        return payload.chat(session), payload.layer(session)
 
-    def reply(self, pending: Pending) -> Iterator[tuple[str, Layer | None]]:
+    def reply(self, pending: Pending) -> tuple[str, Layer]:
         assistant = self.assistant()
         if pending.kind == "ask":
-            for part in assistant.stream(pending.study, pending.text, pending.image):
-                yield (
-                    (answer_text(part), Layer(pending.text, part.regions)) if isinstance(part, Answer) else (part, None)
-                )
-        elif pending.kind == "find":
+            answer = assistant.ask(pending.study, pending.text, pending.image)
+            return answer_text(answer), Layer(pending.text, answer.regions)
+        if pending.kind == "find":
             found = assistant.ground(pending.study, [pending.text], pending.image)
-            presence, count = found.presence.get(pending.text, 0.0), len(found.regions)
-            none = "Not found" if presence < 0.5 else "No clear region found"
-            result = f"{count} region{'s' * (count != 1)} found" if count else none
-            text = f"{result}, presence {share(presence)}."
-            yield text, Layer(f"Find: {pending.text}", found.regions, note="" if count else text)
-        else:
-            report = assistant.report(pending.study)
-            last = report.sections[-1].sentences if report.sections else []
-            text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
-            yield text.strip(), Layer("Report draft", report.regions, report)
+            text = found_text(found, pending.text, assistant.policy)
+            return text, Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
+        report = assistant.report(pending.study)
+        last = report.sections[-1].sentences if report.sections else []
+        text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
+        return text.strip(), Layer("Report draft", report.regions, report)
 
-    def recall(self, session: Session, event: gr.SelectData):
+    def recall(self, session: Session, event: gr.EventData):
         """Show again what an earlier reply showed."""
-        index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-        layer = session.chat.layers.get(index)
+        index = field(event, "index")
+        layer = session.chat.layers.get(index) if isinstance(index, int) else None
         if layer is None:
             return gr.skip()
         session.layer = layer
@@ -213,10 +205,18 @@ def opened(session: Session) -> Study:
     return session.study
 
 
-def greeting(study: Study, facts: ImageFacts) -> str:
+def found_text(found: Grounding, phrase: str, policy: DecisionPolicy) -> str:
+    """What a search for a phrase brought, as one line."""
+    presence, count = found.presence.get(phrase, 0.0), len(found.regions)
+    none = {"absent": "Not found", "uncertain": "Uncertain, and not located"}
+    result = f"{count} region{'s' * (count != 1)} found" if count else none[policy.verdict(presence, shown=False)]
+    return f"{result}, presence {share(presence)}. {found.notes.get(phrase, '')}".strip()
+
+
+def greeting(study: Study, facts: ImageFacts, policy: DecisionPolicy) -> str:
     count = len(study.images)
     lines = ["1 image opened." if count == 1 else f"{count} images opened, {study.images[study.default].name} shown."]
-    if facts.medical >= 0.5:
+    if facts.medical >= policy.medical:
         looks = f"{facts.modality} ({share(facts.modality_confidence)}), {facts.body_part} ({share(facts.body_part_confidence)})"
         lines.append(f"The model takes it for: {looks}.")
     else:

@@ -28,11 +28,13 @@ LIGHT = {"concurrency_limit": None, **QUIET}
 EMPTY = "(typed, accepted) => typed === accepted ? '' : {__type__: 'update'}"
 
 
+def scripts() -> list[str]:
+    return [(HERE / name).read_text("utf-8") for name in ("stream.js", "viewer.js", "panel.js", "chat.js")]
+
+
 def head() -> str:
     """The page's own scripts and styles, inline: Gradio's HTML components call them from `js_on_load`."""
-    names = ("stream.js", "viewer.js", "panel.js")
-    scripts = "".join(f"<script>{(HERE / name).read_text('utf-8')}</script>" for name in names)
-    return '<meta name="color-scheme" content="dark">' + scripts
+    return '<meta name="color-scheme" content="dark">' + "".join(f"<script>{text}</script>" for text in scripts())
 
 
 def theme() -> gr.themes.Base:
@@ -60,17 +62,11 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
                     apply_default_css=False,
                 )
             with gr.Column(elem_id="mv-right", min_width=0):
-                chat = gr.Chatbot(
+                chat = gr.HTML(  # not gr.Chatbot, which reads every message as HTML, whatever its options are
+                    html_template=template("chat.html"),
+                    js_on_load="medvlm.chat(element, (data) => trigger('recall', data), props, watch)",
                     elem_id="mv-chat",
-                    show_label=False,
-                    container=False,
-                    height=None,
-                    render_markdown=False,  # words of users and models are shown, never interpreted
-                    feedback_options=None,
-                    buttons=[],
-                    layout="panel",
-                    group_consecutive_messages=False,
-                    placeholder="Open an image, then ask about it.",
+                    apply_default_css=False,
                 )
                 with gr.Row(elem_id="mv-ask"):
                     text = gr.Textbox(
@@ -105,7 +101,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
             shown.then(None, [text, accepted], text, js=EMPTY, **QUIET)
             shown.then(do.work, session, [chat, panel], **MODEL)
         report.click(do.report, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
-        chat.select(do.recall, session, panel, **LIGHT)
+        chat.recall(do.recall, session, panel, **LIGHT)
         viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
         viewer.segment(do.segment, session, [panel, outbox], **MODEL)
         viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)

@@ -1,4 +1,4 @@
-"""What is sent to the viewer, as JSON: pictures as data URLs, masks as run lengths. Nothing becomes a file."""
+"""What is sent to the page, as JSON: texts, pictures as data URLs, masks as run lengths. Nothing becomes a file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,23 @@ MAX_SIDE = 1600  # pixels of a picture as sent
 LOSSLESS = 600_000  # pixels; larger pictures are sent as JPEG of high quality
 
 
+def to_text(value: dict[str, Any]) -> str:
+    """JSON without a "<": nothing that handles it on its way to the page can take it for HTML."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def chat(session: Session) -> str:
+    """The conversation as plain text, and which of its messages can show regions again."""
+    talk = session.chat
+    messages = [{**message, "shows": index in talk.layers} for index, message in enumerate(talk.messages)]
+    return to_text({"seq": session.count(), "messages": messages})
+
+
 def picture(session: Session) -> str:
     """The image that is open, with what the viewer says about it."""
     study = session.study
     if study is None:
-        return json.dumps({"seq": session.count()})
+        return to_text({"seq": session.count()})
     image = study.images[session.image]
     height, width = image.size
     scale = min(1.0, MAX_SIDE / max(height, width))
@@ -41,7 +53,7 @@ def picture(session: Session) -> str:
         "src": picture_url(image.pixels, shown),
         "facts": facts_line(study, session.image),
     }
-    return json.dumps(value)
+    return to_text(value)
 
 
 def picture_url(pixels: np.ndarray, size: tuple[int, int]) -> str:
@@ -74,14 +86,14 @@ def layer(session: Session) -> str:
     value: dict[str, Any] = {"seq": session.count(), "study": session.key, "title": "", "regions": [], "sections": []}
     top, study = session.layer, session.study
     if top is None or study is None:
-        return json.dumps(value)
+        return to_text(value)
     colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(r.label for r in top.regions))}
     value["title"], value["note"] = top.title, top.note
     value["regions"] = [_region(region, study, colours[region.label]) for region in top.regions]
     if top.report:
         value["sections"] = [section.to_json() for section in top.report.sections]
         value["disclaimer"] = top.report.disclaimer
-    return json.dumps(value)
+    return to_text(value)
 
 
 def _region(region: Region, study: Study, colour: tuple[int, int, int]) -> dict[str, Any]:

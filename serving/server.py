@@ -1,12 +1,13 @@
-"""The web server: Gradio's page and the upload route on one address, with the model loading meanwhile."""
+"""The web server: Gradio's page and the upload route behind one gate, with the model loading meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,21 @@ from fastapi import FastAPI
 
 from medvlm.errors import RequestError
 
-from .page import HERE, build, head, theme
+from .folder import private_folder
+from .gate import Gate, host_name
+from .page import HERE, build, head, scripts, theme
 from .uploads import Inbox, add_route
 
 
-def make_app(assistant: Callable[[], Any], folder: Path) -> FastAPI:
-    """The page over `assistant()` as an app; uploads pass through the private `folder`."""
+def make_app(
+    assistant: Callable[[], Any], folder: Path, hosts: Iterable[str] = (), allowed: Iterable[str] = ()
+) -> FastAPI:
+    """The page over `assistant()` as an app; uploads pass through the private `folder`.
+
+    It answers to loopback names, `hosts` and `allowed` (see `Gate`). Raises `RequestError` for what is no name.
+    """
     app, inbox = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder)
+    app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts())
     add_route(app, inbox)
     return gr.mount_gradio_app(
         app,
@@ -58,17 +67,32 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def run(load: Callable[[], Any], host: str, port: int) -> None:
-    """Serve until stopped. What `load` raises ends the server and is raised here."""
+def names(host: str) -> list[str]:
+    """The names that serving on `host` gives the page; an address that stands for all gives none."""
+    name = host_name(host)
+    try:
+        return [] if ipaddress.ip_address(name).is_unspecified else [name]
+    except ValueError:
+        return [name]
+
+
+def run(load: Callable[[], Any], host: str, port: int, allowed: Iterable[str] = ()) -> None:
+    """Serve until stopped, by Ctrl-C or SIGTERM. What `load` raises ends the server and is raised here.
+
+    Raises `RequestError` where the address cannot be used or `allowed` holds what is no host's name.
+    """
+    allowed = [host_name(name) for name in allowed]
+    hosts = names(host)
     bound = listen(host, port)
-    with tempfile.TemporaryDirectory(prefix="medvlm-inbox-") as folder, ThreadPoolExecutor(1) as pool:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would end the process before the folder is gone
+    with ThreadPoolExecutor(1) as pool, private_folder() as folder:
         loading = pool.submit(load)
-        config = uvicorn.Config(
-            make_app(loading.result, Path(folder)), log_level="warning", timeout_graceful_shutdown=2
-        )
-        server = uvicorn.Server(config)
+        app = make_app(loading.result, folder, hosts, allowed)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         loading.add_done_callback(lambda done: setattr(server, "should_exit", done.exception() is not None))
-        print(f"medvlm is at http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        shown = next(iter([*hosts, *allowed]), "127.0.0.1")
+        shown = f"[{shown}]" if ":" in shown else shown
+        print(f"medvlm is at http://{shown}:{bound.getsockname()[1]} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[bound])
         if loading.done():

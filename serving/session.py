@@ -9,7 +9,7 @@ from typing import Any
 
 from medvlm.types import Region, Report, Study
 
-Message = dict[str, Any]  # role and content, as Gradio's Chatbot takes them
+Message = dict[str, Any]  # role (user, assistant) and content, plain text
 
 
 @dataclass

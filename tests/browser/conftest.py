@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -22,16 +23,14 @@ ARGUMENTS = [
 PATIENCE = 60_000  # milliseconds; a training may run beside the tests
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """Address of the page, the folder that its uploads pass through, and what Gradio keeps of each session."""
+@contextlib.contextmanager
+def served(assistant, inbox):
+    """The page over an assistant, in a thread: its address and its app."""
     import uvicorn
 
     from serving.server import listen, make_app
-    from tests.fakes import FakeAssistant
 
-    bound, inbox = listen("127.0.0.1", 0), tmp_path_factory.mktemp("inbox")
-    assistant = FakeAssistant()
+    bound = listen("127.0.0.1", 0)
     app = make_app(lambda: assistant, inbox)
     web = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, daemon=True)
@@ -39,9 +38,19 @@ def server(tmp_path_factory):
     end = time.monotonic() + 60
     while not web.started and time.monotonic() < end:
         time.sleep(0.1)
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}/", inbox, app.routes[-1].app.state_holder.session_data
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}/", app
     web.should_exit = True
     thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Address of the page, the folder that its uploads pass through, and what Gradio keeps of each session."""
+    from tests.fakes import FakeAssistant
+
+    inbox = tmp_path_factory.mktemp("inbox")
+    with served(FakeAssistant(), inbox) as (address, app):
+        yield address, inbox, app.routes[-1].app.state_holder.session_data
 
 
 @pytest.fixture(scope="session")
@@ -59,17 +68,15 @@ def open_page(server, browser):
     """Opens the page in a browser session of its own; afterwards no request has left this machine and no script failed."""
     contexts, outside, errors = [], [], []
 
-    def new(width: int = 1280, height: int = 800, density: float = 1, script: str = ""):
+    def new(width: int = 1280, height: int = 800, density: float = 1, script: str = "", url: str = ""):
         context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=density)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
-        page = context.new_page()
+        page, home = context.new_page(), url or server[0]
         page.add_init_script(script)
-        page.on(
-            "request", lambda r: outside.append(r.url) if not r.url.startswith((server[0], "data:", "blob:")) else None
-        )
+        page.on("request", lambda r: None if r.url.startswith((home, "data:", "blob:")) else outside.append(r.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(server[0])
+        page.goto(home)
         page.wait_for_selector(".mv-stage canvas")
         return page
 

@@ -97,7 +97,7 @@ def test_click_on_the_image_selects_in_the_list(open_page, png):
     ask(page, "absent thing", "find")
     page.get_by_text("Not found").first.wait_for()
     wait_data(page, "shown", "0")
-    page.locator("#mv-chat .bot-row .message-content").nth(1).click()  # an earlier reply shows its regions again
+    page.locator("#mv-chat .mv-reply").nth(1).click()  # an earlier reply shows its regions again
     wait_data(page, "shown", "1")
 
 

@@ -1,0 +1,64 @@
+"""The folder of one running server: gone when it ends, and swept by the next one where it was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PREFIX = "medvlm-inbox-"
+
+
+@contextlib.contextmanager
+def private_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A fresh folder for this user's eyes only, in `parent` or the system's place for temporary files.
+
+    What earlier servers left there is removed first. A running server holds a lock on its folder, which ends with its
+    process however that ends, so the folder of another running server stays.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    for old in parent.glob(f"{PREFIX}*"):
+        sweep(old)
+    folder, lock = _new(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(folder: Path) -> None:
+    """Remove a folder of ours that no running server holds."""
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return
+        lock = _lock(folder)
+    except OSError:  # gone meanwhile, or held
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """A lock on a folder, held until the descriptor is closed. Raises `OSError` where another holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _new(parent: Path) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        with contextlib.suppress(OSError):
+            lock = _lock(folder)
+            if folder.is_dir():
+                return folder, lock
+            os.close(lock)  # a server that started just now took it for a leftover

@@ -1,0 +1,202 @@
+"""What stands before the page: the names it answers to, the routes it opens, and the headers that keep all else out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from medvlm.errors import RequestError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+JOIN = "/gradio_api/queue/join"
+MAX_JOIN = 2**20  # bytes of an event; files do not come this way
+# All that the page asks for. Whatever else Gradio offers is closed, also what a later version may bring.
+OPEN = [
+    ("GET", r"/"),
+    ("GET", r"/assets/[\w-]+(\.[\w-]+)+"),
+    ("GET", r"/static/js/iframeResizer\.contentWindow\.min\.js"),
+    ("GET", r"/theme\.css"),
+    ("GET", r"/favicon\.ico"),
+    ("GET", r"/gradio_api/app_id"),  # asked after a lost connection
+    ("GET", r"/gradio_api/heartbeat/\w+"),  # its end says that a tab was closed
+    ("GET", r"/gradio_api/queue/data"),
+    ("POST", JOIN),
+    ("POST", r"/uploads"),
+]
+# 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-eval' {scripts}; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+WRONG_NAME = "The page is not served under this name; `medvlm serve --allow-host NAME` adds one."
+WRONG_ORIGIN = "Another site asked for this; open the page itself."
+WRONG_EVENT = "The inputs of an event are texts alone."
+
+
+def host_name(text: str) -> str:
+    """A host's name or address as browsers write it in `Host`, without brackets. Raises `RequestError`."""
+    name = text.strip().lower()
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+        raise RequestError(f"{text!r} is not a host's name; give it as in page.example.org, without http:// and port.")
+    return name
+
+
+def split_host(value: str) -> str | None:
+    """The name in a `Host` header, or `None` where it is none: "localhost:7860" → "localhost"."""
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d+)?", value)
+    try:
+        return host_name(found[1]) if found else None
+    except RequestError:
+        return None
+
+
+class Gate:
+    """An ASGI app before another. Of the names that it answers to, `hosts` are the served one and `allowed` those that
+    the user added: a proxy may serve the page under these, so they are taken as an `Origin` whatever `Host` says."""
+
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str] = (), allowed: Iterable[str] = (), scripts: Iterable[str] = ()
+    ):
+        self.app = app
+        self.allowed = set(map(host_name, allowed))
+        self.hosts = {*LOOPBACK, *map(host_name, hosts), *self.allowed}
+        self.scripts = [_hash(text) for text in scripts]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # the page uses none
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            await self.http(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        send = _with_headers(send)
+        reason = self.refusal(Headers(scope=scope))
+        if reason:
+            await JSONResponse({"detail": reason}, 403)(scope, receive, send)
+        elif not any(method == verb and re.fullmatch(route, path) for verb, route in OPEN):
+            await JSONResponse({"detail": "There is nothing here."}, 404)(scope, receive, send)
+        elif path == "/" and scope["query_string"]:  # a link must not choose what Gradio shows
+            await RedirectResponse("./", 303)(scope, receive, send)
+        elif path == "/":
+            plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            await self.app({**scope, "headers": plain}, receive, _Page(send, self.scripts))
+        elif path == JOIN:
+            await self.join(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def refusal(self, headers: Headers) -> str | None:
+        """Why a request's `Host` or `Origin` is refused: DNS rebinding and foreign sites stop here."""
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or split_host(hosts[0]) not in self.hosts:
+            return WRONG_NAME
+        for origin in origins:
+            place = re.fullmatch(r"https?://(.+)", origin.lower())
+            if not place or (place[1] != hosts[0].lower() and split_host(place[1]) not in self.allowed):
+                return WRONG_ORIGIN
+        return None
+
+    async def join(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an event through whose inputs are texts: of an object that looks like a file, Gradio would fetch the URL."""
+        body = await _read(receive)
+        event = None if body is None else _plain(body)
+        if body is None:
+            await JSONResponse({"detail": "The event is too large."}, 413)(scope, receive, send)
+        elif event is None:
+            await JSONResponse({"detail": WRONG_EVENT}, 400)(scope, receive, send)
+        else:  # what was checked, not what came: two parsers may read one text in two ways
+            await self.app(scope, _again(json.dumps(event).encode(), receive), send)
+
+
+class _Page:
+    """`send` for the page itself: holds it back until the scripts in it are known, and allows these."""
+
+    def __init__(self, send: Send, scripts: list[str]):
+        self.send, self.scripts, self.start, self.body = send, scripts, {}, b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+            return
+        if message["type"] != "http.response.body":
+            await self.send(message)
+            return
+        self.body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        inline = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", self.body.decode(), re.DOTALL)
+        known = [*map(_hash, inline), *self.scripts]
+        MutableHeaders(scope=self.start)["content-security-policy"] = POLICY.format(scripts=" ".join(known))
+        await self.send(self.start)
+        await self.send({"type": "http.response.body", "body": self.body})
+
+
+def _with_headers(send: Send) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.update(HEADERS)
+            headers.setdefault("content-security-policy", POLICY.format(scripts=""))
+        await send(message)
+
+    return wrapped
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body of a request, or `None` where it is larger than an event may be."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_JOIN:
+            return None
+    return body
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body that was read already, and then what else comes."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay
+
+
+def _plain(body: bytes) -> dict[str, Any] | None:
+    """The event in a body, or `None` where an input of it is no text."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    data = event.get("data") if isinstance(event, dict) else None
+    return event if isinstance(data, list) and all(item is None or isinstance(item, str) for item in data) else None
