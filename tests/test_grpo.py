@@ -16,6 +16,7 @@ from medvlm.records import read_records
 from medvlm.records.record import RecordRegion
 from medvlm.types import mask_box
 from training import grpo, rewards
+from training.chain import read_chain, weights_code
 from training.config import GRPOSettings, read_config
 from training.stage_language import add_adapter
 
@@ -213,6 +214,9 @@ def test_a_run_learns_what_is_rewarded_and_nothing_else(tmp_path, monkeypatch):
     assert before.keys() == after.keys() and not any(torch.equal(before[k], after[k]) for k in before if "lora_B" in k)
     card = (folder / "README.md").read_text()
     assert "1 steps of GRPO" in card and "| answer | 0.250 | 0.250 | 3 |" in card and "not for diagnosis" in card
+    chain = read_chain(folder)
+    assert [record["stage"] for record in chain] == ["unrecorded", "grpo"] and list(chain[1]["changed"]) == ["adapter"]
+    assert chain[1]["started_from"]["weights"] == chain[0]["weights"] and chain[1]["weights"] == weights_code(folder)
 
 
 def test_the_start_is_the_trained_model_and_its_reference(tmp_path):
@@ -250,6 +254,6 @@ def test_refusals(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["grpo", "grpo_smoke"])
 def test_configs_are_read(name):
-    chosen = read_config(f"training/configs/{name}.yaml", GRPOSettings)
+    chosen = read_config(f"training/recipes/{name}.yaml", GRPOSettings)
     grpo.trainer_arguments(chosen)
     assert set(chosen.rewards) == set(rewards.REWARDS)

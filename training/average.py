@@ -2,7 +2,7 @@
 
 A model and what it became when it was trained on are often both worse than their mean (WiSE-FT, Wortsman et al., 2022).
 Encoder and grounding heads are averaged; language, which reads what these show, is B's and must be trained anew:
-`python -m training.sft --config … init_from=FOLDER heads_steps=0`.
+`python -m training.sft --config … init_from=FOLDER stages.heads=false`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from pathlib import Path
 
 import torch
 
-from medvlm.errors import MedVLMError, ModelError
-from medvlm.model.loading import EMBEDDED, load_compact, save_compact
+from medvlm.errors import MedVLMError, ModelError, RequestError
+from medvlm.model.loading import load_compact, model_folder, shown_name
+
+from .card import write_card
+from .chain import StageRecord, read_chain, versions, weights_code
+from .start import leave
 
 
 def average(a: torch.nn.Module, b: torch.nn.Module, share: float) -> None:
@@ -31,6 +35,11 @@ def average(a: torch.nn.Module, b: torch.nn.Module, share: float) -> None:
                 weight.lerp_(others[name], 1 - share)
 
 
+def joined(a: list[dict], b: list[dict]) -> list[dict]:
+    """The records of both models, those that they share once."""
+    return [*(record for record in a if record not in b), *b]
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.average", description=__doc__.splitlines()[0])
     parser.add_argument("a")
@@ -39,12 +48,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=0.5, help="of B")
     args = parser.parse_args(argv)
     try:
-        first, model = (load_compact(EMBEDDED.get(n, Path(n)), adapter_trainable=True)[0] for n in (args.a, args.b))
+        folders = [model_folder(name) for name in (args.a, args.b)]
+        first, model = (load_compact(folder, adapter_trainable=True)[0] for folder in folders)
         average(first.grounder, model.grounder, args.share)
+        if args.output.exists():
+            raise RequestError(f"{args.output.name!r} is there already: name another folder.")
+        other, own = ({"name": shown_name(folder), "weights": weights_code(folder)} for folder in folders)
+        start = own | {"other": other["name"], "other_weights": other["weights"]}
+        record = StageRecord("mean", "", {}, start, settings={"share": args.share}, versions=versions())
+        leave(model, args.output, folders[1], joined(*map(read_chain, folders)), record)
+        write_card(args.output, args.output.name)
     except MedVLMError as error:
         print(f"training.average: {error}", file=sys.stderr)
         return 2
-    save_compact(model, args.output)
     return 0
 
 

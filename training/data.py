@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from medvlm.errors import RequestError
 from medvlm.evaluation.metrics import normalise_answer
@@ -26,6 +27,31 @@ def load_split(
         raise RequestError(f"leave_out names {', '.join(sorted(unknown))}, which is no data set of this run.")
     folders = [folder for folder in folders if folder.name not in leave_out]
     return [record for folder in folders for record in read_records(folder, split)[:limit]]
+
+
+def count_split(folders: Iterable[Path], split: str, limit: int | None = None) -> Counter[str]:
+    """How many records of one split each data set has."""
+    return Counter(record.set for folder in folders for record in read_records(folder, split)[:limit])
+
+
+def check_mixture(mixture: Collection[str], here: Collection[str], leave_out: Collection[str] = ()) -> None:
+    """Raises `RequestError` where a mixture names a data set that is not there."""
+    if missing := sorted(set(mixture) - set(here) - set(leave_out)):
+        raise RequestError(
+            f"The mixture names {', '.join(missing)}, of which there is nothing under data: add the folder, or take the "
+            "name out with mixture={} or another mixture."
+        )
+
+
+def fact_kinds(records: list[Record], facts: dict[str, list[str]]) -> dict[str, list[list[str]]]:
+    """The kinds of images (modality, body part) that each fact is known of."""
+    seen: dict[str, set[tuple[str, str]]] = {name: set() for name in facts}
+    for record in records:
+        kind = (record.modality, record.body_part)
+        known = {"modality", "body_part"} | record.labels.keys() | asked_facts(record).keys()
+        for name in known & seen.keys() if all(kind) else ():
+            seen[name].add(kind)
+    return {name: [list(kind) for kind in sorted(kinds)] for name, kinds in seen.items()}
 
 
 def fact_values(records: list[Record]) -> dict[str, list[str]]:

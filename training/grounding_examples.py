@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
@@ -11,52 +10,21 @@ import torch
 from scipy import ndimage
 from torch.utils.data import Dataset
 
-from medvlm.model.losses import GroundingTargets
 from medvlm.model.prompt_heads import PROMPT_CHANNELS
 from medvlm.records import Record
 from medvlm.records.vocabulary import FINE, surely_absent
 
-from .augment import Turn, not_medical, random_turn, relight, turn_boxes, turn_grid, turn_image, turn_map, zoom
+from .augment import Turn, not_medical, random_turn, turn_boxes, turn_grid, turn_image, turn_map, zoom
+from .cache import ImageCache
 from .data import asked_facts
 from .drawing import draw_prompts
 from .presence import known_presence
 
-CACHE_SIDE = 448  # images are kept in memory at most this long …
-FINE_SIDE = 1024  # … or this, for what is thin or small
 ZOOMED = 0.6  # of the images of fine things are shown in part
 PROMPTS = 3  # drawn on each image
 NOT_MEDICAL = 0.015  # of the examples are noise or an even colour
 UNKNOWN = -100  # number of a fact that is not known
 IMPOSSIBLE = 4  # labels an image that its kind rules out
-
-
-@dataclass
-class Cached:
-    """A record's image and instance maps at training size, compressed where that is smaller."""
-
-    image: np.ndarray  # uint8 (h, w, 3)
-    maps: dict[str, bytes | None]  # label -> PNG of instance ids
-    boxes: dict[str, np.ndarray]  # label -> (N, 4) in pixels of the cached image
-
-
-def shrink(record: Record) -> Cached:
-    image = record.image
-    height, width = image.shape[:2]
-    limit = FINE_SIDE if any(r.label in FINE for r in record.regions) else CACHE_SIDE
-    scale = min(1.0, limit / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    maps: dict[str, bytes | None] = {}
-    boxes = {}
-    for region in record.regions:
-        mask = region.mask
-        boxes[region.label] = np.array(region.boxes, dtype=np.float64).reshape(-1, 4) * scale
-        maps[region.label] = None
-        if mask is not None:
-            buffer = io.BytesIO()
-            PIL.Image.fromarray(mask).resize(size, PIL.Image.Resampling.NEAREST).save(buffer, "PNG", compress_level=1)
-            maps[region.label] = buffer.getvalue()
-    picture = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=2)
-    return Cached(np.asarray(picture), maps, boxes)
 
 
 def heat_map(boxes: np.ndarray, size: int, side: int) -> np.ndarray:
@@ -103,52 +71,46 @@ def instance_boxes(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class GroundingExamples(Dataset):
-    """Draws from the records by a power of each set's size; item `i` is the same in every run with the same seed."""
+    """Draws from decoded images by each set's weight times a power of its size.
+
+    Asked for `(item, side)`, it gives the same in every run with the same seed: an example of that side in pixels, not yet
+    re-lit, in types that are small to hand from a worker to the device.
+    """
 
     def __init__(
         self,
-        records: list[Record],
+        cache: ImageCache,
         facts: dict[str, list[str]],
         labels: list[str],
-        side: int = 320,
-        small: tuple[int, float] = (320, 0.0),
         queries: int = 5,
-        length: int = 1000,
         power: float = 0.5,
         weights: dict[str, float] | None = None,
         prompts: float = 0.25,
         seed: int = 0,
-        cache: bool = True,
     ):
-        self.records, self.facts, self.side, self.small, self.queries = records, facts, side, small, queries
-        self.length, self.prompts, self.seed = length, prompts, seed
-        self.labels = labels
+        self.cache, self.facts, self.labels, self.queries = cache, facts, labels, queries
+        self.prompts, self.seed = prompts, seed
         self.tells_photographs = "photograph" in facts.get("modality", ())
         self.number = {label: i for i, label in enumerate(self.labels)}
         sets: dict[str, list[int]] = {}
-        for i, record in enumerate(records):
+        for i, record in enumerate(cache.records):
             sets.setdefault(record.set, []).append(i)
         self.sets = list(sets.values())
         chances = np.array([len(v) ** power * (weights or {}).get(k, 1.0) for k, v in sets.items()])
         self.chances = chances / chances.sum()
-        self.cache: dict[int, Cached] | None = {} if cache else None
+        self.known = [known_presence(record) for record in cache.records]
+        self.values = [fact_numbers(record, facts) for record in cache.records]
+        kinds = {(r.modality or "", r.body_part or "") for r in cache.records}
+        self.impossible = {kind: [a for a in labels if surely_absent(a, *kind)] for kind in kinds}
 
-    def __len__(self) -> int:
-        return self.length
-
-    def cached(self, index: int) -> Cached:
-        if self.cache is None:
-            return shrink(self.records[index])
-        if index not in self.cache:
-            self.cache[index] = shrink(self.records[index])
-        return self.cache[index]
-
-    def __getitem__(self, item: int) -> dict:
+    def __getitem__(self, asked: tuple[int, int]) -> dict[str, torch.Tensor]:
+        item, side = asked
         rng = np.random.default_rng((self.seed, item))
         members = self.sets[rng.choice(len(self.sets), p=self.chances)]
-        index = members[rng.integers(len(members))]
-        side = self.small[0] if item < self.small[1] * self.length else self.side
-        return self.example(self.records[index], self.cached(index), rng, side)
+        out = self.example(int(members[rng.integers(len(members))]), rng, side)
+        out["pixel_values"] = (out["pixel_values"] * 255).round().to(torch.uint8)
+        out["prompts"] = out["prompts"].to(torch.uint8)
+        return out | {name: out[name].half() for name in ("centres", "boxes")}
 
     def choose_labels(
         self, known: dict[str, int], drawn: list[str], impossible: list[str], rng: np.random.Generator
@@ -164,7 +126,9 @@ class GroundingExamples(Dataset):
             chosen.append((len(self.labels), 0))  # the query that names nothing
         return chosen[: self.queries]
 
-    def example(self, record: Record, cached: Cached, rng: np.random.Generator, side: int) -> dict:
+    def example(self, index: int, rng: np.random.Generator, side: int) -> dict[str, torch.Tensor]:
+        """One view of a record, its image float in 0..1."""
+        record, cached = self.cache.records[index], self.cache[index]
         grid_size, fine = side // 4, side // 2
         height, width = cached.image.shape[:2]
         boxes_only = any(m is None for m in cached.maps.values())
@@ -176,12 +140,12 @@ class GroundingExamples(Dataset):
         if zoomed:
             label = enlarged or drawn[rng.integers(len(drawn))]
             turn = zoomed_turn(turn, cached.boxes[label], (height, width), rng, whole=enlarged is not None)
-        image = relight(turn_image(cached.image, turn_grid(height, width, side, turn)), rng)
+        image = turn_image(cached.image, turn_grid(height, width, side, turn))
         fine_grid = turn_grid(height, width, fine, turn)
 
         count = self.queries
         out = {
-            "pixel_values": image * 2 - 1,
+            "pixel_values": image,
             "label_ids": torch.full((count,), len(self.labels)),
             "prompts": torch.zeros(PROMPTS, PROMPT_CHANNELS, grid_size, grid_size),
             "prompt_kinds": torch.full((PROMPTS,), -1),
@@ -192,12 +156,12 @@ class GroundingExamples(Dataset):
             "masks": torch.zeros(count, fine, fine, dtype=torch.uint8),
             "centres": torch.zeros(count, grid_size, grid_size),
             "boxes": torch.zeros(count, 4, grid_size, grid_size),
-            "facts": fact_numbers(record, self.facts),
+            "facts": self.values[index].clone(),
             "labels": torch.full((len(self.labels),), -1.0),
             "prompted": torch.zeros(PROMPTS, fine, fine, dtype=torch.uint8),
         }
         if self.tells_photographs and rng.random() < NOT_MEDICAL:
-            out["pixel_values"] = not_medical(rng, side) * 2 - 1
+            out["pixel_values"] = not_medical(rng, side)
             truth["facts"][:] = UNKNOWN
             truth["facts"][list(self.facts).index("modality")] = self.facts["modality"].index("photograph")
             truth["labels"][:] = 0
@@ -215,8 +179,7 @@ class GroundingExamples(Dataset):
         if enlarged is not None:
             return out | truth
 
-        known = known_presence(record)
-        impossible = [a for a in self.labels if surely_absent(a, record.modality or "", record.body_part or "")]
+        known, impossible = self.known[index], self.impossible[record.modality or "", record.body_part or ""]
         self.tell_labels(truth["labels"], known, impossible, rng, zoomed)
         for q, (number, presence) in enumerate(self.choose_labels(known, list(cached.maps), impossible, rng)):
             out["label_ids"][q] = number
@@ -294,8 +257,5 @@ def _decode(png: bytes) -> np.ndarray:
 TARGETS = ("presence", "outlined", "masks", "centres", "boxes", "facts", "labels", "prompted")
 
 
-def collate(examples: list[dict]) -> dict:
-    """A batch for `MedVLMGroundingModel.forward`."""
-    batch = {name: torch.stack([e[name] for e in examples]) for name in examples[0]}
-    targets = GroundingTargets(**{name: batch.pop(name) for name in TARGETS})
-    return {**batch, "targets": targets}
+def collate(examples: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.stack([e[name] for e in examples]) for name in examples[0]}

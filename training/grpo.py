@@ -1,4 +1,4 @@
-"""Reinforcement learning: `python -m training.grpo --config training/configs/grpo.yaml [key=value …]`.
+"""Reinforcement learning: `python -m training.grpo --config training/recipes/grpo.yaml [key=value …]`.
 
 GRPO (Shao et al., 2024) on TRL's trainer. Differs from the paper in its rewards, which are the published metrics of the
 same tasks (`training.rewards`) and no learned model, and in what learns: a LoRA adapter on the language model alone,
@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,11 +29,14 @@ from trl import GRPOConfig, GRPOTrainer
 
 from medvlm.errors import MedVLMError, RequestError
 from medvlm.memory import keep_freed_memory
-from medvlm.model.loading import EMBEDDED, HEADS, load, load_compact, save_compact
+from medvlm.model.loading import EMBEDDED, HEADS, load, load_compact, model_folder, save_compact, shown_name
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.policy import FILE as POLICY
+from medvlm.policy import read_policy
 from medvlm.records import Record
 
+from .chain import StageRecord, changed_parts, device_name, read_chain, versions, weights_code, write_chain
 from .config import GRPOSettings, read_config
 from .curves import CurveCallback
 from .data import english, load_split
@@ -93,8 +99,11 @@ def start_model(settings: GRPOSettings) -> tuple[PeftModel, MedVLMProcessor, Lor
 
 
 def save(whole: PeftModel, processor: MedVLMProcessor, own: LoraConfig, settings: GRPOSettings, folder: Path) -> None:
-    """Write the trained model in the layout that the starting model had."""
+    """Write the trained model in the layout that the starting model had, with its policy."""
     start = EMBEDDED.get(settings.init_from, Path(settings.init_from))
+    if (start / POLICY).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(start / POLICY, folder)
     if not (start / HEADS).is_file():
         whole.merge_and_unload().save_pretrained(folder)
         processor.save_pretrained(folder)
@@ -209,12 +218,33 @@ Rewards of greedy answers to held-out questions, before and after (n judged):
     (folder / "training.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
+def record_stage(folder: Path, settings: GRPOSettings, data: Counter[str], seconds: float) -> None:
+    """Hand the record of how the model came to be on, with this stage's own; `seconds` are those since the last kill."""
+    start = model_folder(settings.init_from)
+    record = StageRecord(
+        "grpo",
+        weights_code(folder),
+        changed_parts(start, folder),
+        {"name": shown_name(start), "weights": weights_code(start)},
+        settings={k: v for k, v in asdict(settings).items() if k not in ("data", "init_from", "output_dir")},
+        steps=settings.steps,
+        seconds=round(seconds, 1),
+        device=device_name(),
+        seed=settings.seed,
+        data={name: {"train": n, "val": 0, "weight": 1.0} for name, n in sorted(data.items())},
+        versions=versions(),
+    )
+    write_chain(folder, read_chain(start), record)
+
+
 def run(settings: GRPOSettings) -> Path:
     """Train, going on from the last checkpoint in the output folder if there is one; returns the model's folder."""
     args = trainer_arguments(settings)
     whole, processor, own = start_model(settings)
     model = whole.get_base_model()
-    functions = choose_rewards(settings.rewards, LabelFinder(model, processor))
+    functions = choose_rewards(
+        settings.rewards, LabelFinder(model, processor, read_policy(model_folder(settings.init_from)))
+    )
     rewards = dict(zip(settings.rewards, functions, strict=True))
     facts = model.config.grounding_config.facts
     train, val = (load_split(settings.data, split, settings.limit) for split in ("train", "val"))
@@ -236,11 +266,14 @@ def run(settings: GRPOSettings) -> Path:
     )
     before = score(model, processor, asked, rewards, settings)
     last = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+    began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
+    seconds = time.monotonic() - began
     after = score(model, processor, asked, rewards, settings)
     folder = output / "model"
     save(whole, processor, own, settings, folder)
     write_card(folder, settings, before, after, len(rows))
+    record_stage(folder, settings, Counter(record.set for record in train), seconds)
     return folder
 
 

@@ -9,9 +9,9 @@ from torch.utils.data import Dataset
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.records import Record
 
-from .augment import relight, slight_turn, turn_grid, turn_image
+from .augment import generator, relight, slight_turn, turn_grid, turn_image
+from .cache import ImageCache
 from .data import english
-from .grounding_examples import shrink
 from .tasks import questions
 
 
@@ -23,7 +23,7 @@ class LanguageExamples(Dataset):
 
     def __init__(
         self,
-        records: list[Record],
+        cache: ImageCache,
         processor: MedVLMProcessor,
         facts: dict[str, list[str]],
         side: int,
@@ -32,7 +32,8 @@ class LanguageExamples(Dataset):
         asked_share: float = 0.8,
         seed: int = 0,
     ):
-        self.records, self.processor, self.facts = records, processor, facts
+        self.cache, self.processor, self.facts = cache, processor, facts
+        records = cache.records
         self.side, self.packed, self.length, self.seed = side, packed, length, seed
         asked = np.array([len(english(r)) for r in records], float)
         self.asked = np.flatnonzero(asked)
@@ -42,7 +43,6 @@ class LanguageExamples(Dataset):
             sets.setdefault(record.set, []).append(i)
         self.sets = list(sets.values())
         self.asked_share = asked_share if len(self.asked) else 0.0
-        self.cache: dict[int, np.ndarray] = {}
         self.prefix, self.suffix = processor.expand(processor.question("\x00")).split("\x00")
         self.prefix_ids = self.tokens(self.prefix)
 
@@ -59,16 +59,11 @@ class LanguageExamples(Dataset):
         else:
             members = self.sets[rng.integers(len(self.sets))]
             index = members[rng.integers(len(members))]
-        record = self.records[index]
-        if index not in self.cache:
-            self.cache[index] = shrink(record).image
-        image = self.cache[index]
+        cached = self.cache[index]
+        image = cached.image
         pixels = turn_image(image, turn_grid(*image.shape[:2], self.side, slight_turn(rng)))
-        pairs = self.pairs(record, image.shape[:2], rng)
-        return {
-            "pixel_values": relight(pixels, rng) * 2 - 1,
-            **self.pack(pairs),
-        }
+        lit = relight(pixels[None], generator("cpu", self.seed, item))[0]
+        return {"pixel_values": lit * 2 - 1, **self.pack(self.pairs(self.cache.records[index], cached.size, rng))}
 
     def pairs(self, record: Record, size: tuple[int, int], rng: np.random.Generator) -> list[tuple[str, str]]:
         asked = english(record)

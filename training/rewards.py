@@ -19,6 +19,7 @@ from medvlm.mentions import mentioned
 from medvlm.model.instances import Instance, instances
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.policy import DecisionPolicy
 from medvlm.records.record import RecordRegion
 
 SPARE_WORDS = 3  # that an answer may have over the true one before it rambles
@@ -112,10 +113,12 @@ def choose_rewards(names: Sequence[str], find: Find) -> list[Callable]:
 class LabelFinder:
     """Finds a label in an image with the heads' own learned query, which no policy can talk into anything."""
 
-    def __init__(self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor):
+    def __init__(
+        self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, policy: DecisionPolicy | None = None
+    ):
+        self.policy = policy or DecisionPolicy()
         self.grounder, self.processor = model.grounder, processor
         self.side = model.config.image_size
-        self.present = model.config.grounding_config.presence
         self.numbers = {label: i for i, label in enumerate(model.config.grounding_config.labels)}
 
     @torch.no_grad()
@@ -127,6 +130,7 @@ class LabelFinder:
         weight = heads.labels.weight
         features = self.grounder.encode(self.processor(images=image)["pixel_values"].to(weight.device, weight.dtype))
         output = heads(features.pyramid, weight[self.numbers[label]][None, None]).to_cpu()
-        if float(output.presence[0, 0].sigmoid()) < self.present:
+        if float(output.presence[0, 0].sigmoid()) < self.policy.least(label):
             return []
-        return sorted(instances(output, 0, 0, image.size[::-1], self.side), key=lambda i: -i.score)
+        found = instances(output, 0, 0, image.size[::-1], self.side, centre=self.policy.centre)
+        return sorted(found, key=lambda i: -i.score)

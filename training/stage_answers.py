@@ -19,10 +19,11 @@ from medvlm.model.answers import GRID
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.records import Record
+from medvlm.records.vocabulary import reviewed_answers
 
-from .augment import relight, slight_turn, turn_grid, turn_image
+from .augment import generator, relight, slight_turn, turn_grid, turn_image
+from .cache import ImageCache
 from .data import english
-from .grounding_examples import shrink
 from .stage_phrases import phrase_states
 
 LEAST = 2  # times that an answer must be given in training
@@ -40,26 +41,29 @@ class Encoded:
 
 
 def frequent_answers(records: Sequence[Record]) -> list[str]:
-    """Answers given to English questions at least `LEAST` times, the commonest first, as most people spell them."""
+    """Reviewed answers given to English questions at least `LEAST` times, the commonest first, as most people spell them."""
+    reviewed = set(map(normalise_answer, reviewed_answers()))
     spelt: dict[str, Counter[str]] = defaultdict(Counter)
     for _, answer in (pair for record in records for pair in english(record)):
-        spelt[normalise_answer(answer)][answer.strip()] += 1
+        if normalise_answer(answer) in reviewed:
+            spelt[normalise_answer(answer)][answer.strip()] += 1
     often = sorted(spelt.values(), key=lambda s: -s.total())
     return [s.most_common(1)[0][0] for s in often if s.total() >= LEAST]
 
 
 @torch.no_grad()
 def encode_views(
-    model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, record: Record, views: int, rng
+    model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, image: np.ndarray, views: int, rng
 ) -> Encoded:
-    """A record's image as it is, and in views a little turned and re-lit."""
-    image, side = record.image, model.config.image_size
-    pixels = [processor(images=[image])["pixel_values"][0]]
-    small = shrink(record).image
-    for _ in range(views - 1):
-        grid = turn_grid(*small.shape[:2], side, slight_turn(rng))
-        pixels.append(relight(turn_image(small, grid), rng) * 2 - 1)
-    features = model.encode_images(torch.stack(pixels).to(model.device))
+    """An image `(H, W, 3)` as it is, and in views a little turned and re-lit."""
+    side = model.config.image_size
+    pixels = processor(images=[image])["pixel_values"].to(model.device)
+    if views > 1:
+        grids = [turn_grid(*image.shape[:2], side, slight_turn(rng)) for _ in range(views - 1)]
+        turned = torch.stack([turn_image(image, grid) for grid in grids]).to(model.device)
+        lit = relight(turned, generator(model.device, int(rng.integers(2**31))))
+        pixels = torch.cat([pixels, lit * 2 - 1])
+    features = model.encode_images(pixels)
     evidence = model.grounder.heads.evidence(features.maps, features.pyramid)
     return Encoded(F.adaptive_avg_pool2d(features.maps[-1], GRID), evidence)
 
@@ -67,21 +71,26 @@ def encode_views(
 def train_answers(
     model: MedVLMForConditionalGeneration,
     processor: MedVLMProcessor,
-    records: Sequence[Record],
+    cache: ImageCache,
     epochs: int,
     views: int,
     lr: float,
     seed: int,
-) -> None:
-    """Give the model a head for the frequent answers of the records' English questions and fit it; none without any."""
-    asked = [record for record in records if english(record)]
+) -> int:
+    """Give the model a head for the frequent answers of the records' English questions and fit it; none without any.
+
+    Returns the number of steps.
+    """
+    rows_asked = [i for i, record in enumerate(cache.records) if english(record)]
+    asked = [cache.records[i] for i in rows_asked]
     answers = frequent_answers(asked)
     if not answers or not epochs:
-        return
+        return 0
     rng, numbers = np.random.default_rng(seed), {normalise_answer(a): i for i, a in enumerate(answers)}
     torch.manual_seed(seed)
     model.eval()
-    images = [encode_views(model, processor, r, views, rng) for r in tqdm(asked, desc="images of questions")]
+    bar = tqdm(rows_asked, desc="images of questions")
+    images = [encode_views(model, processor, cache[i].image, views, rng) for i in bar]
     different = sorted({question for record in asked for question, _ in english(record)})
     states = dict(zip(different, phrase_states(model, processor, different), strict=True))
     rows = [
@@ -116,3 +125,4 @@ def train_answers(
             optimizer.zero_grad()
             schedule.step()
     head.eval()
+    return epochs * batches

@@ -8,13 +8,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 from torch.nn import functional as F
-from transformers import Trainer
-from transformers.trainer_utils import get_last_checkpoint
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, get_wsd_schedule
 
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 
-from .config import SFTConfig
-from .stage_heads import optimizer_and_schedule, training_arguments
+from .checkpoints import Progress, last_checkpoint
+from .config import LanguageSettings, Recipe
+from .language_examples import LanguageExamples
+from .stage_heads import training_arguments
 
 LORA_TARGETS = ["q_proj", "v_proj", "up_proj", "down_proj"]
 
@@ -64,18 +66,58 @@ def answer_loss(model: MedVLMForConditionalGeneration, features, input_ids, labe
     return F.cross_entropy(logits.float(), told[told != -100])
 
 
-def train_language(model: MedVLMForConditionalGeneration, examples, config: SFTConfig, callbacks=()) -> None:
-    """Train to `language_steps`, going on from the last checkpoint in the output folder if there is one."""
-    args = training_arguments(config, "language", config.language_steps, config.language_batch)
-    stage = LanguageStage(model)
-    groups = [{"params": [p for p in stage.parameters() if p.requires_grad], "lr": config.language_lr}]
-    trainer = Trainer(
+class LanguageTrainer(Trainer):
+    """`Trainer` that takes the examples in their order and counts their images."""
+
+    def __init__(self, progress: Progress, **kwargs):
+        super().__init__(**kwargs)
+        self.progress = progress
+
+    def _get_train_sampler(self, *_):
+        return SequentialSampler(self.train_dataset)
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        self.progress.images += len(inputs["pixel_values"]) * self.args.world_size
+        return super().compute_loss(model, inputs, return_outputs, **kwargs)
+
+
+def optimizer_and_schedule(groups: list[dict], steps: int, warmup: int, decay: float):
+    """AdamW with warm-up, a plateau and a linear fall over the last share of the steps."""
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
+    falling = int(steps * decay)
+    warmup = min(warmup, steps // 5)
+    schedule = get_wsd_schedule(
+        optimizer,
+        num_warmup_steps=warmup,
+        num_decay_steps=falling,
+        num_stable_steps=steps - warmup - falling,
+        decay_type="linear",
+    )
+    return optimizer, schedule
+
+
+def train_language(
+    model: MedVLMForConditionalGeneration,
+    examples: LanguageExamples,
+    recipe: Recipe,
+    settings: LanguageSettings,
+    folder: Path,
+    callbacks=(),
+) -> Progress:
+    """Train to the recipe's steps, going on from the last checkpoint in `folder` if there is one."""
+    stage, progress = LanguageStage(model), Progress()
+    groups = [{"params": [p for p in stage.parameters() if p.requires_grad], "lr": settings.lr}]
+    trainer = LanguageTrainer(
+        progress=progress,
         model=stage,
-        args=args,
+        args=training_arguments(recipe, folder, settings.steps, settings.batch),
         train_dataset=examples,
         data_collator=examples.collate,
-        optimizers=optimizer_and_schedule(groups, config.language_steps, config.warmup // 2, config.decay),
-        callbacks=list(callbacks),
+        optimizers=optimizer_and_schedule(groups, settings.steps, settings.warmup, settings.decay),
+        callbacks=[*callbacks, progress],
     )
-    last = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    last = last_checkpoint(folder)
+    if last:
+        progress.load(last)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    return progress
