@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from medvlm.evaluation.metrics import bootstrap_interval, dice
 from medvlm.records import Record, read_records
-from medvlm.records.record import RecordRegion
+from medvlm.records.record import PARTS, RecordRegion
 from medvlm.types import Region
 
 
@@ -23,7 +23,7 @@ def arguments(doc: str, output: str, limit: int | None = None) -> argparse.Argum
     """The arguments of every script; `output` says what -o writes."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("data", nargs="+", type=Path)
-    parser.add_argument("--split", default="val")
+    parser.add_argument("--split", default="val", help=f"train, val, test, or a half of val: {', '.join(PARTS)}")
     parser.add_argument(
         "--limit", type=int, default=limit, help=f"images of each set, evenly spaced ({limit or 'all'})"
     )
@@ -38,12 +38,19 @@ def spread(records: Sequence[Record], limit: int | None) -> list[Record]:
     return [records[i] for i in np.linspace(0, len(records) - 1, count).round().astype(int)]
 
 
+def records_of(source: Path, split: str) -> list[Record]:
+    """The records of a split, or of one half of val."""
+    if split in PARTS:
+        return [record for record in read_records(source, "val") if record.part == split]
+    return read_records(source, split)
+
+
 def chosen(
     sources: Iterable[Path], split: str, limit: int | None, wanted: Callable[[Record], Any]
 ) -> Iterator[list[Record]]:
-    """Of each set the records that are wanted, `limit` of them; sets without any are passed over."""
+    """Of each set the records of `records_of` that are wanted, `limit` of them; sets without any are passed over."""
     for source in sources:
-        records = spread([record for record in read_records(source, split) if wanted(record)], limit)
+        records = spread([record for record in records_of(source, split) if wanted(record)], limit)
         if records:
             yield records
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from transformers import TextIteratorStreamer
 
 from .comparisons import lets_choose, offered, side_question, size_question
-from .finder import NAMED, Finder
+from .evaluation.metrics import normalise_answer
+from .finder import Finder
 from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
 from .questions import presence_question
@@ -24,11 +24,15 @@ from .views import inside
 
 BATCH = 8  # questions in one pass
 ANSWER_TOKENS = 48
-LIKELY = 0.3  # probability from which a short answer is given; the language model's own is better below
-MEDICAL = 0.5  # an image below this probability of a known medical kind is not answered
 SIDED = ("x-ray", "ct", "mri")  # modalities that show the patient's right on the left
-ONE_SIDED = 0.65  # share of what is abnormal that makes a side the abnormal one
+SHOWN = ("seen", "drawn")  # who answers from what the heads see, at any confidence
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
+WITHHELD = "I cannot tell from this image."
+NO_IMAGE_CAN = "no image can answer this question"
+DECLINED = (
+    "I cannot tell that from this image: no image answers questions of treatment, cause, outlook or a person. "
+    "Please ask a clinician who knows the patient."
+)
 
 
 def logit(chance: float) -> float:
@@ -63,29 +67,36 @@ class Assistant(Finder):
     def ask_many(self, requests: Sequence[tuple[Study, str]], abstain: bool = True) -> list[Answer]:
         """Answer many questions in batches; requests on the same `Study` object share its encoding.
 
-        Without `abstain` even an image that is not medical gets an answer, as the controls of an evaluation need it.
+        Without `abstain` the text of an abstention stays what would have been answered, as an evaluation needs it.
         """
         asked = [(study, check_question(question)) for study, question in requests]
         answers: list[Answer] = []
         for start in range(0, len(asked), BATCH):
             began = time.perf_counter()
             batch = asked[start : start + BATCH]
-            told = {i: known for i, b in enumerate(batch) if (known := self.known(*b))}
-            rest = [i for i in range(len(batch)) if i not in told]
+            declined = self.must_decline([question for _, question in batch])
+            open_to = [i for i in range(len(batch)) if not (abstain and (declined[i] or not self.medical(batch[i][0])))]
+            told = {i: known for i in open_to if (known := self.judged(*batch[i]))}
+            rest = [i for i in open_to if i not in told]
             if rest:
-                texts, confidences = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
-                told |= dict(zip(rest, zip(texts, confidences, strict=True), strict=True))
-            made = [self.finish(*b, *told[i], abstain) for i, b in enumerate(batch)]
+                texts, likelihoods = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
+                told |= {i: ("generated", *said) for i, *said in zip(rest, texts, likelihoods, strict=True)}
+            made = [self.finish(*b, told.get(i), declined[i], abstain) for i, b in enumerate(batch)]
             seconds = (time.perf_counter() - began) / len(batch)
             for answer in made:
                 answer.seconds = seconds
             answers += made
         return answers
 
-    def known(self, study: Study, question: str) -> tuple[str, float] | None:
-        """An answer without generation, and the chance that it is right, to a question that the heads can judge."""
-        told = self.judged(study, question)
-        return told and (told[1], self.calibrated(told[0], told[2]))
+    @torch.inference_mode()
+    def must_decline(self, questions: Sequence[str]) -> list[bool]:
+        """Of each question whether it asks for what no image can answer."""
+        chances = self.model.must_decline(**self.processor.phrases(list(questions)).to(self.device))
+        return (chances >= self.policy.declined).tolist()
+
+    def medical(self, study: Study) -> bool:
+        """Whether the default image is a medical one of a kind the model knows."""
+        return self.facts(study).medical >= self.policy.medical
 
     def judged(self, study: Study, question: str) -> tuple[str, str, float] | None:
         """The first of the judges who takes a question, the answer and its likelihood."""
@@ -104,12 +115,12 @@ class Assistant(Finder):
         if asked is None or asked.label not in self.numbers:
             return None
         told = {}
-        if asked.label in ANYWHERE and self.possible(self.labels_many([study])[0], asked.label) < NAMED:
+        if asked.label in ANYWHERE and self.possible(self.labels_many([study])[0], asked.label) < self.policy.named:
             told = self.short_answers(study, f"Is there a {asked.label}?")
         if "Yes" in told and "No" in told:
             margin = logit(told["Yes"] / (told["Yes"] + told["No"]))
         else:
-            margin = logit(self.presence(study, asked.label)) - logit(self.least(asked.label))
+            margin = logit(self.presence(study, asked.label)) - logit(self.policy.least(asked.label))
         return "Yes" if (margin >= 0) != asked.denied else "No", sigmoid(abs(margin))
 
     def drawn(self, study: Study, question: str) -> tuple[str, float] | None:
@@ -132,7 +143,8 @@ class Assistant(Finder):
                 float(mask[:, : mask.shape[1] // 2].mean() / mask.mean()) / 2
             )  # the image's left is the patient's right
             share = max(right, 1 - right)
-            return ("Left" if (right > 0.5) == side.normal else "Right", share) if share >= ONE_SIDED else None
+            if share >= self.policy.one_sided:
+                return "Left" if (right > 0.5) == side.normal else "Right", share
         return None
 
     def outline(self, study: Study, labels: Sequence[str]) -> np.ndarray:
@@ -177,17 +189,15 @@ class Assistant(Finder):
         if lets_choose(question):
             chances = {answer: chance for answer, chance in chances.items() if answer.lower() not in ("yes", "no")}
         best = max(chances, key=chances.__getitem__, default="")
-        return (best, chances[best]) if chances and chances[best] >= LIKELY else None
+        return (best, chances[best]) if chances and chances[best] >= self.policy.short_answer else None
 
     def calibrated(self, source: str, likelihood: float) -> float:
         """The chance that an answer of such likelihood is right."""
-        slope, offset = self.model.config.calibration.get(source, (1.0, 0.0))
+        slope, offset = self.policy.calibration.get(source, (1.0, 0.0))
         return sigmoid(slope * logit(likelihood) + offset)
 
-    def generate(
-        self, studies: Sequence[Study], questions: Sequence[str], streamer=None
-    ) -> tuple[list[str], list[float]]:
-        """Greedy answers and, from the mean probability of their tokens (geometric), the chance that each is right."""
+    def generate(self, studies: Sequence[Study], questions: Sequence[str]) -> tuple[list[str], list[float]]:
+        """Greedy answers and the likelihood of each, the mean probability of its tokens (geometric)."""
         features = merge_features(self.encode([s.images[s.default] for s in studies]))
         text = self.processor(text=[self.processor.question(q) for q in questions], return_tensors="pt").to(self.device)
         out = self.model.generate(
@@ -198,7 +208,6 @@ class Assistant(Finder):
             return_dict_in_generate=True,
             output_logits=True,
             pad_token_id=self.processor.tokenizer.pad_token_id,
-            streamer=streamer,
         )
         told = out.sequences[:, text["input_ids"].shape[1] :]
         logits = torch.stack(out.logits, dim=1).float()  # (B, T, vocabulary)
@@ -207,64 +216,69 @@ class Assistant(Finder):
         counted = (ended == 0) | ((ended == 1) & (told == self.processor.tokenizer.eos_token_id))
         mean = (log_chance * counted).sum(1) / counted.sum(1).clamp(min=1)
         texts = self.processor.tokenizer.batch_decode(told, skip_special_tokens=True)
-        return [t.strip() for t in texts], [self.calibrated("generated", c) for c in mean.exp().tolist()]
+        return [t.strip() for t in texts], mean.exp().tolist()
 
-    def finish(self, study: Study, question: str, text: str, confidence: float, abstain: bool = True) -> Answer:
-        """An answer with the regions of what question and answer speak of, or an abstention."""
-        if abstain and self.facts(study).medical < MEDICAL:
-            return Answer(
-                UNKNOWN_KIND, 0.0, abstained=True, reason="not a known kind of medical image", model=self.name
-            )
-        if not text:
-            return Answer(
-                "I cannot answer that.", 0.0, abstained=True, reason="no answer was generated", model=self.name
-            )
-        phrases = mentioned(f"{question} {text}")
-        regions = self.ground(study, phrases).regions if phrases else []
-        return Answer(text, confidence, regions, model=self.name)
+    def finish(
+        self, study: Study, question: str, told: tuple[str, str, float] | None, declined: bool, abstain: bool
+    ) -> Answer:
+        """An answer with the regions of what question and answer speak of, or an abstention.
 
-    def stream(self, study: Study, question: str, image: int | None = None) -> Iterator[str | Answer]:
-        """Yield the answer's text as it grows (each `str` is the whole text so far), then the `Answer`."""
-        question, study, index = check_question(question), self.only(study, image), check_image(image, study)
-        began = time.perf_counter()
-        if self.facts(study).medical < MEDICAL:
-            yield self.finish(study, question, "", 0.0)
-            return
-        if known := self.known(study, question):
-            yield known[0]
-            answer = self.finish(study, question, *known)
-            answer.seconds = time.perf_counter() - began
-            yield answer.moved(index)
-            return
-        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        result: list = []
-
-        def work():
-            try:
-                with torch.inference_mode():
-                    result.append(self.generate([study], [question], streamer))
-            finally:
-                streamer.end()
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        text = ""
-        for piece in streamer:
-            text += piece
-            yield text.strip()
-        thread.join()
-        if not result:
-            raise RuntimeError("generation failed")
-        texts, confidences = result[0]
-        answer = self.finish(study, question, texts[0], confidences[0])
-        answer.seconds = time.perf_counter() - began
-        yield answer.moved(index)
+        `told` is who answers, what and how likely; without `abstain` an abstention keeps the text.
+        """
+        who, text, likelihood = told or ("", "", 0.0)
+        confidence = self.calibrated(who, likelihood) if told else 0.0
+        if declined:
+            refusal, reason = DECLINED, NO_IMAGE_CAN
+        elif not self.medical(study):
+            refusal, reason = UNKNOWN_KIND, "not a known kind of medical image"
+        elif not text or (who not in SHOWN and confidence < self.policy.answer):
+            refusal, reason = WITHHELD, f"the best guess has a confidence of {confidence:.2f}, which is too low"
+        else:
+            phrases = mentioned(f"{question} {text}")
+            regions = self.ground(study, phrases).regions if phrases else []
+            return Answer(text, confidence, regions, model=self.name)
+        answer = Answer(refusal, 0.0, abstained=True, declined=declined, reason=reason, model=self.name)
+        return answer if abstain else replace(answer, text=text, confidence=confidence)
 
     @torch.inference_mode()
     def choose(self, study: Study, question: str, options: Sequence[str], image: int | None = None) -> Answer:
-        """Rank options by likelihood; `Answer.scores` holds a probability each."""
+        """Rank options by likelihood; `Answer.scores` holds a probability each.
+
+        Options that are values of a fact which the heads learned are ranked by it, others by the language model. A
+        question that no image can answer is declined, all options alike.
+        """
         began = time.perf_counter()
         question, options, study = check_question(question), check_options(options), self.only(study, image)
+        answer = Answer("", 0.0, model=self.name)
+        if self.must_decline([question])[0]:
+            chances = [1 / len(options)] * len(options)
+            answer = replace(answer, text=DECLINED, abstained=True, declined=True, reason=NO_IMAGE_CAN)
+        else:
+            chances = self.known_chances(study, question, options) or self.text_chances(study, question, options)
+            best = int(np.argmax(chances))
+            answer.text, answer.confidence = options[best], chances[best]
+        answer.scores, answer.seconds = dict(zip(options, chances, strict=True)), time.perf_counter() - began
+        return answer
+
+    def known_chances(self, study: Study, question: str, options: Sequence[str]) -> list[float] | None:
+        """The probability of each option by a fact that has them among its values, in images of this kind; a fact that the
+        question names comes first. `None` where there is no such fact."""
+        chances = self.labels_many([study])[0]
+        kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
+        said, wanted = normalise_answer(question), [normalise_answer(option) for option in options]
+        found = {}
+        for fact, values in chances.items():
+            here = {normalise_answer(value): chance for value, chance in values.items()}
+            if kind in self.config.fact_kinds.get(fact, [kind]) and all(option in here for option in wanted):
+                found[fact] = [here[option] for option in wanted]
+        named = [fact for fact in found if normalise_answer(fact) in said]
+        if not named and (len(found) != 1 or set(wanted) <= {"yes", "no"}):
+            return None
+        mine = found[max(named, key=len) if named else next(iter(found))]
+        return [chance / max(sum(mine), 1e-9) for chance in mine]
+
+    def text_chances(self, study: Study, question: str, options: Sequence[str]) -> list[float]:
+        """The probability of each option by the language model: the mean over its tokens, so that length does not count."""
         features = self.encode(study.images)[0]
         tokenizer = self.processor.tokenizer
         start = self.processor(text=self.processor.question(question))["input_ids"][0]
@@ -278,21 +292,13 @@ class Assistant(Finder):
             log_chance = logits[:, len(start) - 1 : -1].float().log_softmax(-1)
             for row, tail in enumerate(tails[i : i + BATCH]):
                 mean.append(float(log_chance[row, range(len(tail)), tail].mean()))
-        chances = torch.tensor(mean).softmax(0).tolist()
-        best = int(np.argmax(chances))
-        return Answer(
-            options[best],
-            chances[best],
-            model=self.name,
-            scores=dict(zip(options, chances, strict=True)),
-            seconds=time.perf_counter() - began,
-        )
+        return torch.tensor(mean).softmax(0).tolist()
 
     def report(self, study: Study) -> Report:
         """A report draft over the study's images."""
         facts = self.facts(study)
         looked_for = expected_labels(study.modality or facts.modality, study.body_part or facts.body_part)
         groundings = []
-        if facts.medical >= MEDICAL and looked_for:
+        if facts.medical >= self.policy.medical and looked_for:
             groundings = [self.ground(study, looked_for, i) for i in examined_images(study)]
-        return draft_report(study, facts, groundings, looked_for, self.name)
+        return draft_report(study, facts, groundings, looked_for, self.name, self.policy)

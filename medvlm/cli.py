@@ -61,12 +61,23 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("eval", commands.evaluate, "score the model on data sets, trivial baselines beside")
     sub.add_argument("data", nargs="+", type=Path, help="data sets, or folders of them")
     sub.add_argument("--split", default="val", choices=["train", "val", "test"])
+    sub.add_argument("--part", choices=["tune", "report"], help="half of the val split: choose on one, quote the other")
     sub.add_argument(
-        "--tasks", help="of ground,answer,facts,labels,prompts, separated by commas (default: all but prompts)"
+        "--tasks",
+        help="of ground,answer,facts,labels,prompts,choose, separated by commas (default: all but prompts and choose)",
     )
     sub.add_argument("--limit", type=int, metavar="N", help="so many images of each set")
     sub.add_argument("--no-controls", action="store_true", help="leave out the blank and the shuffled images")
     sub.add_argument("-o", "--output", type=Path, metavar="JSON", help="write the metrics; single results go beside")
+    sub.add_argument("--fresh", action="store_true", help="begin anew and put single results of an earlier run aside")
+
+    sub = add("tune", commands.tune, "choose the model's policy on the tune half of the val splits, and write it")
+    sub.add_argument("data", nargs="+", type=Path, help="data sets, or folders of them")
+    sub.add_argument("--limit", type=int, metavar="N", help="so many images of each set")
+    sub.add_argument("--hide-cost", type=float, default=1.0, help="of hiding what is there (default: 1)")
+    sub.add_argument("--show-cost", type=float, default=1.0, help="of showing what is not there (default: 1)")
+    sub.add_argument("--dry-run", action="store_true", help="print, but do not write the policy")
+    sub.add_argument("-o", "--output", type=Path, metavar="DIR", help="draw what was chosen from into this folder")
 
     data = subparsers.add_parser("data", help="look after data sets").add_subparsers(required=True, metavar="COMMAND")
     sub = add("check", commands.data_check, "find problems in a data set's folder", data)
@@ -74,8 +85,16 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--sheet", type=Path, metavar="PNG", help="draw a contact sheet")
 
     sub = add("serve", commands.serve, "serve the page and the API")
-    sub.add_argument("--host", default="127.0.0.1")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     sub.add_argument("--port", type=int, default=7860)
+    sub.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address that others open the page under, besides loopback names and --host; needed with "
+        "--host 0.0.0.0 or behind a proxy; repeatable",
+    )
 
     add("bench", commands.bench, "measure speed and memory")
     return parser

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,17 +93,47 @@ def batch(args: argparse.Namespace, load: Load) -> Output:
 
 
 def evaluate(args: argparse.Namespace, load: Load) -> Output:
-    from .evaluation import TASKS, evaluate, to_tables
+    from .evaluation import TASKS, check_request, evaluate, to_tables
     from .records import data_sets
 
     tasks = args.tasks.split(",") if args.tasks else TASKS
+    check_request(tasks, args.split, args.part)
     sources = data_sets(args.data)
     items = args.output.with_suffix(".items.jsonl") if args.output else None
     _make_parent(args.output)
-    result = evaluate(load(args), sources, args.split, tasks, args.limit, items=items, controls=not args.no_controls)
+    how = {"part": args.part, "items": items, "fresh": args.fresh, "controls": not args.no_controls}
+    result = evaluate(load(args), sources, args.split, tasks, args.limit, **how)
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result, to_tables(result)
+
+
+def tune(args: argparse.Namespace, load: Load) -> Output:
+    from dataclasses import asdict
+
+    from .evaluation.tune import costs, tune
+    from .evaluation.tune_plots import draw
+    from .model.loading import model_folder
+    from .records import data_sets
+
+    folder, sources, assistant = model_folder(args.model), data_sets(args.data), load(args)
+    before = assistant.policy
+    policy, rows, said = tune(assistant, sources, args.limit, args.hide_cost, args.show_cost)
+    if not rows and not said:
+        raise RequestError(
+            "The val splits of these data sets tell nothing to tune on; name sets with regions or questions."
+        )
+    lines = [f"{'':<24} {'gain':>14} {'false alarms':>16}"]
+    was, now = costs(rows, before), costs(rows, policy)
+    for name, cell in now.items():
+        change = (f"{was[name].get(k, float('nan')):.3f} → {cell.get(k, float('nan')):.3f}" for k in ("gain", "false"))
+        lines.append(f"{name:<24} {'  '.join(change)}")
+    plots = draw(rows, said, policy, args.output) if args.output else []
+    if not args.dry_run:
+        policy.save(folder)
+        lines.append(f"written: {folder / 'policy.json'}")
+    lines += [f"written: {path}" for path in plots]
+    return {"policy": asdict(policy), "before": was, "after": now, "answers": len(said)}, "\n".join(lines)
 
 
 def data_check(args: argparse.Namespace, load: Load) -> Output:
@@ -124,38 +153,15 @@ def serve(args: argparse.Namespace, load: Load) -> Output:
         from serving import serve
     except ImportError as error:
         raise RequestError(f"The page needs {error.name or 'more packages'}; pip install 'medvlm[serving]'.") from error
-    serve(model=args.model, device=args.device, host=args.host, port=args.port)
+    serve(model=args.model, device=args.device, host=args.host, port=args.port, allowed=args.allow_host)
     return {}, ""
 
 
 def bench(args: argparse.Namespace, load: Load) -> Output:
-    """Seconds of each thing on one fundus photograph: a first time, and again with the image already encoded."""
-    import resource
+    from .bench import lines, measure
 
-    from skimage.data import retina
-
-    from .types import Image, Study
-
-    pixels, seconds = retina(), {}
-
-    def timed(name: str, call: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        out = call()
-        seconds[name] = round(time.perf_counter() - start, 3)
-        return out
-
-    assistant = timed("load", lambda: load(args))
-    timed("first facts", lambda: assistant.facts(Study([Image(pixels)])))
-    study = Study([Image(pixels)])
-    timed("encode and facts", lambda: assistant.facts(study))
-    timed("facts again", lambda: assistant.facts(study))
-    timed("ground a phrase", lambda: assistant.ground(study, ["optic disc"]))
-    timed("ground five phrases", lambda: assistant.ground(study, [f"{n} optic disc" for n in "abcde"]))
-    timed("ask", lambda: assistant.ask(study, "Which organ is shown?"))
-    timed("ask a new image", lambda: assistant.ask(Study([Image(pixels)]), "Which organ is shown?"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
-    lines = [f"{name:<20} {value:8.3f} s" for name, value in seconds.items()] + [f"{'peak memory':<20} {peak:8.0f} MB"]
-    return {"seconds": seconds, "peak_memory_mb": round(peak)}, "\n".join(lines)
+    result = measure(lambda: load(args))
+    return result, "\n".join(lines(result))
 
 
 def _region_lines(regions: list[Any]) -> list[str]:

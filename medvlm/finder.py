@@ -11,27 +11,21 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from .model.fingerprint import fingerprint
 from .model.grounding_model import ImageFeatures
 from .model.instances import instances, separate, source_logits
-from .model.loading import load
+from .model.loading import load, model_folder
 from .model.modeling_medvlm import MedVLMForConditionalGeneration
 from .model.processing_medvlm import MedVLMProcessor
 from .model.prompts import Prompt
-from .records.vocabulary import FINE, LABELS, asked_name, other_types, parts
+from .policy import DecisionPolicy, read_policy
+from .records.vocabulary import FINE, LABELS, asked_name, other_types, parts, whole
 from .types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from .validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
 from .views import Window, around, crop, hull, inside, put_back, tiles
 
 BATCH = 8  # images in one pass
 PHRASES = 32  # phrases in one pass
-NAMED = 0.5  # chance from which the reading of a free phrase counts as a label
-ELSEWHERE = 0.05  # weight of a label that this kind of image cannot show when a free phrase is read
-TYPE_SHARE = 0.05  # of a thing's probability: a type below it is ruled out
-FAINT = -0.5  # logit from which a pixel belongs to a thin or tiny thing
-CLOSER = 2  # weight of an enlarged look beside one at the whole image
-ALIKE = 0.5  # overlap in a prompt's extent from which a label has a say in what the prompt brings back
-THERE = 0.1  # presence of such a label
-SURE = 4.0  # logit that no label's say goes beyond
 
 
 @dataclass
@@ -52,9 +46,16 @@ class Finder:
     """
 
     def __init__(
-        self, model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, name: str, device: str = "cpu"
+        self,
+        model: MedVLMForConditionalGeneration,
+        processor: MedVLMProcessor,
+        name: str,
+        device: str = "cpu",
+        policy: DecisionPolicy | None = None,
+        fingerprint: str = "in memory",
     ):
         self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
+        self.policy, self.fingerprint = policy or DecisionPolicy(), fingerprint
         self.side = model.config.image_size
         self.config = model.config.grounding_config
         self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
@@ -64,7 +65,8 @@ class Finder:
     @classmethod
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
         """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
-        return cls(*load(model), device)
+        folder = model_folder(model)
+        return cls(*load(model), device, read_policy(folder), fingerprint(folder))
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Image]) -> list[ImageFeatures]:
@@ -140,14 +142,20 @@ class Finder:
                 for number, phrase in enumerate(phrases):
                     label = known[phrase].label
                     presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
-                    there = self.of_any_type(features, label, presence)
-                    regions = []
-                    if there >= self.least(label) and label in FINE:
+                    there, share = self.typed(features, label, presence)
+                    name, regions = self.called(phrase, label, share), []
+                    if there < self.policy.least(label):
+                        pass
+                    elif share < self.policy.type_least:
+                        result.notes[phrase] = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
+                    elif label in FINE:
                         regions = self.fine_regions(image, known[phrase], presence)
-                    elif there >= self.least(label):
-                        regions = self.regions(output, number, label, image, self.config.threshold * presence / there)
+                    else:
+                        regions = self.regions(output, number, label, image, there / max(presence, 1e-6))
+                        if regions and name != phrase:
+                            result.notes[phrase] = f"Its type is uncertain: {name}."
                     for region in regions:
-                        region.label, region.image = phrase, study.default
+                        region.label, region.phrase, region.image = name, phrase, study.default
                     result.regions += regions
                     if not regions:
                         result.absent.append(phrase)
@@ -176,29 +184,27 @@ class Finder:
             misses.append(1 - sum(kind[fact].get(place, 0.0) for place in set(places)))
         return 1 - misses[0] * misses[1]
 
-    def of_any_type(self, features: ImageFeatures, label: str | None, presence: float) -> float:
-        """The chance that the thing is there, whatever its type, unless this type is ruled out.
-
-        For a tumour that is certainly there, benign or malignant, neither of two uncertain types is hidden.
-        """
+    def typed(self, features: ImageFeatures, label: str | None, presence: float) -> tuple[float, float]:
+        """The chance that the thing of which a label is a type is there at all, and the type's share of it; of a label that
+        is no type its presence and 1."""
         others = [self.numbers[o] for o in other_types(label or "") if o in self.numbers]
         if not others:
-            return presence
+            return presence, 1.0
         heads = self.model.grounder.heads
         rest = heads.presence(features.pyramid, heads.labels.weight[others])[0].sigmoid()
-        if presence < TYPE_SHARE * (presence + float(rest.sum())):
-            return presence
-        return 1 - (1 - presence) * float((1 - rest).prod())
+        return 1 - (1 - presence) * float((1 - rest).prod()), presence / max(presence + float(rest.sum()), 1e-6)
 
-    def least(self, label: str | None) -> float:
-        """The presence from which a label, or a phrase that is none, is shown."""
-        return self.config.anatomy if label in LABELS and LABELS[label].kind == "anatomy" else self.config.presence
+    def called(self, phrase: str, label: str | None, share: float) -> str:
+        """What a phrase's regions are called: a type that is not sure bears the name of the thing, and its share."""
+        return phrase if share >= self.policy.type_sure else f"{whole(label or '')}, {phrase} {share:.1f}"
 
-    def regions(self, output, number: int, label: str | None, image: Image, threshold: float) -> list[Region]:
-        """The regions of query `number` that score at least `threshold`, best first."""
-        found = sorted(instances(output, 0, number, image.size, self.side, parts(label or "")), key=lambda i: -i.score)
-        kept = [i for i in found if i.score >= threshold]
-        return [Region("", 0, i.box, i.mask, i.score, n) for n, i in enumerate(kept)]
+    def regions(self, output, number: int, label: str | None, image: Image, surer: float) -> list[Region]:
+        """The regions of query `number` that are shown, best first; `surer` is what the thing's presence, and with it the
+        scores, is more than the label's."""
+        kind, policy = parts(label or ""), self.policy
+        found = instances(output, 0, number, image.size, self.side, kind, policy.centre)
+        kept = [i for i in sorted(found, key=lambda i: -i.score) if i.score * surer >= policy.region]
+        return [Region("", 0, i.box, i.mask, i.score * surer, n) for n, i in enumerate(kept)]
 
     def fine_regions(self, image: Image, asked: Asked, presence: float) -> list[Region]:
         """The regions of a thin or tiny thing that is there, drawn on enlarged parts of the image."""
@@ -210,7 +216,7 @@ class Finder:
             logits[y0:y1, x0:x1] += source_logits(output.masks[0, 0], part.size, self.side)
             weight[y0:y1, x0:x1] += 1
             quality.append(float(output.quality[0, 0].sigmoid()))
-        mask = logits / weight > FAINT
+        mask = logits / weight > self.policy.faint
         score = presence * float(np.mean(quality))
         pieces = [mask] if parts(asked.label or "") == "tree" else separate(mask)
         return [Region("", 0, mask_box(m), m, score, n) for n, m in enumerate(pieces) if m.any()]
@@ -238,10 +244,10 @@ class Finder:
     def asked(self, chances: torch.Tensor, fits: torch.Tensor) -> Asked:
         """What a phrase that means labels with `chances` asks for in an image: what can be there comes first."""
         queries = self.model.grounder.heads.labels.weight
-        chances = chances * (fits + ELSEWHERE)
+        chances = chances * (fits + self.policy.elsewhere)
         chances = chances / chances.sum()
         chance, number = chances.max(0)
-        if chance >= NAMED and number < len(self.numbers):
+        if chance >= self.policy.named and number < len(self.numbers):
             return Asked(queries[number], self.config.labels[number], float(fits[number]))
         return Asked(chances @ queries, None, 1.0)
 
@@ -276,8 +282,9 @@ class Finder:
         if window := around(extent, source.size):
             part = crop(source, window)
             closer, score = self.prompted(part, prompt.within(window))
-            logits += CLOSER * put_back(source_logits(closer, part.size, self.side), window, source.size, -SURE)
-        mask = logits > 0
+            closer = source_logits(closer, part.size, self.side)
+            logits += self.policy.closer * put_back(closer, window, source.size, -self.policy.alike_most)
+        mask = (logits > 0) & ~prompt.erased(source.size, self.policy.erased / self.side)
         mask = prompt.touched(mask) if box is None else mask & inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
 
@@ -301,8 +308,9 @@ class Finder:
         within = F.adaptive_max_pool2d(torch.from_numpy(maps[kind])[None], shown.shape[-2:])
         shown, wanted = shown * within, F.adaptive_avg_pool2d(canvas[None].sigmoid(), shown.shape[-2:]) * within
         alike = 2 * (shown * wanted).sum((1, 2)) / (shown.sum((1, 2)) + wanted.sum()).clamp(min=1e-6)
-        alike[there.cpu() < THERE] = 0
-        if alike.max() < ALIKE:
+        alike[there.cpu() < self.policy.alike_presence] = 0
+        if alike.max() < self.policy.alike:
             return np.zeros(image.size, np.float32)
         output = self.model.ground(features, heads.labels.weight[None, [int(alike.argmax())]])
-        return source_logits(output.masks[0, 0].float().cpu(), image.size, self.side).clip(-SURE, SURE)
+        most = self.policy.alike_most
+        return source_logits(output.masks[0, 0].float().cpu(), image.size, self.side).clip(-most, most)

@@ -77,6 +77,7 @@ class Region:
     mask: np.ndarray | None  # bool (H, W), None where only a box is known
     score: float  # calibrated probability in 0..1 that the region is there
     instance: int = 0  # counts the regions of one label in one image
+    phrase: str = ""  # what it was found for, where `label` calls it something surer
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -96,9 +97,19 @@ class Grounding:
     regions: list[Region]  # best first within a phrase
     presence: dict[str, float]  # phrase -> calibrated probability that it is there
     absent: list[str]  # phrases with no region
+    notes: dict[str, str] = field(default_factory=dict)  # phrase -> a sentence on what was found in its place
+
+    def of(self, phrase: str) -> list[Region]:
+        """The regions that were found for a phrase, whatever they are called."""
+        return [r for r in self.regions if (r.phrase or r.label) == phrase]
 
     def to_json(self) -> dict[str, Any]:
-        return {"regions": [r.to_json() for r in self.regions], "absent": self.absent}
+        return {
+            "regions": [r.to_json() for r in self.regions],
+            "absent": self.absent,
+            "presence": {phrase: round(float(p), 4) for phrase, p in self.presence.items()},
+            "notes": self.notes,
+        }
 
 
 @dataclass
@@ -109,7 +120,8 @@ class Answer:
     confidence: float
     regions: list[Region] = field(default_factory=list)
     thoughts: str | None = None
-    abstained: bool = False
+    abstained: bool = False  # no answer is given, or would be: `reason` says why
+    declined: bool = False  # for a question that no image can answer
     reason: str | None = None
     model: str = ""
     seconds: float = 0.0

@@ -7,6 +7,7 @@ import PIL.Image
 from scipy import ndimage
 
 from medvlm.errors import StudyError
+from medvlm.policy import DecisionPolicy
 from medvlm.report import draft_report, examined_images
 from medvlm.types import Answer, Grounding, Image, ImageFacts, Region, Study, mask_box
 from medvlm.validation import check_box, check_one_prompt, check_options, check_phrase, check_points, check_question
@@ -23,7 +24,8 @@ class FakeAssistant:
     """Finds bright blobs under every phrase but those with "absent" in them; answers "yes" to what is not blank."""
 
     name = "fake"
-    threshold = 0.5
+    fingerprint = "0123456789abcdef"
+    policy = DecisionPolicy()
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -37,7 +39,11 @@ class FakeAssistant:
         return [{"fracture": {"no": 0.3, "yes": 0.7}, "grade": {"low": 0.1, "high": 0.9}} for _ in studies]
 
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
-        return self.ask_many([(study, question)])[0]
+        """With the regions of a question that names something to "find"."""
+        answer = self.ask_many([(study, question)])[0]
+        if "find" in question:
+            answer.regions = self.ground(study, [question.split("find", 1)[1].strip() or "thing"], image).regions
+        return answer
 
     def ask_many(self, requests, abstain=True) -> list[Answer]:
         self.calls.append(f"ask_many {len(requests)}")
@@ -48,16 +54,6 @@ class FakeAssistant:
             bright = study.images[study.default].pixels.any()
             answers.append(Answer("yes" if bright else "no", 0.8, model=self.name))
         return answers
-
-    def stream(self, study: Study, question: str, image: int | None = None):
-        """The answer word by word, then whole, with the regions of a question that names something to "find"."""
-        answer = self.ask(study, question, image)
-        index = study.default if image is None else image
-        yield answer.text[:1]
-        yield answer.text
-        if "find" in question:
-            answer.regions = self.ground(study, [question.split("find", 1)[1].strip() or "thing"], index).regions
-        yield answer
 
     def choose(self, study: Study, question: str, options, image: int | None = None) -> Answer:
         options = check_options(options)

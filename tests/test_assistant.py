@@ -1,14 +1,15 @@
 """The assistant over a tiny random composite: types, shapes, sizes, refusals, and each image encoded once."""
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from medvlm.assistant import UNKNOWN_KIND, Assistant
+from medvlm.assistant import DECLINED, UNKNOWN_KIND, WITHHELD, Assistant
 from medvlm.errors import RequestError
-from medvlm.finder import SURE
+from medvlm.policy import DecisionPolicy
 from medvlm.types import Answer, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
 
 from .tiny import FACTS, picture, tiny_model
@@ -26,7 +27,7 @@ def assistant(tmp_path):
         heads.scores[-1].bias.fill_(6.0)
         heads.facts.weight.zero_()
         heads.facts.bias[FACTS["modality"].index("photograph")] = -9.0
-    return Assistant(model, processor, "tiny")
+    return Assistant(model, processor, "tiny", policy=DecisionPolicy(answer=0.0))
 
 
 @pytest.fixture
@@ -83,17 +84,30 @@ def test_a_photograph_is_no_medical_image(assistant, study):
     photograph(assistant)
     answer = assistant.ask(study, "Is there a liver?")
     assert answer.abstained and answer.text == UNKNOWN_KIND and answer.reason and answer.confidence == 0
-    last = list(assistant.stream(study, "Is there a liver?"))
-    assert len(last) == 1 and last[0].abstained
+    insisted = assistant.ask_many([(study, "Is there a liver?")], abstain=False)[0]
+    assert insisted.abstained and insisted.text in ("Yes", "No") and insisted.confidence > 0
     assert assistant.report(study).regions == []
 
 
-def test_stream_grows_to_the_answer(assistant, study):
-    *texts, answer = assistant.stream(study, "Is there a liver?", image=1)
-    assert texts and all(isinstance(t, str) for t in texts)
-    assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
-    assert isinstance(answer, Answer) and answer.text == texts[-1] == assistant.ask(study, "Is there a liver?", 1).text
-    check_regions(answer.regions, image=1)
+def test_an_unsure_answer_is_withheld(assistant, study):
+    sure = assistant.ask(study, "What is that?")
+    assistant.policy = replace(assistant.policy, answer=sure.confidence + 0.01)
+    answer = assistant.ask(study, "What is that?")
+    assert answer.abstained and answer.text == WITHHELD and answer.confidence == 0 and not answer.regions
+    guess = assistant.ask_many([(study, "What is that?")], abstain=False)[0]
+    assert guess.abstained and guess.text == sure.text and guess.confidence == pytest.approx(sure.confidence)
+    assert not assistant.ask(study, "Is there a liver?").abstained, "the heads see that"
+
+
+def test_a_question_that_no_image_can_answer_is_declined(assistant, study):
+    with torch.no_grad():
+        assistant.model.decline_head.read.bias.fill_(4.0)
+    answer = assistant.ask(study, "Should I take out this liver myself?")
+    assert answer.abstained and answer.declined and answer.text == DECLINED and not answer.regions
+    guess = assistant.ask_many([(study, "Is there a liver?")], abstain=False)[0]
+    assert guess.declined and guess.text in ("Yes", "No")
+    choice = assistant.choose(study, "Which medicine?", ["aspirin", "none"])
+    assert choice.abstained and choice.text == DECLINED and choice.scores == {"aspirin": 0.5, "none": 0.5}
 
 
 def test_choose(assistant, study):
@@ -105,9 +119,21 @@ def test_choose(assistant, study):
     assert turned.scores == pytest.approx(answer.scores, abs=1e-4)
 
 
+def test_what_the_heads_learned_is_chosen_by_them(assistant, study):
+    heads, facts = assistant.model.grounder.heads, {"modality": FACTS["modality"], "body_part": FACTS["body_part"]}
+    with torch.no_grad():
+        heads.facts.bias.copy_(torch.tensor([2.0, 0, -9, 9, 0]))
+    answer = assistant.choose(study, "How was this made?", ["CT", "X-ray"])
+    assert answer.text == "X-ray" and answer.scores["X-ray"] == pytest.approx(0.881, abs=1e-3)  # softmax of 2 and 0
+    assert assistant.known_chances(study, "How?", ["CT", "MRI"]) is None, "no fact has both"
+    assistant.config.fact_kinds = {"modality": [["ct", "chest"]]}
+    assert assistant.known_chances(study, "How?", ["CT", "X-ray"]) is None, "learned on other kinds of images"
+    assert {k: list(v) for k, v in assistant.labels_many([study])[0].items()} == facts
+
+
 def test_scores_are_the_options_likelihoods(assistant, study):
     """Each option's mean log-probability with its end, as the whole model gives it to the option alone."""
-    options, question = ["CT", "X-Ray of the chest"], "Which modality is this?"
+    options, question = ["CT scan", "X-Ray of the chest"], "Which modality is this?"
     processor, end = assistant.processor, assistant.processor.tokenizer.eos_token
     mean = []
     for option in options:
@@ -131,7 +157,7 @@ def test_ground(assistant, study):
     check_regions(found.regions, image=1)
     assert found.regions, "random masks cover something"
     scores = [r.score for r in found.regions if r.label == found.regions[0].label]
-    assert scores == sorted(scores, reverse=True) and min(scores) >= assistant.config.threshold
+    assert scores == sorted(scores, reverse=True) and min(scores) >= assistant.policy.region
 
 
 def test_what_is_not_present_has_no_region(assistant, study):
@@ -169,14 +195,20 @@ def with_presence(assistant: Assistant, monkeypatch, chances: dict[str, float]) 
 def test_a_tumour_of_an_uncertain_type_is_not_hidden(assistant, study, monkeypatch, benign, malignant, shown):
     with_presence(assistant, monkeypatch, {"benign tumour": benign, "malignant tumour": malignant})
     found = assistant.ground(study, ["benign tumour", "malignant tumour"])
-    assert {r.label for r in found.regions} == shown
+    assert {r.phrase for r in found.regions} == shown
+    names = {r.phrase: r.label for r in found.regions}
+    if len(shown) == 2:  # neither name is sure
+        assert names["malignant tumour"] == "breast tumour, malignant tumour 0.5"
+        assert set(found.notes) == shown and "uncertain" in found.notes["benign tumour"]
+    elif shown:
+        assert names == {"malignant tumour": "malignant tumour"} and "benign tumour" in found.notes
     assert found.presence == pytest.approx({"benign tumour": benign, "malignant tumour": malignant}, abs=1e-4)
-    assert {r.label for r in assistant.ground(study, ["malignant tumour"]).regions} == shown - {"benign tumour"}
+    assert {r.phrase for r in assistant.ground(study, ["malignant tumour"]).regions} == shown - {"benign tumour"}
 
 
 def test_confidence_follows_the_fitted_line(assistant, study):
     plain = assistant.ask(study, "What is that?")
-    assistant.model.config.calibration = {"generated": [0.5, -2.0]}
+    assistant.policy = replace(assistant.policy, calibration={"generated": [0.5, -2.0]})
     calibrated = assistant.ask(study, "What is that?")
     expected = torch.sigmoid(0.5 * torch.tensor(plain.confidence).logit() - 2)
     assert calibrated.text == plain.text and calibrated.confidence == pytest.approx(float(expected), abs=1e-4)
@@ -213,7 +245,6 @@ def test_short_answers_are_chosen_for_their_kind_of_image_alone(assistant, study
     assert assistant.chosen(study, "Which side?")[0] == "Right"
     answer = assistant.ask(study, "Which side?")
     assert answer.text == "Right" and answer.confidence == pytest.approx(0.982, abs=1e-3)
-    assert list(assistant.stream(study, "Which side?"))[0] == "Right"
     model.config.answers = ["Left", "Yes"]
     assert assistant.chosen(study, "Is it left?")[0] == "Yes"
     assert assistant.chosen(study, "Is it left or solid?") is None, "it lets choose"
@@ -298,6 +329,8 @@ def test_segment(assistant, study):
     assert 10 <= x0 <= 20 and 5 <= y0 <= 10 and 60 <= x1 <= 70 and 40 <= y1 <= 45
     whole = assistant.segment(study, points=[(40, 20, 1)])[0]
     assert whole.mask.all() and whole.score > 0.9
+    erased = assistant.segment(study, points=[(40, 20, 1), (60, 30, 0), (40, 22, 0)])[0].mask
+    assert not erased[30, 60] and not erased[30, 64] and erased[20, 40]
 
 
 def test_a_label_that_looks_like_the_prompts_mask_has_a_say(assistant, study, monkeypatch):
@@ -308,7 +341,7 @@ def test_a_label_that_looks_like_the_prompts_mask_has_a_say(assistant, study, mo
     with torch.no_grad():
         last.weight.zero_()
         last.bias[0] = 5.0
-        assert (assistant.recognised(image, everywhere, (20, 10, 60, 40)) == SURE).all()
+        assert (assistant.recognised(image, everywhere, (20, 10, 60, 40)) == assistant.policy.alike_most).all()
         assert not assistant.recognised(image, -everywhere, (20, 10, 60, 40)).any()  # nothing like it
         last.bias[0] = -5.0
         assert not assistant.recognised(image, everywhere, (20, 10, 60, 40)).any()  # nothing is there
@@ -334,7 +367,6 @@ def test_an_image_is_encoded_once_and_forgotten_with_it(assistant, study):
     assistant.choose(study, "Which modality?", ["CT", "MRI"])
     assistant.ground(study, ["liver", "heart"])
     assistant.segment(study, box=(20, 10, 60, 40))
-    list(assistant.stream(study, "CT?"))
     assert len(calls) == 1
     assistant.facts(study, image=1)
     assert len(calls) == 2 and len(assistant.features) == 2
@@ -353,7 +385,6 @@ def test_nothing_of_a_phrase_is_kept(assistant, study):
 def test_unusable_questions(assistant, study, question):
     for ask in (
         assistant.ask,
-        lambda s, q: list(assistant.stream(s, q)),
         lambda s, q: assistant.choose(s, q, ["a", "b"]),
     ):
         with pytest.raises(RequestError):

@@ -20,36 +20,12 @@ from medvlm.records.record import RecordRegion
 from medvlm.types import Grounding, Region, mask_box
 
 from .fakes import FakeAssistant, square
+from .squares import write_data_set
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two training and three validation images of one set, each of one bright rectangle."""
-    rows = []
-    for i, split in enumerate(["train", "train", "val", "val", "val"]):
-        box = [16, 16, 48, 40]
-        truth = square(box=box, value=1)
-        if i == 4:
-            truth = square(box=[16, 16, 32, 40], value=1)  # half of what the image shows: Dice 2/3
-        for kind, pixels in (("images", square(box=box)), ("masks", truth)):
-            (tmp_path / "own" / kind).mkdir(parents=True, exist_ok=True)
-            PIL.Image.fromarray(pixels).save(tmp_path / "own" / kind / f"{i}.png")
-        rows.append(
-            {
-                "id": f"image{i}", "set": "own", "split": split, "patient": f"p{i}",
-                "file_name": f"images/{i}.png",
-                "modality": "ultrasound", "body_part": "fetal head" if i < 4 else "breast",
-                "regions": [{"label": "fetal head", "mask": f"masks/{i}.png", "boxes": [box]}],
-                "absent": ["absent mass", "liver"],
-                "labels": {"fracture": "no" if i == 3 else "yes", "grade": "none of these", "age": 40},
-                "qa": [
-                    {"question": "Is it bright?", "answer": "Yes" if i != 3 else "No", "type": "closed", "lang": "en"},
-                    {"question": "亮吗?", "answer": "是", "type": "closed", "lang": "zh"},
-                ],
-            }
-        )  # fmt: skip
-    (tmp_path / "own" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return tmp_path / "own"
+    return write_data_set(tmp_path / "own")
 
 
 def test_scores(folder):
@@ -76,7 +52,8 @@ def test_scores(folder):
     assert result["failed"] == 0
     json.dumps(result, allow_nan=False)
     table = to_tables(result)
-    assert "| own | fetal head | 3" in table and "0.889 [" in table and "shuffled images" in table
+    assert table.startswith("Model fake, split val; ") and "shuffled images" in table
+    assert "| own | fetal head | 3" in table and "0.889 [" in table
 
 
 def test_languages_are_counted_apart(folder):
@@ -94,10 +71,7 @@ def test_a_stopped_run_goes_on(folder, tmp_path):
     again = evaluate(second, [folder], items=items, progress=False)
     assert again["metrics"] == once["metrics"]
     assert len(second.calls) == 1
-    other = FakeAssistant()
-    other.name = "other"
-    evaluate(other, [folder], items=items, progress=False)
-    assert len(other.calls) == len(first.calls)
+    assert {json.loads(line)["fingerprint"] for line in lines} == {first.fingerprint} == {once["fingerprint"]}
 
 
 def test_failures_are_recorded_and_count_as_wrong(folder, tmp_path):
@@ -276,18 +250,69 @@ def test_score_rank_takes_the_box_that_is_scored_best():
     assert ground_row(record, found, {}, {})["labels"]["fracture"]["iou"] == 0.0
 
 
-def test_absent_phrases_are_counted_without_the_hardest_sets_too():
+def test_absent_phrases_of_all_sets_come_first():
     rows = [
         {"task": "ground", "set": name, "id": "1", "patient": "1", "labels": {}, "absent": {"polyp": scores}}
         for name, scores in (("busi", [0.9]), ("brain_tumor_cheng", [0.9]), ("covid_cxr_organs", [0.9]), ("x", []))
     ]
     got = summarise(rows)
     assert got["ground/all/absent_false_positive"]["value"] == 0.75
-    rest = got["ground/all/absent_false_positive_rest"]
-    assert rest["value"] == 0.0 and rest["n"] == 1
+    assert got["ground/x/absent_false_positive"]["value"] == 0.0 and got["ground/busi/absent_false_positive"]["n"] == 1
+    assert not [key for key in got if "rest" in key]
     table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
-    assert "| all but brain_tumor_cheng, busi, covid_cxr_organs | 1 " in table
-    assert "ground/all/absent_false_positive_rest" not in summarise(rows[:1])
+    assert table.index("| all               | 4 ") < table.index("| busi              | 1 ")
+
+
+def test_what_a_phrase_brought_back_counts_whatever_it_is_called():
+    record = made({"glioma": [area(0, 0, 40, 40)]}, absent=["meningioma"])
+    found = drawn({"brain tumour": [area(0, 0, 40, 40)] * 2})
+    found.regions[0].phrase, found.regions[1].phrase = "glioma", "meningioma"
+    got = scored(ground_row(record, found, {}, {}))
+    assert got["ground/own/glioma/dice"]["value"] == 1.0 and got["ground/own/absent_false_positive"]["value"] == 1.0
+    cells = drawn({"cell": [area(0, 0, 9, 9)]})
+    cells.regions[0].phrase = "platelet"
+    counted = ground_row(made(boxes={"platelet": [[0, 0, 9, 9]]}), cells, {}, {})
+    assert counted["measures"]["platelet_count"]["found"] == 1.0
+
+
+def test_the_mean_of_average_precisions_is_over_labels():
+    there, boxes = [area(0, 0, 40, 40)], [[0, 0, 40, 40]]
+    both = made(boxes={"mass": boxes, "calcification": boxes}, absent=["asymmetry"])
+    one = made(boxes={"mass": boxes}, absent=["calcification"])
+    got = scored(
+        ground_row(both, drawn({"mass": there, "asymmetry": there}), {}, {}),
+        ground_row(one, drawn({"mass": there}), {}, {}),
+    )
+    assert got["ground/own/mass/ap50"]["value"] == 1.0 and got["ground/own/calcification/ap50"]["value"] == 0.0
+    mean = got["ground/own/all/ap50"]
+    assert mean["value"] == 0.5 and mean["n"] == 2  # two labels, not the three boxes, and none for asymmetry
+    assert (
+        mean["low"] == 0.5 and mean["high"] == 1.0
+    )  # where only the second patient is drawn, no calcification is left
+    assert "ground/own/all/ap50" not in scored(ground_row(one, drawn({"mass": there}), {}, {}))
+
+
+def test_findings_on_chest_films_are_counted_over_all_sets():
+    film = {"modality": "x-ray", "body_part": "chest"}
+    boxes, there = [[0, 0, 40, 40]], [area(0, 0, 40, 40)]
+    found = drawn({"pneumonia": there, "left lung": there, "lung nodule": there, "liver cancer": there})
+    records = [
+        made(boxes={"pneumonia": boxes, "atelectasis": boxes, "left lung": boxes}, **film),
+        made(absent=["lung nodule", "lung mass", "pneumothorax", "heart"], **film),
+        made(boxes={"liver cancer": boxes}, absent=["lung nodule"], modality="ct", body_part="abdomen"),
+    ]
+    rows = [
+        {**ground_row(r, found, {}, {}), "set": f"set{i}", "id": "1", "patient": "1"} for i, r in enumerate(records)
+    ]
+    got = summarise(rows)
+    shown, false = (got[f"ground/all/chest_findings_{key}"] for key in ("shown", "false"))
+    assert (shown["value"], shown["n"]) == (0.5, 2) and (false["value"], false["n"]) == (
+        pytest.approx(1 / 3, abs=1e-3),
+        3,
+    )
+    table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
+    assert "| known not to be there | 3       | 0.333 [" in table
+    assert "ground/all/chest_findings_shown" not in summarise(rows[2:])
 
 
 # Labels
@@ -316,6 +341,11 @@ def test_malignant_is_told_from_the_rest():
     assert got[f"{prefix}/sensitivity"]["baseline"] == {"commonest": 0.0}
     assert got[f"{prefix}/specificity"]["value"] == 1.0 and got[f"{prefix}/specificity"]["n"] == 3
     assert got[f"{prefix}/specificity"]["baseline"] == {"commonest": 1.0}
+    at_90 = got[
+        f"{prefix}/specificity_at_90_sensitivity"
+    ]  # both malignant ones from 0.2 on: one of 0.4, 0.1 and 0.1 too
+    assert at_90["value"] == pytest.approx(2 / 3, abs=1e-3) and at_90["n"] == 5
+    assert at_90["baseline"] == {"chance": 0.1}
     table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
     assert "| own | breast_finding | 5      | 0.600 [" in table
 

@@ -103,6 +103,23 @@ def test_token_recall():
     assert m.token_recall("normal", "no") == 0.0
 
 
+def test_specificity_at_sensitivity():
+    scores, truth = [0.9, 0.6, 0.3, 0.8, 0.5, 0.1], [True, True, True, False, False, False]
+    assert m.specificity_at_sensitivity(scores, truth) == pytest.approx(1 / 3)  # all three, so from 0.3 on
+    assert m.specificity_at_sensitivity(scores, truth, 2 / 3) == pytest.approx(2 / 3)  # two of three, from 0.6 on
+    assert m.specificity_at_sensitivity([0.9, 0.1], [True, False]) == 1.0
+    assert m.specificity_at_sensitivity([0.5, 0.5], [True, False]) == 0.0  # a tie is not told apart
+    assert m.specificity_at_sensitivity([0.1] + [0.9] * 9 + [0.5], [True] * 10 + [False]) == 1.0  # 9 of 10 are 0.9
+    assert math.isnan(m.specificity_at_sensitivity([0.9], [True])) and math.isnan(m.specificity_at_sensitivity([], []))
+
+
+def test_mean_average_precision_leaves_out_labels_without_boxes():
+    hit, missed, false = ([0.9], [True], 1), ([], [], 1), ([0.9], [False], 0)
+    assert m.mean_average_precision([{"a": hit, "b": missed}, {"a": hit}, {"c": false}]) == 0.5
+    assert m.mean_average_precision([{"a": hit}, {"a": missed}, {"b": hit}]) == 0.75  # of labels, not of boxes
+    assert math.isnan(m.mean_average_precision([{"c": false}])) and math.isnan(m.mean_average_precision([]))
+
+
 def test_absent_false_positive_rate():
     assert m.absent_false_positive_rate([0, 3, 1, 0]) == 0.5
     assert math.isnan(m.absent_false_positive_rate([]))

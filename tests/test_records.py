@@ -15,6 +15,7 @@ import pytest
 from medvlm.errors import RecordError
 from medvlm.records import read_records
 from medvlm.records.check import box_problem, check_folder, contact_sheet
+from medvlm.records.record import part_of
 from medvlm.records.vocabulary import LABELS, canonical, expected_labels, known_name
 
 SIZE = (24, 32)  # height, width
@@ -140,6 +141,28 @@ def test_no_data_set_is_said(tmp_path: Path) -> None:
     for call in (read_records, check_folder, lambda f: contact_sheet(f, tmp_path / "a.png")):
         with pytest.raises(RecordError, match="Check the path"):
             call(tmp_path)
+
+
+# The two halves of val
+
+KNOWN = {  # ids of real val patients: a drift would let what was chosen on one half be quoted on it
+    "tune": "benign_109 patient003 JPCLN003 JPCLN006 xmlab10 synpic12210 15 MPX1012 IMD002 val_00001 pair004 009",
+    "report": "benign_113 patient001 patient002 JPCLN040 xmlab106 xmlab112 160 MPX1053 openmsfu01 btp06 pair012 014",
+}
+
+
+@pytest.mark.parametrize(("part", "patients"), KNOWN.items())
+def test_the_halves_of_val_never_drift(part: str, patients: str) -> None:
+    assert {patient: part_of(patient) for patient in patients.split()} == dict.fromkeys(patients.split(), part)
+
+
+def test_a_patient_lies_in_one_part_whatever_the_record(folder: Path) -> None:
+    (record,) = read_records(folder, "val")
+    assert record.part == part_of(record.patient)
+    record.id, record.set = "another", "another"
+    assert record.part == part_of(record.patient)
+    parts = [part_of(str(number)) for number in range(1000)]
+    assert 400 < parts.count("tune") < 600 and set(parts) == {"tune", "report"}
 
 
 # Vocabulary

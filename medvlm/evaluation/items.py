@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ..errors import RequestError
 
 Row = dict[str, Any]
 
 
 class ItemStore:
-    """Rows by key. With a path, rows of the same model and split are taken up and new ones appended at once."""
+    """Rows by key, each stamped with what its result depends on: fingerprint, split and part.
 
-    def __init__(self, path: Path | None, model: str, split: str) -> None:
-        self.path, self.stamp = path, {"model": model, "split": split}
+    With a path, the rows of a run that was stopped are taken up and new ones appended at once. Raises `RequestError`
+    where a row there bears another stamp, so that no result mixes two models or two sets of rules; `fresh` puts such a
+    file aside, as `….old.jsonl`, and begins anew.
+    """
+
+    def __init__(self, path: Path | None, stamp: Mapping[str, Any], fresh: bool = False) -> None:
+        self.path, self.stamp = path, dict(stamp)
         self.rows: dict[str, Row] = {}
         if path and path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if text and not text.endswith("\n"):
-                path.write_text(text + "\n", encoding="utf-8")
-            for line in text.split("\n"):
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue  # the line that a kill cut off
-                if isinstance(row, dict) and {k: row.get(k) for k in self.stamp} == self.stamp and "error" not in row:
+            if fresh:
+                path.replace(path.with_suffix(".old.jsonl"))
+                return
+            for row in _stored(path):
+                if {k: row.get(k) for k in self.stamp} != self.stamp:
+                    raise RequestError(
+                        f"{path.name} holds results of another model, other rules, another split or part; "
+                        "begin anew with --fresh, or give another file with -o."
+                    )
+                if "error" not in row:
                     self.rows[row["key"]] = row
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -38,3 +46,17 @@ class ItemStore:
 
     def __contains__(self, key: str) -> bool:
         return key in self.rows
+
+
+def _stored(path: Path) -> Iterator[Row]:
+    """The whole rows of a file; the line that a kill cut off is ended, so that the next one stands alone."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if text and not text.endswith("\n"):
+        path.write_text(text + "\n", encoding="utf-8")
+    for line in text.split("\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "key" in row:
+            yield row

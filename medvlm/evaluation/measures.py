@@ -82,7 +82,7 @@ def found_measures(
             measured = take([masks[label] for label in labels], spacing) if whole else None
             out[name] = measured.value if measured else None
         else:
-            out[name] = float(sum(count_name(region.label) == name for region in regions))
+            out[name] = float(sum(count_name(region.phrase or region.label) == name for region in regions))
     return out
 
 

@@ -5,8 +5,9 @@ Masks are bool `(H, W)`, boxes `[x0, y0, x1, y1]` in pixels, half-open.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,15 @@ def match_boxes(boxes: Sequence[Any], scores: Sequence[float], truth: Sequence[A
         if len(free) and free.max() >= iou:
             hits[i], taken[free.argmax()] = True, True
     return hits
+
+
+def mean_average_precision(images: Sequence[Mapping[str, tuple[Sequence[float], Sequence[bool], int]]]) -> float:
+    """The mean of `average_precision` over labels, each over the images that name it; labels without a true box are left
+    out, and NaN where none is left."""
+    labels = dict.fromkeys(label for image in images for label in image)
+    single = [average_precision([image[label] for image in images if label in image]) for label in labels]
+    known = [value for value in single if value == value]
+    return sum(known) / len(known) if known else float("nan")
 
 
 def average_precision(images: Sequence[tuple[Sequence[float], Sequence[bool], int]]) -> float:
@@ -154,6 +164,18 @@ def auc(scores: Sequence[float], positive: Sequence[bool]) -> float:
         return float("nan")
     ranks = rankdata(np.asarray(scores, float))
     return float((ranks[truth].sum() - yes * (yes + 1) / 2) / (yes * no))
+
+
+def specificity_at_sensitivity(scores: Sequence[float], positive: Sequence[bool], sensitivity: float = 0.9) -> float:
+    """Share of negatives below the highest threshold that at least `sensitivity` of the positives reach: a point of the
+    ROC curve, its threshold chosen on the very same items. NaN where either kind is missing.
+    """
+    values, truth = np.asarray(scores, float), np.asarray(positive, bool)
+    if not truth.any() or truth.all():
+        return float("nan")
+    needed = max(math.ceil(sensitivity * int(truth.sum()) - 1e-9), 1)
+    threshold = np.sort(values[truth])[::-1][needed - 1]
+    return float((values[~truth] < threshold).mean())
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:

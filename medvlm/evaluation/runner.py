@@ -16,9 +16,11 @@ from tqdm import tqdm
 from ..batch import each
 from ..errors import RequestError
 from ..records import QA, Record, read_records
+from ..records.record import PARTS
 from ..types import Answer, Grounding, ImageFacts, Study
 from . import metrics
 from .baselines import CommonestAnswer, blank_study, commonest, mean_masks, scale_mask, shuffled_partners
+from .choose import choose_jobs
 from .items import ItemStore, Row
 from .labels import Chances, commonest_values, label_row
 from .measures import found_measures, mean_measures, true_measures
@@ -26,9 +28,20 @@ from .prompts import prompt_jobs
 from .summary import summarise
 
 TASKS = ("ground", "answer", "facts", "labels")
-ALL_TASKS = (*TASKS, "prompts")  # those beyond `TASKS` run only where they are named
+ALL_TASKS = (*TASKS, "prompts", "choose")  # those beyond `TASKS` run only where they are named
 CHUNK = 16  # images that are asked together
 TOLERANCE_PX = 2.0  # of the normalised surface Dice, in pixels of the stored image
+
+
+def check_request(tasks: Sequence[str], split: str, part: str | None) -> None:
+    """Raises `RequestError` for an unknown task or part, and for a part of another split than val."""
+    unknown = [task for task in tasks if task not in ALL_TASKS]
+    if unknown:
+        raise RequestError(f"Unknown task {unknown[0]!r}; choose from {', '.join(ALL_TASKS)}.")
+    if part is not None and part not in PARTS:
+        raise RequestError(f"Unknown part {part!r}; choose from {', '.join(PARTS)}.")
+    if part is not None and split != "val":
+        raise RequestError(f"Only the val split has parts, {split!r} has none; leave out --part or the split.")
 
 
 def evaluate(
@@ -38,29 +51,32 @@ def evaluate(
     tasks: Sequence[str] = TASKS,
     limit: int | None = None,
     *,
+    part: str | None = None,
     items: Path | None = None,
+    fresh: bool = False,
     controls: bool = True,
     languages: Sequence[str] = ("en",),
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Scores of an assistant on data sets, as `{"model", "split", "metrics", "failed", "seconds"}`.
+    """Scores of an assistant on data sets: `{"model", "fingerprint", "split", "part", "metrics", "failed", "seconds"}`.
 
     `metrics` maps "task/set/…/name" to `{"value", "n", "low", "high", "baseline": {name: value}}`: a 95 % bootstrap
     interval by patient, and what trivial guesses reach. Each record is asked as a bare image: modality and body part
-    are not told. `limit` takes that many evenly spaced images a set. `controls` asks every question again on a blank
-    and on another image. `items` names a `.jsonl` of single results: a stopped run goes on from it. An item that
-    fails is counted in `failed` and scored as nothing found or a wrong answer.
-    Raises `RecordError` for an unreadable data set and `RequestError` for an unknown task.
+    are not told. `part` takes the tune or the report half of val (`records.record.part_of`), then `limit` that many
+    evenly spaced images a set; guesses are learned from all of train either way. `controls` asks every question again
+    on a blank and on another image. `items` names a `.jsonl` of single results: a stopped run goes on from it, and
+    `fresh` begins anew. An item that fails is counted in `failed` and scored as nothing found or a wrong answer.
+    Raises `RecordError` for an unreadable data set, and `RequestError` for what `check_request` refuses and for items of
+    another model, other rules, another split or part.
     """
-    unknown = [task for task in tasks if task not in ALL_TASKS]
-    if unknown:
-        raise RequestError(f"Unknown task {unknown[0]!r}; choose from {', '.join(ALL_TASKS)}.")
+    check_request(tasks, split, part)
     start = time.monotonic()
-    store = ItemStore(items, getattr(assistant, "fingerprint", assistant.name), split)
+    stamp = {"fingerprint": assistant.fingerprint, "split": split, "part": part}
+    store = ItemStore(items, stamp, fresh)
     wanted: list[str] = []
     kinds: list[tuple[str | None, str | None]] = []
     for source in sources:
-        records = _spread(read_records(source, split), limit)
+        records = _spread([r for r in read_records(source, split) if part in (None, r.part)], limit)
         train = read_records(source, "train") if split != "train" else []
         kinds += [(r.modality, r.body_part) for r in train if not _is_photograph(r)]
         jobs = [job for task in tasks for job in _jobs(task, assistant, records, train, controls, languages)]
@@ -70,7 +86,7 @@ def evaluate(
     majority = (commonest(m for m, _ in kinds), commonest(b for _, b in kinds))
     return {
         "model": assistant.name,
-        "split": split,
+        **stamp,
         "metrics": summarise(rows, majority),
         "failed": sum("error" in row for row in rows),
         "seconds": round(time.monotonic() - start, 1),
@@ -150,6 +166,8 @@ def _jobs(task, assistant, records, train, controls, languages) -> list[Job]:
         return _ground_jobs(assistant, records, mean_masks(train), mean_measures(train))
     if task == "prompts":
         return [Job(*parts) for parts in prompt_jobs(assistant, records, train)]
+    if task == "choose":
+        return [Job(*parts) for parts in choose_jobs(assistant, records, commonest_values(train))]
     if task == "answer":
         return [job for lang in languages for job in _answer_jobs(assistant, records, train, controls, lang)]
     if task == "labels":
@@ -181,12 +199,12 @@ def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray], u
     """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases.
 
     `iou` is the best overlap of the best scored box with a true one; `measures` stand beside the truth and the
-    training mean.
+    training mean. What a phrase brought back is its own, also where it is called something surer.
     """
     labels: dict[str, Row] = {}
     masks: dict[str, np.ndarray] = {}
     for truth in record.regions:
-        regions = [r for r in found.regions if r.label == truth.label]
+        regions = found.of(truth.label)
         scores = [float(r.score) for r in regions]
         out: Row = {"scores": scores, "n": len(truth.boxes)}
         out["hits"] = metrics.match_boxes([r.box for r in regions], scores, truth.boxes)
@@ -202,12 +220,13 @@ def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray], u
             if truth.label in means:
                 out["mean_mask"] = metrics.dice(scale_mask(means[truth.label], mask.shape), true)
         labels[truth.label] = out
-    absent = {label: [float(r.score) for r in found.regions if r.label == label] for label in record.absent}
+    absent = {label: [float(r.score) for r in found.of(label)] for label in record.absent}
     wanted = true_measures(record)
     got = found_measures(wanted, masks, found.regions, record.spacing_mm)
     measures = {name: {"true": v, "found": got[name], "mean": usual.get(name)} for name, v in wanted.items()}
     absent = {k: v for k, v in absent.items() if k not in labels}
-    return {"task": "ground", "labels": labels, "absent": absent, "measures": measures}
+    kind = [record.modality, record.body_part]
+    return {"task": "ground", "kind": kind, "labels": labels, "absent": absent, "measures": measures}
 
 
 # Answers
@@ -217,7 +236,8 @@ def _answer_jobs(assistant, records, train, controls: bool, lang: str) -> list[J
     asked = [(r, [(i, qa) for i, qa in enumerate(r.qa) if qa.lang == lang]) for r in records]
     asked = [(record, qas) for record, qas in asked if qas]
     guess, partners = CommonestAnswer(train, lang), shuffled_partners([record for record, _ in asked])
-    blank, insist = blank_study(), partial(assistant.ask_many, abstain=False)
+    # All are asked without abstention: the answer that would be withheld is scored, and that it would be is counted.
+    blank, ask = blank_study(), partial(assistant.ask_many, abstain=False)
     jobs = []
     for record, qas in asked:
         shown: dict[str, Callable[[], Study] | None] = {"image": None}
@@ -234,7 +254,6 @@ def _answer_jobs(assistant, records, train, controls: bool, lang: str) -> list[J
             def row(i: int, reply: Answer, qas=qas, variant=variant):
                 return answer_row(qas[i][1], reply, variant, guess)
 
-            ask = assistant.ask_many if variant == "image" else insist
             jobs.append(Job(record, ask, keys, request, row, Answer("", 0.0), study))
     return jobs
 
@@ -243,7 +262,8 @@ def answer_row(qa: QA, answer: Answer, variant: str, guess: CommonestAnswer) -> 
     """What was asked, said and true; `variant` is image, blank or shuffled."""
     out: Row = {"task": "answer", "variant": variant, "type": qa.type, "kind": qa.kind, "lang": qa.lang}
     out |= {"question": qa.question, "true": qa.answer, "said": answer.text, "confidence": answer.confidence}
-    return {**out, "commonest": guess(qa.question, qa.type), "abstained": answer.abstained}
+    out |= {"abstained": answer.abstained, "declined": answer.declined}
+    return {**out, "commonest": guess(qa.question, qa.type)}
 
 
 # Facts

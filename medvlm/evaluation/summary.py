@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from ..records.vocabulary import LABELS, is_finding
 from . import metrics
 from .labels import positive_value
 from .prompts import KINDS
 
 Row = dict[str, Any]
-NOT_REST = {"brain_tumor_cheng", "busi", "covid_cxr_organs"}  # sets whose absent phrases are the hardest
+CHEST = ("x-ray", "chest")
 
 
 def summarise(rows: Sequence[Row], majority: tuple[str | None, str | None] = (None, None)) -> dict[str, Row]:
@@ -29,12 +30,13 @@ def summarise(rows: Sequence[Row], majority: tuple[str | None, str | None] = (No
             _labels(out, name, some)
         elif task == "prompts":
             _prompts(out, name, some)
+        elif task == "choose":
+            _choices(out, name, some)
         else:
             _facts(out, name, some, majority)
     everything = {task: [r for r in rows if r["task"] == task] for task in ("ground", "facts", "prompts")}
     _absent(out, "all", everything["ground"])
-    rest = [row for row in everything["ground"] if row["set"] not in NOT_REST]
-    _absent(out, "all", rest, "absent_false_positive_rest")
+    _chest_findings(out, everything["ground"])
     _score_rank(out, "all", everything["ground"])
     _facts(out, "all", everything["facts"], majority)
     _prompts(out, "all", everything["prompts"])
@@ -81,20 +83,17 @@ def _ground(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
             baseline = {"mean mask": _mean(guess)} if guess else {}
             out[f"ground/{name}/{label}/dice"] = metric([c["dice"] for c in cells], _patients(seen), baseline)
             out[f"ground/{name}/{label}/nsd"] = metric([c["nsd"] for c in cells], _patients(seen))
-        images, patients = [], []
-        for row, patient in zip(rows, _patients(rows), strict=True):
-            if label in row["labels"]:
-                cell = row["labels"][label]
-                images.append((cell["scores"], cell["hits"], cell["n"]))
-            elif label in row["absent"]:
-                scores = row["absent"][label]
-                images.append((scores, [False] * len(scores), 0))
-            else:
-                continue
-            patients.append(patient)
+        seen = [row for row in rows if label in _boxes(row)]
+        images = [_boxes(row)[label] for row in seen]
         if any(n for _, _, n in images):
-            out[f"ground/{name}/{label}/ap50"] = metric(images, patients, statistic=metrics.average_precision)
+            out[f"ground/{name}/{label}/ap50"] = metric(images, _patients(seen), statistic=metrics.average_precision)
     if len(labels) > 1:
+        asked = [(row, boxes) for row in rows if (boxes := {k: v for k, v in _boxes(row).items() if k in labels})]
+        mean_ap = metric(
+            [b for _, b in asked], _patients([row for row, _ in asked]), None, metrics.mean_average_precision
+        )
+        if mean_ap["value"] is not None:
+            out[f"ground/{name}/all/ap50"] = mean_ap
         dice = [(row, [c["dice"] for c in row["labels"].values() if "dice" in c]) for row in rows]
         means = [(row, _mean(values)) for row, values in dice if values]
         if means:
@@ -104,11 +103,30 @@ def _ground(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
     _score_rank(out, name, rows)
 
 
-def _absent(out: dict[str, Row], name: str, rows: Sequence[Row], score: str = "absent_false_positive") -> None:
-    asked = [(row, scores) for row in rows for scores in row["absent"].values()]
+def _boxes(row: Row) -> dict[str, tuple[list[float], list[bool], int]]:
+    """Label → scores, hits and number of true boxes, of what was asked for in one image, there or not."""
+    absent = {label: (scores, [False] * len(scores), 0) for label, scores in row["absent"].items()}
+    return absent | {label: (cell["scores"], cell["hits"], cell["n"]) for label, cell in row["labels"].items()}
+
+
+def _absent(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    _shown(out, f"ground/{name}/absent_false_positive", [(row, s) for row in rows for s in row["absent"].values()])
+
+
+def _shown(out: dict[str, Row], key: str, asked: Sequence[tuple[Row, Sequence[float]]]) -> None:
+    """The share of phrases under which any region came back; each is given by the scores of its regions."""
     if asked:
-        wrong = [len(scores) > 0 for _, scores in asked]
-        out[f"ground/{name}/{score}"] = metric(wrong, _patients([row for row, _ in asked]))
+        out[key] = metric([len(scores) > 0 for _, scores in asked], _patients([row for row, _ in asked]))
+
+
+def _chest_findings(out: dict[str, Row], rows: Sequence[Row]) -> None:
+    """Of what chest X-rays may show, the share that is shown where it is there, and where it is known not to be."""
+    names = {name for name, label in LABELS.items() if is_finding(name) and CHEST in label.places}
+    films = [row for row in rows if tuple(row.get("kind", ())) == CHEST]
+    there = [(row, cell["scores"]) for row in films for label, cell in row["labels"].items() if label in names]
+    absent = [(row, scores) for row in films for label, scores in row["absent"].items() if label in names]
+    _shown(out, "ground/all/chest_findings_shown", there)
+    _shown(out, "ground/all/chest_findings_false", absent)
 
 
 def _measures(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
@@ -141,30 +159,57 @@ def _score_rank(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
 
 
 def _answers(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
-    """English questions under the set's name, those of another language under `set-lang`."""
+    """English questions under the set's name, those of another language under `set-lang`.
+
+    Scores are over the questions that were not declined, answers that would be withheld among them; `declined` and
+    `coverage` say how many are not answered, `accuracy_answered` how good the rest is, and in `all_questions` a declined
+    question is a wrong one.
+    """
     for lang in dict.fromkeys(row["lang"] for row in rows):
         prefix = f"answer/{name}" if lang == "en" else f"answer/{name}-{lang}"
         mine = [row for row in rows if row["lang"] == lang]
-        for part in ("accuracy", "closed", "open"):
-            some = [row for row in mine if part in ("accuracy", row["type"])]
-            asked = [row for row in some if row["variant"] == "image"]
-            if not asked:
-                continue
-            right = [metrics.exact_match(row["said"], row["true"]) for row in asked]
-            guess = [metrics.exact_match(row["commonest"], row["true"]) for row in asked]
-            baseline = {"commonest": _mean(guess)}
-            for variant in ("blank", "shuffled"):
-                control = [metrics.exact_match(r["said"], r["true"]) for r in some if r["variant"] == variant]
-                baseline |= {variant: _mean(control)} if control else {}
-            out[f"{prefix}/{part}"] = metric(right, _patients(asked), baseline)
-        asked = [row for row in mine if row["variant"] == "image"]
-        pairs = [(row["confidence"], metrics.exact_match(row["said"], row["true"])) for row in asked]
+        everything = [row for row in mine if row["variant"] == "image"]
+        declined = {_question(row) for row in everything if row["declined"]}
+        taken = [row for row in mine if _question(row) not in declined]
+        asked = [row for row in everything if not row["declined"]]
+        answered = {_question(row) for row in asked if not row["abstained"]}
+        _accuracy(out, f"{prefix}/accuracy", taken)
+        _accuracy(out, f"{prefix}/closed", [row for row in taken if row["type"] == "closed"])
+        _accuracy(out, f"{prefix}/open", [row for row in taken if row["type"] == "open"])
+        _accuracy(out, f"{prefix}/accuracy_answered", [row for row in taken if _question(row) in answered])
+        _accuracy(out, f"{prefix}/all_questions", mine, declined)
+        if everything:
+            out[f"{prefix}/declined"] = metric([row["declined"] for row in everything], _patients(everything))
+        if not asked:
+            continue
+        out[f"{prefix}/coverage"] = metric([not row["abstained"] for row in asked], _patients(asked))
         recall = [metrics.token_recall(row["said"], row["true"]) for row in asked]
         by_guess = [metrics.token_recall(row["commonest"], row["true"]) for row in asked]
         out[f"{prefix}/token_recall"] = metric(recall, _patients(asked), {"commonest": _mean(by_guess)})
+        pairs = [(row["confidence"], metrics.exact_match(row["said"], row["true"])) for row in asked]
         out[f"{prefix}/ece"] = metric(pairs, _patients(asked), statistic=_over_pairs(metrics.ece))
         at_80 = _over_pairs(metrics.accuracy_at_coverage)
         out[f"{prefix}/accuracy_at_80_coverage"] = metric(pairs, _patients(asked), statistic=at_80)
+
+
+def _question(row: Row) -> str:
+    """What an answer's row shares with those of its controls: "answer/image/set/id/3" → "set/id/3"."""
+    return row["key"].split("/", 2)[2]
+
+
+def _accuracy(out: dict[str, Row], key: str, rows: Sequence[Row], wrong: Collection[str] = ()) -> None:
+    """Accuracy beside its controls; of the questions in `wrong` no answer counts, but the commonest one does."""
+
+    def right(variant: str) -> list[bool]:
+        mine = [row for row in rows if row["variant"] == variant]
+        return [_question(r) not in wrong and metrics.exact_match(r["said"], r["true"]) for r in mine]
+
+    asked = [row for row in rows if row["variant"] == "image"]
+    if not asked:
+        return
+    baseline = {"commonest": _mean([metrics.exact_match(row["commonest"], row["true"]) for row in asked])}
+    baseline |= {variant: _mean(values) for variant in ("blank", "shuffled") if (values := right(variant))}
+    out[key] = metric(right("image"), _patients(asked), baseline)
 
 
 def _over_pairs(score: Callable[[Sequence[float], Sequence[Any]], float]) -> Callable[[list[Any]], float]:
@@ -173,7 +218,8 @@ def _over_pairs(score: Callable[[Sequence[float], Sequence[Any]], float]) -> Cal
 
 def _labels(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
     """Accuracy of every fact, over images whose true value the model learned; where one value is looked for, also
-    AUC, and sensitivity and specificity at a probability of 0.5. An item that failed is wrong in all of them."""
+    AUC, sensitivity and specificity at a probability of 0.5, and specificity where sensitivity is 0.9. An item that
+    failed is wrong in all of them."""
     learned: dict[str, dict[str, float]] = {}
     for row in rows:
         learned |= {fact: cell["chances"] for fact, cell in row["labels"].items() if cell["chances"]}
@@ -192,11 +238,28 @@ def _labels(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
         chances = [c["chances"].get(positive, float(not true)) for c, true in zip(cells, truth, strict=True)]
         pairs = list(zip(chances, truth, strict=True))
         out[f"labels/{name}/{fact}/auc"] = metric(pairs, patients, {"chance": 0.5}, _over_pairs(metrics.auc))
+        at_90 = metric(pairs, patients, {"chance": 0.1}, _over_pairs(metrics.specificity_at_sensitivity))
+        out[f"labels/{name}/{fact}/specificity_at_90_sensitivity"] = at_90
         for score, wanted in (("sensitivity", True), ("specificity", False)):
             mine = [i for i, true in enumerate(truth) if true == wanted]
             hits = [(chances[i] >= 0.5) == wanted for i in mine]
             baseline = {"commonest": _mean([(guess[i] == positive) == wanted for i in mine])} if known else {}
             out[f"labels/{name}/{fact}/{score}"] = metric(hits, [patients[i] for i in mine], baseline)
+
+
+def _choices(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:
+    """How often the true value of a fact is chosen, over images whose value is among the options."""
+    options: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        for fact, cell in row["choices"].items():
+            options[fact] |= set(cell["options"])
+    for fact, values in options.items():
+        seen = [row for row in rows if row["choices"].get(fact, {}).get("true") in values]
+        cells = [row["choices"][fact] for row in seen]
+        if cells:
+            known = any(c["commonest"] for c in cells)
+            baseline = {"commonest": _mean([c["commonest"] == c["true"] for c in cells])} if known else {}
+            out[f"choose/{name}/{fact}/accuracy"] = metric([c["right"] for c in cells], _patients(seen), baseline)
 
 
 def _prompts(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:

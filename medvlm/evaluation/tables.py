@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .runner import TOLERANCE_PX
-from .summary import NOT_REST
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -14,10 +13,11 @@ Metrics = dict[str, dict[str, Any]]
 def to_tables(result: dict[str, Any]) -> str:
     """The tables of an `evaluate` result, one a task."""
     metrics: Metrics = result["metrics"]
-    parts = [f"Model {result['model']}, split {result['split']}; 95 % bootstrap intervals by patient."]
+    part = f", the {result['part']} part" if result.get("part") else ""
+    parts = [f"Model {result['model']}, split {result['split']}{part}; 95 % bootstrap intervals by patient."]
     if result["failed"]:
         parts.append(f"{result['failed']} items failed and count as wrong.")
-    for make in (_ground, _measures, _score_rank, _absent, _answers, _facts, _labels, _prompts):
+    for make in (_ground, _measures, _score_rank, _absent, _chest, _answers, _facts, _labels, _choices, _prompts):
         table = make(metrics)
         if table:
             parts.append(table)
@@ -80,22 +80,34 @@ def _score_rank(metrics: Metrics) -> str:
 
 def _absent(metrics: Metrics) -> str:
     found = [(key.split("/")[1], m) for key, m in metrics.items() if key.endswith("/absent_false_positive")]
-    rest = metrics.get("ground/all/absent_false_positive_rest")
-    found += [(f"all but {', '.join(sorted(NOT_REST))}", rest)] if rest else []
+    found.sort(key=lambda pair: pair[0] != "all")  # the rate over all sets comes first
     rows = [[name, str(m["n"]), _interval(m)] for name, m in found]
     return _table("Absent phrases", ["set", "phrases", "false positive rate"], rows)
+
+
+def _chest(metrics: Metrics) -> str:
+    keys = {"known to be there": "shown", "known not to be there": "false"}
+    found = [(what, metrics.get(f"ground/all/chest_findings_{key}")) for what, key in keys.items()]
+    rows = [[what, str(m["n"]), _interval(m)] for what, m in found if m]
+    return _table("Findings on chest X-rays, all sets", ["findings", "phrases", "share shown"], rows)
+
+
+ANSWER_SCORES = (
+    "accuracy", "closed", "open", "all_questions", "declined", "coverage", "accuracy_answered",
+    "token_recall", "ece", "accuracy_at_80_coverage",
+)  # fmt: skip
 
 
 def _answers(metrics: Metrics) -> str:
     rows = []
     for (name,) in _names(metrics, "answer", 1):
-        for part in ("accuracy", "closed", "open", "token_recall", "ece", "accuracy_at_80_coverage"):
+        for part in ANSWER_SCORES:
             m = metrics.get(f"answer/{name}/{part}")
             if m:
                 guesses = [_number(m["baseline"].get(b)) for b in ("commonest", "blank", "shuffled")]
                 rows.append([name, part.replace("_", " "), str(m["n"]), _interval(m), *guesses])
     return _table(
-        "Answers (strict normalised match)",
+        "Answers (strict normalised match, of the questions not declined; among all questions a declined one is wrong)",
         ["set", "score", "questions", "value", "commonest answer", "blank image", "shuffled images"],
         rows,
     )
@@ -113,16 +125,23 @@ def _facts(metrics: Metrics) -> str:
 
 
 def _labels(metrics: Metrics) -> str:
-    rows = []
+    rows, wanted = [], ("auc", "sensitivity", "specificity", "specificity_at_90_sensitivity")
     for name, fact in _names(metrics, "labels", 2):
-        right, *rest = (
-            metrics.get(f"labels/{name}/{fact}/{m}") for m in ("accuracy", "auc", "sensitivity", "specificity")
-        )
+        right, *rest = (metrics.get(f"labels/{name}/{fact}/{m}") for m in ("accuracy", *wanted))
         if right:
             guess = _number(right["baseline"].get("commonest"))
             rows.append([name, fact, str(right["n"]), _interval(right), guess, *map(_interval, rest)])
     head = ["set", "fact", "images", "accuracy", "commonest", "AUC (chance 0.5)", "sensitivity", "specificity"]
+    head.append("specificity at sensitivity 0.9 (chance 0.1)")
     return _table("Labels (sensitivity and specificity at a probability of 0.5)", head, rows)
+
+
+def _choices(metrics: Metrics) -> str:
+    rows = []
+    for name, fact in _names(metrics, "choose", 2):
+        m = metrics[f"choose/{name}/{fact}/accuracy"]
+        rows.append([name, fact, str(m["n"]), _interval(m), _number(m["baseline"].get("commonest"))])
+    return _table("Choices among the values of a fact", ["set", "fact", "images", "accuracy", "commonest"], rows)
 
 
 def _prompts(metrics: Metrics) -> str:

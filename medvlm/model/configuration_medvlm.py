@@ -16,8 +16,6 @@ class MedVLMConfig(PretrainedConfig):
     Args:
         image_grid: pixel tokens a side; with those of the heads' evidence one image is `image_tokens` tokens.
         image_size: pixels of the model's square input.
-        calibration: by who answers (one of `Assistant.judges`, or "generated"), the slope and offset
-            that turn the logit of an answer's likelihood into that of its chance to be right (Platt, 1999).
         answers: short answers that a head of its own chooses from; none without it.
         image_token_id, seg_token_id: placeholders that features (or the learned `<seg>` vector) replace.
     """
@@ -32,7 +30,6 @@ class MedVLMConfig(PretrainedConfig):
         grounding_config=None,
         image_grid: int = 5,
         image_size: int = 320,
-        calibration: dict[str, list[float]] | None = None,
         answers: list[str] | None = None,
         image_token_id: int = 0,
         seg_token_id: int = 1,
@@ -45,7 +42,6 @@ class MedVLMConfig(PretrainedConfig):
         self.grounding_config = grounding_config
         self.image_grid = image_grid
         self.image_size = image_size
-        self.calibration = calibration or {}
         self.answers = answers or []
         self.image_token_id = image_token_id
         self.seg_token_id = seg_token_id

@@ -24,10 +24,8 @@ FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 class MedVLMGroundingConfig(PretrainedConfig):
     """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values.
 
-    Questions were learned on images of `asked_kinds`, pairs of modality and body part.
-
-    A phrase below the `presence` threshold (`anatomy` for normal structures) gives no region, and a region's score must
-    reach `threshold`.
+    Questions were learned on images of `asked_kinds`, pairs of modality and body part, and each fact on images of its
+    `fact_kinds`.
 
     The order of the facts is that of the weights, so `to_dict` gives pairs: JSON's keys are saved sorted.
     """
@@ -44,9 +42,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         labels: list[str] | None = None,
         facts: dict[str, list[str]] | list | None = None,
         asked_kinds: list[list[str]] | None = None,
-        presence: float = 0.5,
-        anatomy: float = 0.5,
-        threshold: float = 0.2,
+        fact_kinds: dict[str, list[list[str]]] | None = None,
         **kwargs,
     ):
         self.channels = channels
@@ -57,9 +53,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         self.labels = labels or []
         self.facts = dict(facts or {})
         self.asked_kinds = asked_kinds or []
-        self.presence = presence
-        self.anatomy = anatomy
-        self.threshold = threshold
+        self.fact_kinds = fact_kinds or {}
         super().__init__(**kwargs)
 
     def to_dict(self):

@@ -15,9 +15,6 @@ from .losses import pixel_boxes
 from .processing_medvlm import letterbox_frame
 
 MOST_INSTANCES = 300
-PEAK = (
-    0.25  # lowest centre probability of an instance; of a thing that has no outline the likeliest is shown all the same
-)
 SPECK = 0.03  # of the largest part of a single structure
 OVERLAP = 0.5  # IoU above which the weaker of two boxes is dropped
 
@@ -53,7 +50,7 @@ def box_to_source(box: np.ndarray, size: tuple[int, int], side: int) -> Box:
     return tuple(float(v) for v in pixels.clip(0, limits))
 
 
-def find_peaks(centres: torch.Tensor, sides: torch.Tensor, lowest: float = PEAK) -> tuple[np.ndarray, np.ndarray]:
+def find_peaks(centres: torch.Tensor, sides: torch.Tensor, lowest: float) -> tuple[np.ndarray, np.ndarray]:
     """Centre logits `(h, w)` and side distances `(4, h, w)` to boxes `(N, 4)` in fractions and scores `(N,)`, best first."""
     heat = centres.float().sigmoid()
     top = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat >= lowest)
@@ -111,20 +108,27 @@ def separate(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def instances(
-    output: GroundingOutput, image: int, query: int, size: tuple[int, int], side: int, parts: str = "many"
+    output: GroundingOutput,
+    image: int,
+    query: int,
+    size: tuple[int, int],
+    side: int,
+    parts: str = "many",
+    centre: float = 0.25,
 ) -> list[Instance]:
     """Every instance of one query in one image of `size` `(H, W)`, best first; presence is not judged here but scored.
 
     `parts`, as `vocabulary.parts` has it: "one" and "tree" keep a mask in one piece, "one" without the specks beside it.
+    `centre` is the lowest probability of an instance's centre; of a thing that has no outline the likeliest comes all the same.
     """
     presence = float(output.presence[image, query].float().sigmoid())
     sides = output.sides[image, query]
     centres = output.centres[image, query]
     if float(output.outlined[image, query]) < 0:
-        boxes, peaks = find_peaks(centres, sides, min(PEAK, float(centres.max().sigmoid())))
+        boxes, peaks = find_peaks(centres, sides, min(centre, float(centres.max().sigmoid())))
         scores = presence * peaks**0.5
         return [Instance(box_to_source(b, size, side), None, float(s)) for b, s in zip(boxes, scores, strict=True)]
-    boxes, peaks = find_peaks(centres, sides)
+    boxes, peaks = find_peaks(centres, sides, centre)
     mask = to_source(output.masks[image, query], size, side)
     quality = float(output.quality[image, query].float().sigmoid())
     if not mask.any():

@@ -92,16 +92,31 @@ def load_compact(
     return model, new_processor(source, config)
 
 
+def model_folder(name: str | None = None) -> Path:
+    """The folder behind an embedded model's name or a path (default MEDVLM_MODEL, else nano).
+
+    Raises `ModelError` where there is no such model.
+    """
+    name = name or os.environ.get("MEDVLM_MODEL") or "nano"
+    folder = EMBEDDED.get(name, Path(name))
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"No model {name!r}: name {', '.join(EMBEDDED)} or a folder with a config.json.")
+    return folder
+
+
+def shown_name(folder: Path) -> str:
+    """What a model is called: by its folder or, where that is just `model`, by the run that it lies in."""
+    whole = Path(os.path.abspath(folder))
+    return (whole.parent.name if whole.name == "model" else "") or whole.name
+
+
 def load(name: str | None = None) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor, str]:
     """An embedded model's name or a folder (default MEDVLM_MODEL, else nano) to model, processor and shown name.
 
     Raises `ModelError` where there is no such model or its files do not fit together.
     """
     disable_progress_bar()
-    name = name or os.environ.get("MEDVLM_MODEL") or "nano"
-    folder = EMBEDDED.get(name, Path(name))
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"No model {name!r}: name {', '.join(EMBEDDED)} or a folder with a config.json.")
+    folder = model_folder(name)
     try:
         if (folder / HEADS).is_file():
             model, processor = load_compact(folder)
@@ -112,4 +127,4 @@ def load(name: str | None = None) -> tuple[MedVLMForConditionalGeneration, MedVL
         raise ModelError(
             f"The model in {folder.name!r} cannot be read: {type(error).__name__}. Export it again."
         ) from error
-    return model.eval(), processor, folder.name if name not in EMBEDDED else name
+    return model.eval(), processor, shown_name(folder)

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from ..errors import ModelError
 from .answers import AnswerHead
 from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
+from .declining import DeclineHead
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
 from .vision import map_channels
@@ -72,6 +73,7 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
             nn.GELU(), nn.Dropout(0.3), nn.Linear(size, size),
         )  # fmt: skip
         self.word_votes = WordVotes(len(config.grounding_config.labels) + 1)
+        self.decline_head = DeclineHead(2 * hidden)
         self.answer_head = None
         if config.answers:
             self.add_answers(config.answers)
@@ -171,6 +173,10 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         states = self.hidden_states(input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
         counted = attention_mask[..., None].to(states.dtype)
         return torch.cat([(states * counted).sum(1) / counted.sum(1), states[asks]], dim=1)
+
+    def must_decline(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """The probability `(N,)` that questions, as the processor's `phrases` `(N, T)`, ask for what no image can answer."""
+        return self.decline_head(self.text_states(input_ids, attention_mask), input_ids, attention_mask).sigmoid()
 
     def choose_answers(self, features: ImageFeatures, states: torch.Tensor) -> torch.Tensor:
         """The probability `(B, answers)` of each of `config.answers` to one question an image, from `text_states`."""

@@ -46,6 +46,16 @@ class Prompt:
         wanted = [i for i in marked if i]
         return np.isin(parts, wanted) if wanted else mask
 
+    def erased(self, size: tuple[int, int], radius: float) -> np.ndarray:
+        """Bool `(H, W)`: around the negative clicks, to a radius in shares of the longer side; positive clicks are spared."""
+        out = np.zeros(size, bool)
+        rows, columns = np.ogrid[: size[0], : size[1]]
+        for wanted in (0, 1):
+            reach = max(size) * radius if not wanted else 0.5
+            for x, y, _ in (p for p in self.points or () if p[2] == wanted):
+                out[(columns - int(x)) ** 2 + (rows - int(y)) ** 2 <= reach**2] = not wanted
+        return out
+
     def within(self, window: Window) -> Prompt:
         """The same prompt in the pixels of a window; what lies outside is gone."""
         x0, y0, x1, y1 = window

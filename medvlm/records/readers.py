@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,18 @@ def _read_folder(folder: Path) -> list[Record]:
     return [to_record(row, folder / row["file_name"], folder=folder) for _, row in read_rows(folder)]
 
 
+def one_a_label(regions: Iterable[RecordRegion]) -> list[RecordRegion]:
+    """Regions of boxes alone whose labels are spellings of one thing become one region."""
+    out: list[RecordRegion] = []
+    for region in regions:
+        same = next((r for r in out if r.label == region.label and r.source is None and region.source is None), None)
+        if same:
+            same.boxes += region.boxes
+        else:
+            out.append(region)
+    return out
+
+
 def to_record(
     row: dict[str, Any], source: bytes | Path, folder: Path | None = None, default_split: str = "train"
 ) -> Record:
@@ -108,10 +120,10 @@ def to_record(
         view=row.get("view"),
         spacing_mm=(float(spacing[0]), float(spacing[1])) if spacing else None,
         labels=facts(row.get("labels")),
-        regions=[
+        regions=one_a_label(
             RecordRegion(canonical(r["label"]), [list(map(float, b)) for b in r.get("boxes") or []], mask_source(r.get("mask")))
             for r in row.get("regions") or []
-        ],
+        ),
         absent=[canonical(label) for label in row.get("absent") or []],
         qa=[
             QA(

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
 
 MODALITIES = (
     "x-ray", "ct", "mri", "ultrasound", "endoscopy", "fundus", "dermoscopy", "mammography",
@@ -39,7 +43,7 @@ endotracheal tube | device | x-ray/chest | breathing tube; ET tube; intubation t
 central venous line | device | x-ray/chest | central line; central venous catheter; CVC; CVL; CV line; central IV line; central intravenous line; central catheter; central vein catheter; central venous cannula; central vascular catheter; deep vein catheter
 nasogastric tube | device | x-ray/chest | NG tube; feeding tube; gastric tube; naso-gastric tube; NG-tube; nasal feeding tube; enteric tube; enteral feeding tube; nasal gastric tube; ryle's tube; nose feeding tube; gastric decompression tube
 lung cancer | finding | ct/chest | lung tumour; pulmonary malignancy; cancer in the lung; cancer of the lung; lung tumor; pulmonary tumour; pulmonary tumor; malignant lung tumour; lung neoplasm; bronchogenic carcinoma; pulmonary cancer; lung malignancy
-fracture | finding | x-ray/fingers, x-ray/elbow, x-ray/shoulder, x-ray/forearm, x-ray/upper arm, x-ray/wrist, x-ray/forearm and wrist | broken bone; bone break; fracture line; fractures; fractured bone; bone fracture; fracture of the bone; fracture site; fractured area; osseous fracture; snapped bone; bone fissure
+fracture | finding | x-ray/fingers, x-ray/hand, x-ray/elbow, x-ray/shoulder, x-ray/forearm, x-ray/upper arm, x-ray/wrist, x-ray/forearm and wrist, x-ray/thigh, x-ray/knee, x-ray/lower leg, x-ray/ankle, x-ray/hip, x-ray/pelvis | broken bone; bone break; fracture line; fractures; fractured bone; bone fracture; fracture of the bone; fracture site; fractured area; osseous fracture; snapped bone; bone fissure
 mandible | anatomy | x-ray/teeth | lower jaw; jaw bone; mandibular bone; mandibula; jawbone; inferior jaw; bone of the lower jaw; mandibular arch; mandibular body and rami; lower jaw arch; whole lower jaw; lower jaw contour
 tooth | anatomy | x-ray/teeth, ct/head | teeth; each tooth; dental crowns and roots; individual teeth; dental structures; dental crowns; dentes; tooth with its root; natural teeth; dental elements; dental units; teeth in the jaw
 liver | anatomy | ct/abdomen, mri/abdomen | hepatic parenchyma; hepatic organ; the liver tissue; hepar; hepatic gland; hepatic lobes; liver lobes; right and left liver lobe; whole liver; hepatic structure; hepatic area; big gland of the upper abdomen
@@ -115,10 +119,10 @@ platelet | object | microscopy/blood | platelets; thrombocytes; small platelet c
 """
 
 # Types of one thing, of which an image shows at most one: which it is may be wrong where the thing itself is not.
-TYPES = (
-    ("benign tumour", "malignant tumour"),
-    ("glioma", "meningioma", "pituitary tumour"),
-)
+TYPES = {
+    "breast tumour": ("benign tumour", "malignant tumour"),
+    "brain tumour": ("glioma", "meningioma", "pituitary tumour"),
+}
 
 # Found in other parts of the body too, where the model does not know them.
 ANYWHERE = ("mass", "calcification", "fracture", "haemorrhages", "benign tumour", "malignant tumour")
@@ -140,6 +144,9 @@ ASKING = frozenset(
 BRANCHING = ("retinal vessels", "retinal arteries", "retinal veins", "airways")
 
 SPELLINGS = {
+    "fracture line": "fracture",
+    "angulated fracture": "fracture",
+    "displaced fracture": "fracture",
     "esophagus": "oesophagus",
     "enhancing brain tumor": "enhancing brain tumour",
     "non-enhancing brain tumor": "non-enhancing brain tumour",
@@ -203,7 +210,12 @@ def is_finding(label: str) -> bool:
 
 def other_types(label: str) -> tuple[str, ...]:
     """The types of the same thing that a label excludes, such as the malignant tumour for the benign one."""
-    return tuple(other for group in TYPES if label in group for other in group if other != label)
+    return tuple(other for group in TYPES.values() if label in group for other in group if other != label)
+
+
+def whole(label: str) -> str | None:
+    """The thing that a label is a type of, such as the breast tumour for the malignant tumour; else `None`."""
+    return next((thing for thing, group in TYPES.items() if label in group), None)
 
 
 def parts(label: str) -> str:
@@ -222,3 +234,9 @@ def surely_absent(label: str, modality: str, body_part: str) -> bool:
     """True where a label cannot be in such an image: neither its modalities nor its body parts fit."""
     places = LABELS[label].places
     return modality not in {m for m, _ in places} and body_part not in {b for _, b in places}
+
+
+@cache
+def reviewed_answers() -> tuple[str, ...]:
+    """The short answers that may be given without generation: none names a treatment, a cause, a symptom or a person."""
+    return tuple(yaml.safe_load((Path(__file__).parent / "answers.yaml").read_text(encoding="utf-8")))

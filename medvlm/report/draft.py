@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..records.vocabulary import LABELS, is_finding
+from ..policy import DecisionPolicy
+from ..records.vocabulary import LABELS, is_finding, other_types
 from ..types import Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
 from .location import container, locate
 from .measurements import measure
 
-UNCERTAIN = (0.35, 0.65)  # presence from here to there is neither found nor ruled out
 MOST_IMAGES = 8
 MODALITY_WORDS = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI", "fundus": "fundus photograph"}
-ENLARGED_HEART = 0.5  # cardiothoracic ratio on a PA film
-LARGE_CUP = 0.6  # vertical cup-to-disc ratio
 
 
 def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
@@ -29,41 +27,48 @@ def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
 
 
 def draft_report(
-    study: Study, facts: ImageFacts, groundings: Sequence[Grounding], looked_for: Sequence[str], model: str = ""
+    study: Study,
+    facts: ImageFacts,
+    groundings: Sequence[Grounding],
+    looked_for: Sequence[str],
+    model: str = "",
+    policy: DecisionPolicy | None = None,
 ) -> Report:
     """A report draft of a study.
 
     `groundings` holds one for each examined image, its regions with that image's index; `looked_for` are the labels
-    asked of each. Presence of a label is its best over the images: from 0.65 on, with a region, it is present, below
-    0.35 without one absent, else uncertain. `Finding.confidence` is the probability that it is there, or, for an
+    asked of each. Presence of a label is its best over the images, and `policy.verdict` what is said of it. Of the types
+    of one thing the likeliest alone has regions. `Finding.confidence` is the probability that it is there, or, for an
     absent one, that it is not.
     """
+    policy = policy or DecisionPolicy()
     modality, body_part = study.modality or facts.modality, study.body_part or facts.body_part
-    if facts.medical < 0.5:
+    if facts.medical < policy.medical:
         text = "This does not look like a medical image of a kind that the model knows, so nothing was looked for."
         return Report([Section("Examination", [Sentence(text)])], [], [], model)
     report = Report([], [], [], model)
-    found = [_finding(label, study, groundings, modality, report) for label in looked_for]
+    found = [_finding(label, study, groundings, modality, report, policy) for label in looked_for]
     report.findings = [finding for finding, _ in found]
     report.sections = [
         Section("Examination", _examination(study, facts, modality, body_part, len(groundings), report.findings)),
         Section("Findings", _findings(report, [text for _, text in found])),
-        Section("Impression", _impression(report)),
+        Section("Impression", _impression(report, policy)),
     ]
     report.sections = [section for section in report.sections if section.sentences]
     return report
 
 
 def _finding(
-    label: str, study: Study, groundings: Sequence[Grounding], modality: str, report: Report
+    label: str, study: Study, groundings: Sequence[Grounding], modality: str, report: Report, policy: DecisionPolicy
 ) -> tuple[Finding, str]:
     """The finding of a label, its regions added to the report, and the sentence that describes it ("" for none)."""
-    presence = max((g.presence.get(label, 0.0) for g in groundings), default=0.0)
-    regions = [r for g in groundings for r in g.regions if r.label == label]
-    if not regions and presence < UNCERTAIN[0]:
-        return Finding(label, "absent", 1 - presence), ""
-    state = "present" if regions and presence >= UNCERTAIN[1] else "uncertain"
-    finding = Finding(label, state, presence)
+    presence = _presence(label, groundings)
+    likelier = [t for t in other_types(label) if _presence(t, groundings) > presence]
+    regions = [] if likelier else [r for g in groundings for r in g.of(label)]
+    state = policy.verdict(presence, bool(regions))
+    finding = Finding(label, state, 1 - presence if state == "absent" else presence)
+    if state == "absent":
+        return finding, ""
     finding.regions = list(range(len(report.regions), len(report.regions) + len(regions)))
     report.regions += regions
     if not regions:
@@ -76,6 +81,10 @@ def _finding(
     if per_image > 1 or LABELS.get(label) and LABELS[label].kind == "object":
         finding.measurements.append(Measurement("count", per_image, "count"))
     return finding, _describe(finding, regions, largest, study, beside)
+
+
+def _presence(label: str, groundings: Sequence[Grounding]) -> float:
+    return max((g.presence.get(label, 0.0) for g in groundings), default=0.0)
 
 
 def _extent(region: Region) -> float:
@@ -180,18 +189,20 @@ def _findings(report: Report, texts: list[str]) -> list[Sentence]:
     return sentences
 
 
-def _impression(report: Report) -> list[Sentence]:
+def _impression(report: Report, policy: DecisionPolicy) -> list[Sentence]:
     sentences = []
     for i, finding in enumerate(report.findings):
         value = {m.name: m.value for m in finding.measurements}
         if is_finding(finding.label) and finding.regions:
             text = f"{_named(finding)} (probability {_share(finding)})."
             sentences.append(Sentence(text, i, finding.regions))
-        if value.get("cardiothoracic ratio", 0) > ENLARGED_HEART:
-            text = f"The cardiothoracic ratio of {value['cardiothoracic ratio']:.2f} is above {ENLARGED_HEART:.2f}"
+        if value.get("cardiothoracic ratio", 0) > policy.enlarged_heart:
+            text = (
+                f"The cardiothoracic ratio of {value['cardiothoracic ratio']:.2f} is above {policy.enlarged_heart:.2f}"
+            )
             text += ": on a PA film the heart would be enlarged."
             sentences.append(Sentence(text, i, finding.regions))
-        if value.get("vertical cup-to-disc ratio", 0) > LARGE_CUP:
+        if value.get("vertical cup-to-disc ratio", 0) > policy.large_cup:
             text = f"The vertical cup-to-disc ratio of {value['vertical cup-to-disc ratio']:.2f} is large."
             sentences.append(Sentence(text, i, finding.regions))
     looked = [f for f in report.findings if is_finding(f.label)]

@@ -1,0 +1,247 @@
+"""Choose a model's policy on the `tune` half of the val splits: from which score something is shown, and how sure answers are."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from tqdm import tqdm
+
+from ..policy import DecisionPolicy
+from ..records import Record, read_records
+from ..records.vocabulary import LABELS, other_types, whole
+from ..types import Study
+from .metrics import box_iou, dice, exact_match
+
+GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
+PRIOR = 6  # images of its kind that stand beside a label's own, so that few images move a threshold little
+SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
+TYPE_RIGHT = 0.8  # share of right names from which a type is sure
+BATCH = 8  # questions in one pass
+
+
+@dataclass
+class Look:
+    """What a model made of one label of which a record tells whether it is there."""
+
+    set: str
+    patient: str
+    label: str
+    there: bool
+    thing: (
+        bool  # whether the thing of which it is a type is there, of whatever type; `there` for a label that is no type
+    )
+    chance: float  # that the thing is there, of whatever type
+    share: float  # of the type among the thing's types, 1 for a label that is no type
+    gain: float  # of showing it where it is there: Dice of its outline, 1 for boxes whose place is right by half, else 0.5
+
+
+@dataclass
+class Said:
+    """An answer, how likely it was to the model, and whether it is right."""
+
+    patient: str
+    who: str
+    likelihood: float
+    right: bool
+
+
+def tune_records(sources: Iterable[Path], limit: int | None) -> Iterator[list[Record]]:
+    """Of each data set the records of its `tune` half, at most `limit`, evenly spaced."""
+    for source in sources:
+        records = [r for r in read_records(source, "val") if r.part == "tune"]
+        if limit is not None and len(records) > limit:
+            records = [records[i] for i in np.linspace(0, len(records) - 1, limit).round().astype(int)]
+        if records:
+            yield records
+
+
+def look(assistant: Any, records: Sequence[Record]) -> list[Look]:
+    """Every label that records know to be there or absent, shown whatever its score."""
+    kept, assistant.policy = assistant.policy, showing_all(assistant.policy)
+    rows: list[Look] = []
+    try:
+        for record in tqdm(records, desc=f"{records[0].set}, labels", unit="image", file=sys.stderr):
+            known = {r.label: True for r in record.regions} | {a: False for a in record.absent if not record.region(a)}
+            known = {label: there for label, there in known.items() if label in LABELS}
+            if known:
+                study = record.study()
+                rows += [_look(assistant, record, study, label, there) for label, there in known.items()]
+    finally:
+        assistant.policy = kept
+    return rows
+
+
+def showing_all(policy: DecisionPolicy) -> DecisionPolicy:
+    return replace(policy, finding=0.0, anatomy=0.0, labels={}, type_least=0.0)
+
+
+def _look(assistant: Any, record: Record, study: Study, label: str, there: bool) -> Look:
+    types = (label, *other_types(label))
+    chances = np.array([assistant.presence(study, name) for name in types])
+    share = float(chances[0] / max(chances.sum(), 1e-6)) if len(types) > 1 else 1.0
+    gain = _gain(record, assistant.ground(study, [label]).regions, label) if there else 0.0
+    thing = any(record.region(name) for name in types)
+    return Look(record.set, record.patient, label, there, thing, float(1 - (1 - chances).prod()), share, gain)
+
+
+def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
+    truth = record.region(label)
+    assert truth is not None
+    if truth.mask is None:
+        overlap = box_iou([r.box for r in regions], truth.boxes)
+        return float(0.5 + 0.5 * (overlap.max(0, initial=0.0) >= 0.5).mean())
+    found = np.zeros(truth.mask.shape, bool)
+    for region in regions:
+        found |= region.mask if region.mask is not None else False
+    return dice(found, truth.mask > 0)
+
+
+def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> list[Said]:
+    """The answers to all English questions that images can answer, and to one on the presence of each known label."""
+    said = []
+    for record in tqdm(records, desc=f"{records[0].set}, questions", unit="image", file=sys.stderr):
+        asked = [qa for qa in record.qa if qa.lang == "en" and qa.question.strip()]
+        if not asked:
+            continue
+        study, declined = record.study(), assistant.must_decline([qa.question for qa in asked])
+        asked = [qa for qa, no in zip(asked, declined, strict=True) if not no]
+        told = {i: known for i, qa in enumerate(asked) if (known := assistant.judged(study, qa.question))}
+        rest = [i for i in range(len(asked)) if i not in told]
+        for some in (rest[i : i + BATCH] for i in range(0, len(rest), BATCH)):
+            texts, likelihoods = assistant.generate([study] * len(some), [asked[i].question for i in some])
+            told |= {i: ("generated", t, c) for i, t, c in zip(some, texts, likelihoods, strict=True)}
+        said += [Said(record.patient, who, c, exact_match(text, asked[i].answer)) for i, (who, text, c) in told.items()]
+    for row in rows:
+        if row.share == 1.0:
+            likelihood = expit(abs(logit(_inside(row.chance)) - logit(_inside(assistant.policy.least(row.label)))))
+            yes = row.chance >= assistant.policy.least(row.label)
+            said.append(Said(row.patient, "seen", float(likelihood), yes == row.there))
+    return said
+
+
+def _inside(chance: float) -> float:
+    return min(max(chance, 1e-6), 1 - 1e-6)
+
+
+def choose_presence(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy:
+    """The thresholds of presence at which what showing gains, less what false alarms cost, is greatest on `rows`.
+
+    One for each kind and, for labels that were seen often enough, one of their own, drawn towards that of their kind. A
+    type is judged here by whether the thing is there: which type it is, is `choose_types`' to say.
+    """
+    rows = [r for r in rows if r.there or not r.thing]
+    kinds = {
+        "anatomy": [r for r in rows if _kind(r) == "anatomy"],
+        "finding": [r for r in rows if _kind(r) != "anatomy"],
+    }
+    chosen: dict[str, Any] = {"labels": {}}
+    for kind, mine in kinds.items():
+        if not mine:
+            continue
+        chosen[kind] = best_threshold(mine, mine, policy)
+        for label in sorted({r.label for r in mine}):
+            own = [r for r in mine if r.label == label]
+            if sum(not r.there for r in own) >= SEEN and any(r.there for r in own):
+                chosen["labels"][label] = best_threshold(own, mine, policy)
+    return replace(policy, **chosen)
+
+
+def _kind(row: Look) -> str:
+    return LABELS[row.label].kind
+
+
+def best_threshold(own: Sequence[Look], others: Sequence[Look], policy: DecisionPolicy) -> float:
+    """The threshold from `GRID` with the most utility: the mean gain of what is there and shown, times what hiding costs, less
+    the share of what is absent and shown, times what showing costs. `PRIOR` images of `others` count beside one's own."""
+
+    def mean(there: bool, value: np.ndarray, rows: Sequence[Look]) -> tuple[np.ndarray, int]:
+        mine = [i for i, r in enumerate(rows) if r.there == there]
+        return (value[mine].mean(0) if mine else np.zeros(len(GRID))), len(mine)
+
+    def shown(rows: Sequence[Look]) -> np.ndarray:
+        over = np.array([r.chance for r in rows])[:, None] >= GRID
+        return over * np.array([r.gain if r.there else 1.0 for r in rows])[:, None]
+
+    utility = np.zeros(len(GRID))
+    for there, cost in ((True, policy.hide_cost), (False, -policy.show_cost)):
+        mine, n = mean(there, shown(own), own)
+        usual, m = mean(there, shown(others), others)
+        weight = PRIOR if m else 0
+        utility += cost * (n * mine + weight * usual) / max(n + weight, 1)
+    best = np.flatnonzero(utility >= utility.max() - 1e-9)
+    return float(GRID[best[len(best) // 2]])
+
+
+def choose_types(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy:
+    """From which share of a thing a type is shown, by the same utility, and from which its name is right in `TYPE_RIGHT`."""
+    shown = [r for r in rows if whole(r.label) and r.chance >= policy.least(r.label)]
+    if not any(r.there for r in shown) or all(r.there for r in shown):
+        return policy
+    as_chances = [replace(r, chance=r.share) for r in shown]
+    sure = [
+        t
+        for t in GRID
+        if (named := [r for r in shown if r.share >= t]) and np.mean([r.there for r in named]) >= TYPE_RIGHT
+    ]
+    least = best_threshold(as_chances, as_chances, policy)
+    return replace(policy, type_least=least, type_sure=max(least, float(min(sure, default=1.0))))
+
+
+def platt(said: Sequence[Said]) -> list[float]:
+    """Slope and offset of the logistic line of likelihood to being right with the least cross-entropy (Platt, 1999); a weak
+    pull to (1, 0) tames small samples."""
+    x = np.array([logit(_inside(s.likelihood)) for s in said])
+    sign = np.array([1.0 if s.right else -1.0 for s in said])
+
+    def loss(line: np.ndarray) -> float:
+        return float(np.logaddexp(0, -sign * (line[0] * x + line[1])).mean() + 1e-3 * ((line - (1, 0)) ** 2).sum())
+
+    return [round(float(v), 4) for v in minimize(loss, np.array([1.0, 0.0])).x]
+
+
+def calibrated(policy: DecisionPolicy, said: Said) -> float:
+    """The chance that an answer is right, under a policy's calibration."""
+    slope, offset = policy.calibration.get(said.who, (1.0, 0.0))
+    return float(expit(slope * logit(_inside(said.likelihood)) + offset))
+
+
+def tune(
+    assistant: Any, sources: Sequence[Path], limit: int | None, hide_cost: float, show_cost: float
+) -> tuple[DecisionPolicy, list[Look], list[Said]]:
+    """A policy chosen on the `tune` half of data sets, and what it was chosen from; the assistant has it from then on."""
+    assistant.policy = replace(assistant.policy, hide_cost=hide_cost, show_cost=show_cost)
+    chosen = list(tune_records(sources, limit))
+    rows = [row for records in chosen for row in look(assistant, records)]
+    assistant.policy = choose_types(rows, choose_presence(rows, assistant.policy))
+    said = [s for records in chosen for s in listen(assistant, records, [r for r in rows if r.set == records[0].set])]
+    by_who: dict[str, list[Said]] = defaultdict(list)
+    for s in said:
+        by_who[s.who].append(s)
+    assistant.policy = replace(assistant.policy, calibration={who: platt(some) for who, some in sorted(by_who.items())})
+    return assistant.policy, rows, said
+
+
+def costs(rows: Sequence[Look], policy: DecisionPolicy) -> dict[str, dict[str, float]]:
+    """What a policy shows of `rows`, over all sets and in each: of what is there, of what is absent, and the mean gain."""
+    out: dict[str, dict[str, float]] = {}
+    for name in ("all", *sorted({r.set for r in rows})):
+        mine = [r for r in rows if name in ("all", r.set)]
+        over = [r.chance >= policy.least(r.label) and r.share >= policy.type_least for r in mine]
+        there = [(o, r.gain) for o, r in zip(over, mine, strict=True) if r.there]
+        absent = [o for o, r in zip(over, mine, strict=True) if not r.there]
+        cell: dict[str, Any] = (
+            {"n": len(there), "shown": np.mean([o for o, _ in there]), "gain": np.mean([o * g for o, g in there])}
+            if there
+            else {}
+        )
+        cell |= {"n absent": len(absent), "false": np.mean(absent)} if absent else {}
+        out[name] = {k: round(float(v), 4) for k, v in cell.items()}
+    return out

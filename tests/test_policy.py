@@ -1,0 +1,107 @@
+"""The policy: read and written whole, refused with one sentence, and chosen where it costs least."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from medvlm.errors import ModelError
+from medvlm.evaluation.metrics import ece
+from medvlm.evaluation.tune import Look, Said, best_threshold, calibrated, choose_presence, choose_types, costs, platt
+from medvlm.policy import FILE, DecisionPolicy, read_policy
+
+
+def test_what_is_saved_is_read(tmp_path):
+    assert read_policy(tmp_path) == DecisionPolicy(), "a model that was never tuned"
+    policy = DecisionPolicy(finding=0.4, labels={"liver": 0.7}, calibration={"seen": [1.0, 0.5]})
+    policy.save(tmp_path)
+    assert read_policy(tmp_path) == policy
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"findings": 0.3}, "'findings', the nearest known is 'finding'"),
+        ({"finding": None}, "no usable value for 'finding'"),
+        ({"finding": "0.5"}, "no usable value for 'finding'"),
+        ({"calibration": {"seen": [1.0]}}, "no usable value for 'calibration'"),
+        ({"labels": [0.5]}, "no usable value for 'labels'"),
+    ],
+)
+def test_a_wrong_policy_is_refused(tmp_path, change, said):
+    (tmp_path / FILE).write_text(json.dumps(asdict(DecisionPolicy()) | change))
+    with pytest.raises(ModelError, match=said) as error:
+        read_policy(tmp_path)
+    assert "medvlm tune" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"finding": 0.5}', "{"])
+def test_a_policy_that_is_cut_off_is_refused(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ModelError, match="medvlm tune"):
+        read_policy(tmp_path)
+
+
+def test_least():
+    policy = DecisionPolicy(finding=0.4, anatomy=0.8, labels={"spleen": 0.3})
+    assert [policy.least(name) for name in ("polyp", "liver", "Spleen", "the scar", None)] == [0.4, 0.8, 0.3, 0.4, 0.4]
+
+
+def test_verdict():
+    policy = DecisionPolicy(certain=0.65, ruled_out=0.35)
+    assert policy.verdict(0.7, True) == "present" and policy.verdict(0.6, True) == "uncertain"
+    assert policy.verdict(0.6, False) == "uncertain" and policy.verdict(0.2, False) == "absent"
+
+
+def looks(label, there, chances, gain=1.0, share=1.0):
+    return [
+        Look("set", f"p{i}", label, there, there or share < 1, c, share, gain if there else 0.0)
+        for i, c in enumerate(chances)
+    ]
+
+
+def test_the_threshold_lies_between_what_is_there_and_what_is_not():
+    rows = looks("polyp", True, [0.7] * 20) + looks("polyp", False, [0.3] * 20)
+    assert 0.3 < best_threshold(rows, rows, DecisionPolicy()) <= 0.7
+
+
+def test_costs_move_the_threshold():
+    rows = looks("polyp", True, np.linspace(0.1, 0.9, 40)) + looks("polyp", False, np.linspace(0.05, 0.8, 40))
+    eager = best_threshold(rows, rows, DecisionPolicy(show_cost=0.2))
+    careful = best_threshold(rows, rows, DecisionPolicy(show_cost=5.0))
+    assert eager < 0.3 < 0.7 < careful
+
+
+def test_what_is_badly_drawn_is_less_worth_showing():
+    there, absent = [0.6] * 10, [0.5] * 10 + [0.62] * 4
+    good, bad = (looks("polyp", True, there, gain) + looks("polyp", False, absent) for gain in (1.0, 0.1))
+    assert best_threshold(good, good, DecisionPolicy()) < best_threshold(bad, bad, DecisionPolicy())
+
+
+def test_a_label_needs_images_to_have_a_threshold_of_its_own():
+    many = looks("liver", True, [0.9] * 10) + looks("liver", False, [0.1] * 10)
+    rows = many + looks("spleen", True, [0.2] * 9) + looks("spleen", False, [0.1] * 3)
+    policy = choose_presence(rows, DecisionPolicy(labels={"colon": 0.5}))
+    assert set(policy.labels) == {"liver"} and policy.finding == 0.5, "no finding was looked at"
+
+
+def test_types_are_sure_where_their_names_are_right():
+    rows = looks("malignant tumour", True, [0.9] * 20, share=0.8) + looks(
+        "malignant tumour", False, [0.9] * 20, share=0.2
+    )
+    policy = choose_types(rows, DecisionPolicy(type_sure=0.9))
+    assert 0.2 < policy.type_least <= 0.8 and 0.2 < policy.type_sure <= 0.8
+    cell = costs(rows, policy)["all"]
+    assert (
+        cell["shown"] == 1 and cell["false"] == 0 and costs(rows, replace(policy, type_least=0.0))["all"]["false"] == 1
+    )
+
+
+def test_confidence_is_what_is_right():
+    rng = np.random.default_rng(0)
+    chances = rng.uniform(0.05, 0.95, 4000)
+    said = [Said("p", "seen", float(c**0.25), bool(rng.random() < c)) for c in chances]
+    policy = DecisionPolicy(calibration={"seen": platt(said)})
+    right = [s.right for s in said]
+    assert ece([s.likelihood for s in said], right) > 0.2 > 0.04 > ece([calibrated(policy, s) for s in said], right)
