@@ -1,6 +1,6 @@
-"""Are questions that no image can answer declined, and the others not? Of `declining.yaml`, which no training saw.
+"""Are questions that no image can answer declined, and the others not? No training saw the questions of either part.
 
-    python benchmarks/declining.py [--model nano]
+    python benchmarks/declining.py [--part tune] [--model nano]
 
 Prints a line a group with its share of declined questions, n and a 95 % interval; always declining would have 1 and 1.
 """
@@ -15,16 +15,17 @@ from common import interval, table
 
 from medvlm.assistant import Assistant
 
-QUESTIONS = Path(__file__).parent / "declining.yaml"
+QUESTIONS = {part: Path(__file__).parent / f"declining_{part}.yaml" for part in ("tune", "report")}
 BATCH = 32
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model")
+    parser.add_argument("--part", choices=list(QUESTIONS), default="report")
     parser.add_argument("--mistakes", action="store_true", help="print the questions that were taken wrong as well")
     args = parser.parse_args()
-    assistant, sides = Assistant.load(args.model), yaml.safe_load(QUESTIONS.read_text(encoding="utf-8"))
+    assistant, sides = Assistant.load(args.model), yaml.safe_load(QUESTIONS[args.part].read_text(encoding="utf-8"))
     groups = {
         "no image can answer, and an answer could harm": sides["declined"]["harm"],
         "no image can answer": sides["declined"]["other"],

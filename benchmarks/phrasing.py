@@ -99,9 +99,7 @@ def phrase_rows(assistant: Assistant, record: Record, phrasings: dict[str, list[
     found = assistant.ground(study, [p for label in truths for p in (label, *phrasings[label])])
     rows = []
     for label, truth in truths.items():
-        dices = {
-            p: overlap(truth, [r for r in found.regions if r.label == p], size) for p in (label, *phrasings[label])
-        }
+        dices = {p: overlap(truth, found.of(p), size) for p in (label, *phrasings[label])}
         about = {"set": record.set, "id": record.id, "patient": patient(record), "label": label, "name": dices[label]}
         rows += [
             {**about, "phrase": p, "named": label in mentioned(p), "dice": dices[p], "loss": dices[label] - dices[p]}

@@ -34,7 +34,7 @@ def dices(assistant: Assistant, pictures: list[tuple[np.ndarray, dict[str, np.nd
     found = assistant.ground_many([(Study([Image(pixels)]), list(masks)) for pixels, masks in pictures])
     values = []
     for result, (pixels, masks) in zip(found, pictures, strict=True):
-        here = {label: [r for r in result.regions if r.label == label] for label in masks}
+        here = {label: result.of(label) for label in masks}
         values.append(float(np.mean([dice(union(here[k], pixels.shape[:2]), masks[k]) for k in masks])))
     return values
 

@@ -3,7 +3,7 @@
 python benchmarks/unknown.py DATA_SET… [--split val] [--limit 50] [--model nano]
 
 The medical images are those of the data sets; against them stand the photographs among the data sets, scikit-image's
-everyday pictures as far as they are bundled, noise and blank images, each kind apart. Flagged: below `MEDICAL`, where
+everyday pictures as far as they are bundled, noise and blank images, each kind apart. Flagged: below `policy.medical`, where
 the assistant declines to answer.
 """
 
@@ -18,7 +18,7 @@ import skimage.data
 from common import arguments, bar, chosen, interval, patient, table, write_rows
 from scipy import ndimage
 
-from medvlm.assistant import MEDICAL, Assistant
+from medvlm.assistant import Assistant
 from medvlm.evaluation.metrics import auc
 from medvlm.types import Image, Study
 
@@ -59,17 +59,17 @@ def auroc(pairs: list[tuple[float, bool]]) -> float:
     return auc([score for score, _ in pairs], [other for _, other in pairs])
 
 
-def report(rows: list[dict]) -> str:
+def report(rows: list[dict], least: float) -> str:
     """A line a kind, the medical images first: their flagged share is the false alarms."""
     medical = [row for row in rows if row["kind"] == "medical"]
     lines = []
     for kind in dict.fromkeys(["medical", *(row["kind"] for row in rows)]):
         some = [row for row in rows if row["kind"] == kind]
-        flagged = interval([row["unknown"] > 1 - MEDICAL for row in some], [row["patient"] for row in some])
+        flagged = interval([row["unknown"] > 1 - least for row in some], [row["patient"] for row in some])
         both = [] if kind == "medical" else medical + some
         pairs = [(row["unknown"], row["kind"] != "medical") for row in both]
         lines.append([kind, len(some), interval(pairs, [row["patient"] for row in both], auroc), flagged])
-    return table(["images", "n", "AUROC against medical", f"flagged at {MEDICAL:g}"], lines)
+    return table(["images", "n", "AUROC against medical", f"flagged at {least:g}"], lines)
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
         for name, pixels in pictures:
             add(kind, {"set": kind, "id": name, "patient": f"{kind}/{name}"}, Study([Image(pixels)]))
     write_rows(args.output, rows)
-    print(f"95 % intervals by patient.\n\n{report(rows)}")
+    print(f"95 % intervals by patient.\n\n{report(rows, assistant.policy.medical)}")
 
 
 if __name__ == "__main__":

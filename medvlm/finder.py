@@ -151,7 +151,7 @@ class Finder:
                     elif label in FINE:
                         regions = self.fine_regions(image, known[phrase], presence)
                     else:
-                        regions = self.regions(output, number, label, image, there / max(presence, 1e-6))
+                        regions = self.regions(output, number, label, image, there)
                         if regions and name != phrase:
                             result.notes[phrase] = f"Its type is uncertain: {name}."
                     for region in regions:
@@ -198,13 +198,12 @@ class Finder:
         """What a phrase's regions are called: a type that is not sure bears the name of the thing, and its share."""
         return phrase if share >= self.policy.type_sure else f"{whole(label or '')}, {phrase} {share:.1f}"
 
-    def regions(self, output, number: int, label: str | None, image: Image, surer: float) -> list[Region]:
-        """The regions of query `number` that are shown, best first; `surer` is what the thing's presence, and with it the
-        scores, is more than the label's."""
-        kind, policy = parts(label or ""), self.policy
-        found = instances(output, 0, number, image.size, self.side, kind, policy.centre)
-        kept = [i for i in sorted(found, key=lambda i: -i.score) if i.score * surer >= policy.region]
-        return [Region("", 0, i.box, i.mask, i.score * surer, n) for n, i in enumerate(kept)]
+    def regions(self, output, number: int, label: str | None, image: Image, there: float) -> list[Region]:
+        """The regions of query `number` that are shown, best first; their scores are chances that they are there, with
+        `there` for the thing itself."""
+        found = instances(output, 0, number, image.size, self.side, parts(label or ""), self.policy.centre)
+        kept = [i for i in sorted(found, key=lambda i: -i.score) if i.score >= self.policy.region]
+        return [Region("", 0, i.box, i.mask, there * i.score, n) for n, i in enumerate(kept)]
 
     def fine_regions(self, image: Image, asked: Asked, presence: float) -> list[Region]:
         """The regions of a thin or tiny thing that is there, drawn on enlarged parts of the image."""

@@ -25,7 +25,7 @@ class DecisionPolicy:
     finding: float = 0.5  # presence from which a finding, a device or an object is shown …
     anatomy: float = 0.5  # … and a normal structure …
     labels: dict[str, float] = field(default_factory=dict)  # … but for labels with a presence of their own
-    region: float = 0.2  # score from which one of its regions is shown
+    region: float = 0.2  # quality of a region, given that the thing is there, from which it is shown with it
     centre: float = 0.25  # probability of a centre from which an instance is told apart
     type_least: float = 0.05  # share of a thing's types below which a type is ruled out: asked for, it is not shown
     type_sure: float = 0.6  # share from which the thing bears its type's name; below, its own with the type's share

@@ -16,6 +16,7 @@ from medvlm.evaluation.measures import is_counted, mean_measures, true_measures
 from medvlm.evaluation.runner import ground_row
 from medvlm.evaluation.summary import metric, summarise
 from medvlm.records import QA, Record, read_records
+from medvlm.records.presence import known_presence
 from medvlm.records.record import RecordRegion
 from medvlm.types import Grounding, Region, mask_box
 
@@ -302,7 +303,8 @@ def test_findings_on_chest_films_are_counted_over_all_sets():
         made(boxes={"liver cancer": boxes}, absent=["lung nodule"], modality="ct", body_part="abdomen"),
     ]
     rows = [
-        {**ground_row(r, found, {}, {}), "set": f"set{i}", "id": "1", "patient": "1"} for i, r in enumerate(records)
+        {**ground_row(r, found, {}, {}, known_presence(r)), "set": f"set{i}", "id": "1", "patient": "1"}
+        for i, r in enumerate(records)
     ]
     got = summarise(rows)
     shown, false = (got[f"ground/all/chest_findings_{key}"] for key in ("shown", "false"))

@@ -63,27 +63,34 @@ def looks(label, there, chances, gain=1.0, share=1.0):
 
 def test_the_threshold_lies_between_what_is_there_and_what_is_not():
     rows = looks("polyp", True, [0.7] * 20) + looks("polyp", False, [0.3] * 20)
-    assert 0.3 < best_threshold(rows, rows, DecisionPolicy()) <= 0.7
+    assert 0.3 < best_threshold(rows, 0.5, DecisionPolicy()) <= 0.7
 
 
 def test_costs_move_the_threshold():
     rows = looks("polyp", True, np.linspace(0.1, 0.9, 40)) + looks("polyp", False, np.linspace(0.05, 0.8, 40))
-    eager = best_threshold(rows, rows, DecisionPolicy(show_cost=0.2))
-    careful = best_threshold(rows, rows, DecisionPolicy(show_cost=5.0))
+    eager = best_threshold(rows, 0.5, DecisionPolicy(show_cost=0.2))
+    careful = best_threshold(rows, 0.5, DecisionPolicy(show_cost=5.0))
     assert eager < 0.3 < 0.7 < careful
 
 
 def test_what_is_badly_drawn_is_less_worth_showing():
     there, absent = [0.6] * 10, [0.5] * 10 + [0.62] * 4
     good, bad = (looks("polyp", True, there, gain) + looks("polyp", False, absent) for gain in (1.0, 0.1))
-    assert best_threshold(good, good, DecisionPolicy()) < best_threshold(bad, bad, DecisionPolicy())
+    assert best_threshold(good, 0.5, DecisionPolicy()) < best_threshold(bad, 0.5, DecisionPolicy())
 
 
-def test_a_label_needs_images_to_have_a_threshold_of_its_own():
-    many = looks("liver", True, [0.9] * 10) + looks("liver", False, [0.1] * 10)
-    rows = many + looks("spleen", True, [0.2] * 9) + looks("spleen", False, [0.1] * 3)
+def test_few_images_move_a_threshold_little():
+    few, many = (looks("polyp", True, [0.99] * n) + looks("polyp", False, [0.95] * n) for n in (1, 50))
+    assert best_threshold(few, 0.5, DecisionPolicy(show_cost=0.3)) == pytest.approx(0.5)
+    assert best_threshold(many, 0.5, DecisionPolicy(show_cost=0.3)) > 0.95
+
+
+def test_a_label_needs_images_without_it_to_have_a_threshold_of_its_own():
+    rows = looks("liver", True, [0.9] * 10) + looks("liver", False, [0.6] * 10)
+    rows += looks("spleen", True, [0.2] * 9) + looks("spleen", False, [0.1] * 3)
     policy = choose_presence(rows, DecisionPolicy(labels={"colon": 0.5}))
-    assert set(policy.labels) == {"liver"} and policy.finding == 0.5, "no finding was looked at"
+    assert set(policy.labels) == {"liver"} and 0.6 < policy.least("liver") <= 0.9
+    assert policy.least("spleen") == policy.anatomy == 0.5
 
 
 def test_types_are_sure_where_their_names_are_right():

@@ -27,7 +27,10 @@ def test_a_normal_image_has_no_finding_of_its_kind():
     assert known["pneumonia"] == known["cardiomegaly"] == known["lung nodule"] == 0
     assert not {"left lung", "polyp", "nasogastric tube"} & known.keys()
     assert known_presence(record("jsrt", labels={"lung nodule": "yes"})) == {}
-    assert known_presence(record("own", labels={"lung nodule": "no"})) == {}  # who knows what others mean by it
+    assert known_presence(record("own", labels={"lung nodule": "no"})) == {"lung nodule": 0}
+    assert known_presence(record("own", labels={"lung nodule": "yes"})) == {"lung nodule": 1}
+    assert known_presence(record("own", labels={"diagnosis": "Normal"}))["pneumothorax"] == 0
+    assert known_presence(record("own", labels={"finding": "polyp", "count": 2})) == {}, "not in a chest film"
 
 
 def test_what_is_marked_outweighs_normality():

@@ -18,7 +18,7 @@ from medvlm.policy import DecisionPolicy
 from medvlm.records import data_sets, read_records
 
 SAMPLE = Path(__file__).parent / "sample"
-QUESTIONS = Path(__file__).parents[1] / "benchmarks" / "declining.yaml"
+QUESTIONS = Path(__file__).parents[1] / "benchmarks" / "declining_tune.yaml"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = ("hc18", "jsrt", "lung_ct", "ph2", "drishti_gs", "kvasir_seg", "slake", "brain_tumor_cheng")
 IMAGES = 6  # of each set

@@ -89,13 +89,14 @@ def picture(box=(16, 16, 48, 40), size=(SIDE, SIDE)) -> np.ndarray:
     return pixels
 
 
-def write_squares(folder: Path, count: int = 6, side: int = SIDE) -> Path:
-    """A data set in the folder form: chest X-rays with a bright left lung, no fracture, and two questions each."""
+def write_squares(folder: Path, count: int = 6, side: int = SIDE, held_out: int = 2) -> Path:
+    """A data set in the folder form: chest X-rays with a bright left lung, no fracture, and two questions each; `count` of
+    the train split and `held_out` of val."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     rows = []
-    for split, number in [("train", count), ("val", 2)]:
+    for split, number in [("train", count), ("val", held_out)]:
         for i in range(number):
             x, y = (int(v) for v in rng.integers(4, side // 2, 2))
             box = [x, y, x + side // 3, y + side // 4]

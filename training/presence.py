@@ -1,20 +1,19 @@
-"""What a record tells of which labels are in its image: by its regions, its questions, and where it calls the image normal."""
+"""What data sets tell of which labels are in an image in words of their own, beside what any record tells."""
 
 from __future__ import annotations
 
-from medvlm.questions import presence_question
 from medvlm.records import Record
-from medvlm.records.vocabulary import LABELS, expected_labels, is_finding
+from medvlm.records.presence import known_presence as plainly_known
+from medvlm.records.vocabulary import expected_labels, is_finding
 
 from .data import asked_facts
 
-NORMAL = {  # (set, image-level fact) -> the value by which an image shows nothing abnormal
-    ("slake", "abnormal"): "no",
-    ("jsrt", "lung nodule"): "no",
-    ("covid_cxr_followup", "finding"): "no finding",
-    ("medmnist_pneumoniamnist", "medmnist_pneumoniamnist"): "normal",
-}
-ILL = {("medmnist_pneumoniamnist", "medmnist_pneumoniamnist", "pneumonia"): "pneumonia"}  # fact and value -> label
+NORMAL = {
+    ("jsrt", "lung nodule"): "no"
+}  # (set, image-level fact) -> the value by which an image shows nothing abnormal
+UNSEEN = {
+    ("jsrt", "lung nodule"): "yes"
+}  # the value that is true of the patient, but at this size often not to be seen
 DISEASES = "what diseases are included in the picture?"  # asked by SLAKE; of a chest X-ray its answer names all of
 LISTED = {
     "nodule": "lung nodule", "mass": "lung mass", "infiltration": "lung infiltrate", "effusion": "pleural effusion",
@@ -26,15 +25,15 @@ def known_presence(record: Record) -> dict[str, int]:
     """1 for each label that is in the image, 0 for each that is not; labels of which nothing is known are left out."""
     findings = [a for a in expected_labels(record.modality or "", record.body_part or "") if is_finding(a)]
     known: dict[str, int] = {}
-    if any(str(record.labels.get(fact)) == value for (of, fact), value in NORMAL.items() if of == record.set):
+    if _says(record, NORMAL):
         known |= dict.fromkeys(findings, 0)
-    for question, answer in asked_facts(record).items():
-        if question == DISEASES and set(LISTED.values()) <= set(findings):
-            known |= {label: int(word in answer) for word, label in LISTED.items()}
-        elif answer in ("yes", "no") and (asked := presence_question(question)):
-            known[asked.label] = int((answer == "yes") != asked.denied)
-    known |= {
-        label: 1 for (of, fact, value), label in ILL.items() if of == record.set and record.labels.get(fact) == value
-    }
-    known |= dict.fromkeys(record.absent, 0) | {r.label: 1 for r in record.regions}
-    return {label: there for label, there in known.items() if label in LABELS}
+    answer = asked_facts(record).get(DISEASES)
+    if answer is not None and set(LISTED.values()) <= set(findings):
+        known |= {label: int(word in answer) for word, label in LISTED.items()}
+    plain = {label: int(there) for label, there in plainly_known(record).items()}
+    hidden = [fact for _, fact in UNSEEN if _says(record, UNSEEN) and not record.region(fact)]
+    return known | {label: there for label, there in plain.items() if label not in hidden}
+
+
+def _says(record: Record, values: dict[tuple[str, str], str]) -> bool:
+    return any(str(record.labels.get(fact)) == value for (of, fact), value in values.items() if of == record.set)

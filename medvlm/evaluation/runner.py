@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..batch import each
 from ..errors import RequestError
 from ..records import QA, Record, read_records
+from ..records.presence import known_presence
 from ..records.record import PARTS
 from ..types import Answer, Grounding, ImageFacts, Study
 from . import metrics
@@ -181,22 +182,30 @@ def _jobs(task, assistant, records, train, controls, languages) -> list[Job]:
 def _ground_jobs(assistant, records: list[Record], means: dict[str, np.ndarray], usual: dict[str, float]) -> list[Job]:
     jobs = []
     for record in records:
-        phrases = list(dict.fromkeys([*(r.label for r in record.regions), *record.absent]))
+        known = known_presence(record)
+        phrases = list(dict.fromkeys([*(r.label for r in record.regions), *record.absent, *known]))
         if not phrases:
             continue
 
         def request(_: int, study: Study, phrases=phrases):
             return study, phrases
 
-        def row(_: int, reply: Grounding, record=record):
-            return ground_row(record, reply, means, usual)
+        def row(_: int, reply: Grounding, record=record, known=known):
+            return ground_row(record, reply, means, usual, known)
 
         jobs.append(Job(record, assistant.ground_many, [f"ground/{record.key}"], request, row, Grounding([], {}, [])))
     return jobs
 
 
-def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray], usual: dict[str, float]) -> Row:
-    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases.
+def ground_row(
+    record: Record,
+    found: Grounding,
+    means: dict[str, np.ndarray],
+    usual: dict[str, float],
+    known: dict[str, bool] | None = None,
+) -> Row:
+    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases; of all
+    labels that are `known` to be there or not, whether they are, and whether they are shown.
 
     `iou` is the best overlap of the best scored box with a true one; `measures` stand beside the truth and the
     training mean. What a phrase brought back is its own, also where it is called something surer.
@@ -225,8 +234,9 @@ def ground_row(record: Record, found: Grounding, means: dict[str, np.ndarray], u
     got = found_measures(wanted, masks, found.regions, record.spacing_mm)
     measures = {name: {"true": v, "found": got[name], "mean": usual.get(name)} for name, v in wanted.items()}
     absent = {k: v for k, v in absent.items() if k not in labels}
+    told = {label: {"there": there, "shown": bool(found.of(label))} for label, there in (known or {}).items()}
     kind = [record.modality, record.body_part]
-    return {"task": "ground", "kind": kind, "labels": labels, "absent": absent, "measures": measures}
+    return {"task": "ground", "kind": kind, "labels": labels, "absent": absent, "measures": measures, "known": told}
 
 
 # Answers
@@ -277,14 +287,14 @@ def _facts_jobs(assistant, records: list[Record]) -> list[Job]:
     for record in records:
 
         def row(_: int, reply: ImageFacts, record=record):
-            return facts_row(record, reply)
+            return facts_row(record, reply, assistant.policy.medical)
 
         nothing = ImageFacts("", 0.0, "", 0.0, 0.0)
         jobs.append(Job(record, call, [f"facts/{record.key}"], lambda _, study: study, row, nothing))
     return jobs
 
 
-def facts_row(record: Record, facts: ImageFacts) -> Row:
+def facts_row(record: Record, facts: ImageFacts, least: float) -> Row:
     """What the image is and what it was taken for; a photograph has no modality or body part to name."""
     medical = not _is_photograph(record)
     return {
@@ -294,7 +304,7 @@ def facts_row(record: Record, facts: ImageFacts) -> Row:
             "body_part": record.body_part if medical else None,
             "medical": medical,
         },
-        "said": {"modality": facts.modality, "body_part": facts.body_part, "medical": facts.medical >= 0.5},
+        "said": {"modality": facts.modality, "body_part": facts.body_part, "medical": facts.medical >= least},
         "confidence": {"modality": facts.modality_confidence, "body_part": facts.body_part_confidence},
     }
 

@@ -123,10 +123,10 @@ def _chest_findings(out: dict[str, Row], rows: Sequence[Row]) -> None:
     """Of what chest X-rays may show, the share that is shown where it is there, and where it is known not to be."""
     names = {name for name, label in LABELS.items() if is_finding(name) and CHEST in label.places}
     films = [row for row in rows if tuple(row.get("kind", ())) == CHEST]
-    there = [(row, cell["scores"]) for row in films for label, cell in row["labels"].items() if label in names]
-    absent = [(row, scores) for row in films for label, scores in row["absent"].items() if label in names]
-    _shown(out, "ground/all/chest_findings_shown", there)
-    _shown(out, "ground/all/chest_findings_false", absent)
+    told = [(row, cell) for row in films for label, cell in row["known"].items() if label in names]
+    for name, there in (("shown", True), ("false", False)):
+        mine = [(row, [1.0] if cell["shown"] else []) for row, cell in told if cell["there"] == there]
+        _shown(out, f"ground/all/chest_findings_{name}", mine)
 
 
 def _measures(out: dict[str, Row], name: str, rows: Sequence[Row]) -> None:

@@ -16,14 +16,16 @@ from tqdm import tqdm
 
 from ..policy import DecisionPolicy
 from ..records import Record, read_records
-from ..records.vocabulary import LABELS, other_types, whole
+from ..records.presence import known_presence
+from ..records.vocabulary import other_types, whole
 from ..types import Study
 from .metrics import box_iou, dice, exact_match
 
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
-PRIOR = 6  # images of its kind that stand beside a label's own, so that few images move a threshold little
+PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
 SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
 TYPE_RIGHT = 0.8  # share of right names from which a type is sure
+UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
 BATCH = 8  # questions in one pass
 
 
@@ -40,7 +42,9 @@ class Look:
     )
     chance: float  # that the thing is there, of whatever type
     share: float  # of the type among the thing's types, 1 for a label that is no type
-    gain: float  # of showing it where it is there: Dice of its outline, 1 for boxes whose place is right by half, else 0.5
+    gain: (
+        float  # of showing it where it is there: Dice of its outline, 1 for boxes whose place is right, else `UNPLACED`
+    )
 
 
 @dataclass
@@ -69,9 +73,7 @@ def look(assistant: Any, records: Sequence[Record]) -> list[Look]:
     rows: list[Look] = []
     try:
         for record in tqdm(records, desc=f"{records[0].set}, labels", unit="image", file=sys.stderr):
-            known = {r.label: True for r in record.regions} | {a: False for a in record.absent if not record.region(a)}
-            known = {label: there for label, there in known.items() if label in LABELS}
-            if known:
+            if known := known_presence(record):
                 study = record.study()
                 rows += [_look(assistant, record, study, label, there) for label, there in known.items()]
     finally:
@@ -94,10 +96,11 @@ def _look(assistant: Any, record: Record, study: Study, label: str, there: bool)
 
 def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
     truth = record.region(label)
-    assert truth is not None
+    if truth is None:
+        return UNPLACED
     if truth.mask is None:
         overlap = box_iou([r.box for r in regions], truth.boxes)
-        return float(0.5 + 0.5 * (overlap.max(0, initial=0.0) >= 0.5).mean())
+        return float(UNPLACED + (1 - UNPLACED) * (overlap.max(0, initial=0.0) >= 0.5).mean())
     found = np.zeros(truth.mask.shape, bool)
     for region in regions:
         found |= region.mask if region.mask is not None else False
@@ -132,52 +135,28 @@ def _inside(chance: float) -> float:
 
 
 def choose_presence(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy:
-    """The thresholds of presence at which what showing gains, less what false alarms cost, is greatest on `rows`.
+    """For each label that is known to be absent often enough the presence from which showing it gains most.
 
-    One for each kind and, for labels that were seen often enough, one of their own, drawn towards that of their kind. A
-    type is judged here by whether the thing is there: which type it is, is `choose_types`' to say.
+    Other labels keep the threshold of their kind. A type is judged here by whether the thing is there: which type it is,
+    is `choose_types`' to say.
     """
-    rows = [r for r in rows if r.there or not r.thing]
-    kinds = {
-        "anatomy": [r for r in rows if _kind(r) == "anatomy"],
-        "finding": [r for r in rows if _kind(r) != "anatomy"],
-    }
-    chosen: dict[str, Any] = {"labels": {}}
-    for kind, mine in kinds.items():
-        if not mine:
-            continue
-        chosen[kind] = best_threshold(mine, mine, policy)
-        for label in sorted({r.label for r in mine}):
-            own = [r for r in mine if r.label == label]
-            if sum(not r.there for r in own) >= SEEN and any(r.there for r in own):
-                chosen["labels"][label] = best_threshold(own, mine, policy)
-    return replace(policy, **chosen)
+    policy, labels = replace(policy, labels={}), {}
+    for label in sorted({r.label for r in rows}):
+        mine = [r for r in rows if r.label == label and (r.there or not r.thing)]
+        if sum(not r.there for r in mine) >= SEEN:
+            labels[label] = best_threshold(mine, policy.least(label), policy)
+    return replace(policy, labels=labels)
 
 
-def _kind(row: Look) -> str:
-    return LABELS[row.label].kind
-
-
-def best_threshold(own: Sequence[Look], others: Sequence[Look], policy: DecisionPolicy) -> float:
-    """The threshold from `GRID` with the most utility: the mean gain of what is there and shown, times what hiding costs, less
-    the share of what is absent and shown, times what showing costs. `PRIOR` images of `others` count beside one's own."""
-
-    def mean(there: bool, value: np.ndarray, rows: Sequence[Look]) -> tuple[np.ndarray, int]:
-        mine = [i for i, r in enumerate(rows) if r.there == there]
-        return (value[mine].mean(0) if mine else np.zeros(len(GRID))), len(mine)
-
-    def shown(rows: Sequence[Look]) -> np.ndarray:
-        over = np.array([r.chance for r in rows])[:, None] >= GRID
-        return over * np.array([r.gain if r.there else 1.0 for r in rows])[:, None]
-
-    utility = np.zeros(len(GRID))
+def best_threshold(rows: Sequence[Look], usual: float, policy: DecisionPolicy) -> float:
+    """The threshold from `GRID` with the most utility: the mean gain of what is there and shown, times what hiding costs,
+    less the share of what is absent and shown, times what showing costs, less `PULL` for leaving the usual threshold."""
+    utility = -PULL / max(1, len(rows)) * (logit(GRID) - logit(_inside(usual))) ** 2
     for there, cost in ((True, policy.hide_cost), (False, -policy.show_cost)):
-        mine, n = mean(there, shown(own), own)
-        usual, m = mean(there, shown(others), others)
-        weight = PRIOR if m else 0
-        utility += cost * (n * mine + weight * usual) / max(n + weight, 1)
-    best = np.flatnonzero(utility >= utility.max() - 1e-9)
-    return float(GRID[best[len(best) // 2]])
+        if mine := [r for r in rows if r.there == there]:
+            worth = np.array([r.gain if there else 1.0 for r in mine])[:, None]
+            utility += cost * ((np.array([r.chance for r in mine])[:, None] >= GRID) * worth).mean(0)
+    return float(GRID[utility.argmax()])
 
 
 def choose_types(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy:
@@ -191,7 +170,7 @@ def choose_types(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy
         for t in GRID
         if (named := [r for r in shown if r.share >= t]) and np.mean([r.there for r in named]) >= TYPE_RIGHT
     ]
-    least = best_threshold(as_chances, as_chances, policy)
+    least = best_threshold(as_chances, policy.type_least, policy)
     return replace(policy, type_least=least, type_sure=max(least, float(min(sure, default=1.0))))
 
 

@@ -116,17 +116,16 @@ def instances(
     parts: str = "many",
     centre: float = 0.25,
 ) -> list[Instance]:
-    """Every instance of one query in one image of `size` `(H, W)`, best first; presence is not judged here but scored.
+    """Every instance of one query in one image of `size` `(H, W)`, best first, scored as if the thing is there.
 
     `parts`, as `vocabulary.parts` has it: "one" and "tree" keep a mask in one piece, "one" without the specks beside it.
     `centre` is the lowest probability of an instance's centre; of a thing that has no outline the likeliest comes all the same.
     """
-    presence = float(output.presence[image, query].float().sigmoid())
     sides = output.sides[image, query]
     centres = output.centres[image, query]
     if float(output.outlined[image, query]) < 0:
         boxes, peaks = find_peaks(centres, sides, min(centre, float(centres.max().sigmoid())))
-        scores = presence * peaks**0.5
+        scores = peaks**0.5
         return [Instance(box_to_source(b, size, side), None, float(s)) for b, s in zip(boxes, scores, strict=True)]
     boxes, peaks = find_peaks(centres, sides, centre)
     mask = to_source(output.masks[image, query], size, side)
@@ -136,12 +135,12 @@ def instances(
     if parts == "one":
         mask = without_specks(mask)
     if parts != "many" or len(boxes) < 2:
-        return [Instance(mask_box(mask), mask, presence * quality)]
+        return [Instance(mask_box(mask), mask, quality)]
     owners = split_mask(mask, sides, boxes, side)
     found = []
     for number, window in enumerate(ndimage.find_objects(owners, max_label=len(boxes))):
         if window is not None:
             part = np.zeros_like(mask)
             part[window] = owners[window] == number + 1
-            found.append(Instance(mask_box(part), part, presence * quality * float(peaks[number]) ** 0.5))
+            found.append(Instance(mask_box(part), part, quality * float(peaks[number]) ** 0.5))
     return found

@@ -1,0 +1,31 @@
+"""What a record tells of which labels are in its image. Torch-free."""
+
+from __future__ import annotations
+
+from ..questions import presence_question
+from .record import Record
+from .vocabulary import LABELS, canonical, expected_labels, is_finding
+
+NORMAL = ("normal", "no finding")  # an image-level fact with such a value says that nothing abnormal is there
+
+
+def known_presence(record: Record) -> dict[str, bool]:
+    """Whether each label is in the image; labels of which nothing is known are left out.
+
+    Regions and `absent` say so, and before them, the surer the later: English yes/no questions on the presence of one
+    label, and image-level facts. Such a fact names a label and says yes or no (`{"fracture": "no"}`), has a label for its
+    value (`{"finding": "pneumonia"}`), or calls the whole image normal.
+    """
+    known: dict[str, bool] = {}
+    expected = expected_labels(record.modality or "", record.body_part or "")
+    facts = {canonical(name): canonical(str(value)) for name, value in record.labels.items() if value is not None}
+    if set(facts.values()) & set(NORMAL) or facts.get("abnormal") == "no":
+        known |= {label: False for label in expected if is_finding(label)}
+    known |= {value: True for value in facts.values() if value in expected and is_finding(value)}
+    known |= {name: value == "yes" for name, value in facts.items() if name in LABELS and value in ("yes", "no")}
+    for qa in record.qa:
+        answer = qa.answer.strip().lower()
+        if qa.lang == "en" and answer in ("yes", "no") and (asked := presence_question(qa.question)):
+            known[asked.label] = (answer == "yes") != asked.denied
+    known |= dict.fromkeys(record.absent, False) | {r.label: True for r in record.regions}
+    return {label: there for label, there in known.items() if label in LABELS}

@@ -1,0 +1,56 @@
+"""`medvlm tune` on a tiny model: it reads the `tune` half alone and writes a policy that the model is then loaded with."""
+
+import json
+
+import pytest
+
+from medvlm.cli import main
+from medvlm.evaluation.tune import tune_records
+from medvlm.model.loading import save_compact
+from medvlm.policy import DecisionPolicy, read_policy
+from medvlm.records import read_records
+
+from .tiny import tiny_model, write_squares
+
+
+@pytest.fixture
+def model(tmp_path):
+    model, _ = tiny_model(tmp_path / "language", spread=0.2)
+    save_compact(model, tmp_path / "run" / "model")
+    return tmp_path / "run" / "model"
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_squares(tmp_path / "squares", held_out=12)
+
+
+def test_it_writes_what_it_chose(model, data, capsys):
+    assert main(["tune", str(data), "--model", str(model), "--show-cost", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    policy = read_policy(model)
+    assert policy != DecisionPolicy() and policy.show_cost == 2 and set(policy.calibration)
+    assert said["policy"]["anatomy"] == policy.anatomy and said["after"]["all"]["n"] > 0
+    assert main(["tune", str(data), "--model", str(model), "--dry-run", "--hide-cost", "9"]) == 0
+    assert read_policy(model) == policy, "a dry run writes nothing"
+
+
+def test_the_report_half_is_not_looked_at(data):
+    used = {r.id for records in tune_records([data], None) for r in records}
+    halves = {part: {r.id for r in read_records(data, "val") if r.part == part} for part in ("tune", "report")}
+    assert used == halves["tune"] and halves["report"]
+    assert len([r for records in tune_records([data], 2) for r in records]) == 2
+
+
+def test_plots_are_drawn(model, data, tmp_path):
+    assert main(["tune", str(data), "--model", str(model), "--dry-run", "-o", str(tmp_path / "plots")]) == 0
+    assert {p.name for p in (tmp_path / "plots").iterdir()} == {"presence.png", "reliability.png"}
+
+
+def test_data_that_tells_nothing_is_refused(model, data, tmp_path, capsys):
+    lines = [json.loads(line) for line in (data / "metadata.jsonl").read_text().splitlines()]
+    bare = [{k: v for k, v in line.items() if k not in ("regions", "absent", "qa")} for line in lines]
+    (data / "metadata.jsonl").write_text("\n".join(map(json.dumps, bare)))
+    assert main(["tune", str(data), "--model", str(model)]) == 2
+    assert "name sets with regions or questions" in capsys.readouterr().err
+    assert not (model / "policy.json").exists()
