@@ -72,8 +72,7 @@ class AnswersSettings:
 class DeclinedSettings:
     """The head that reads whether a question asks for what no image can answer."""
 
-    steps: int = 600
-    lr: float = 3e-3
+    steps: int = 100  # of L-BFGS
 
 
 STAGES: dict[str, type] = {  # in the order in which they run; each reads what the former ones made

@@ -5,6 +5,8 @@ The states of every wording are computed once; the query projector and the votes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -21,15 +23,18 @@ SPREAD = 0.3  # noise on the states, in their standard deviations, so that new w
 
 
 def phrase_states(
-    model: MedVLMForConditionalGeneration, processor: MedVLMProcessor, phrases: list[str]
+    model: MedVLMForConditionalGeneration,
+    processor: MedVLMProcessor,
+    phrases: list[str],
+    depths: Sequence[float] = (1.0,),
 ) -> torch.Tensor:
-    """The language model's states of each phrase, `(N, 2 * hidden)`."""
+    """The language model's states of each phrase at some depths, `(N, 2 * hidden * depths)`."""
     device, states = next(model.parameters()).device, []
     order = sorted(range(len(phrases)), key=lambda i: len(phrases[i]))  # like lengths together: less padding
     with torch.no_grad():
         for start in range(0, len(order), BATCH):
             text = processor.phrases([phrases[i] for i in order[start : start + BATCH]]).to(device)
-            states.append(model.text_states(text["input_ids"], text["attention_mask"]))
+            states.append(model.deep_states(text["input_ids"], text["attention_mask"], depths))
     return torch.cat(states)[torch.tensor(order).argsort()]
 
 

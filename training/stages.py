@@ -104,7 +104,7 @@ def answers(work: Work) -> int:
 
 def declined(work: Work) -> int:
     s = work.settings
-    train_declined(work.model, work.processor, work.cache.records, s.steps, s.lr, work.recipe.seed)
+    train_declined(work.model, work.processor, work.cache.records, s.steps)
     return s.steps
 
 

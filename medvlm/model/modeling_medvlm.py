@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from ..errors import ModelError
 from .answers import AnswerHead
 from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
-from .declining import DeclineHead
+from .declining import DEPTHS, DeclineHead
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
 from .vision import map_channels
@@ -73,7 +75,7 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
             nn.GELU(), nn.Dropout(0.3), nn.Linear(size, size),
         )  # fmt: skip
         self.word_votes = WordVotes(len(config.grounding_config.labels) + 1)
-        self.decline_head = DeclineHead(2 * hidden)
+        self.decline_head = DeclineHead(hidden)
         self.answer_head = None
         if config.answers:
             self.add_answers(config.answers)
@@ -167,16 +169,29 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
     def text_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Phrases or questions that hold one `<seg>` each, `(N, T)`, to their mean state and that of `<seg>`,
         `(N, 2 * hidden)`: one short pass, no generation."""
+        return self.deep_states(input_ids, attention_mask, (1.0,))
+
+    def deep_states(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, depths: Sequence[float]
+    ) -> torch.Tensor:
+        """As `text_states`, at several depths of the language model (1 is its last layer): `(N, 2 * hidden * depths)`."""
         asks = input_ids == self.config.seg_token_id
         if not (asks.sum(1) == 1).all():
             raise ModelError("Every phrase needs exactly one <seg>: build the text with the processor's `phrases`.")
-        states = self.hidden_states(input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
-        counted = attention_mask[..., None].to(states.dtype)
-        return torch.cat([(states * counted).sum(1) / counted.sum(1), states[asks]], dim=1)
+        layers = self.hidden_states(
+            input_ids, attention_mask=attention_mask, use_cache=False, output_hidden_states=True
+        ).hidden_states
+        counted = attention_mask[..., None].to(layers[-1].dtype)
+        states = []
+        for depth in depths:
+            layer = layers[round(depth * (len(layers) - 1))]
+            states += [(layer * counted).sum(1) / counted.sum(1), layer[asks]]
+        return torch.cat(states, dim=1)
 
     def must_decline(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """The probability `(N,)` that questions, as the processor's `phrases` `(N, T)`, ask for what no image can answer."""
-        return self.decline_head(self.text_states(input_ids, attention_mask), input_ids, attention_mask).sigmoid()
+        states = self.deep_states(input_ids, attention_mask, DEPTHS)
+        return self.decline_head(states, input_ids, attention_mask).sigmoid()
 
     def choose_answers(self, features: ImageFeatures, states: torch.Tensor) -> torch.Tensor:
         """The probability `(B, answers)` of each of `config.answers` to one question an image, from `text_states`."""
