@@ -83,12 +83,13 @@ def stage_line(record: dict[str, Any]) -> str:
             f"{start['other']} ({start['other_weights']}). {came}"
         )
     done = f"{record['steps']:,} steps" + (f", {record['images']:,} images" if record["images"] else "")
-    text = f"{name}: {done} in {duration(record['seconds'])} on {record['device']}, seed {record['seed']}, "
+    spent = f" in {duration(record['seconds'])}" if record["seconds"] else ""
+    text = f"{name}: {done}{spent} on {record['device']}, seed {record['seed']}"
     settings = record["settings"]
     said = {
         k: v for k, v in settings.items() if k != ("batch" if settings.get("phases") else "") and v not in (None, [])
     }
-    text += ", ".join(f"{k} {value(v)}" for k, v in said.items() if k != "steps")
+    text += "".join(f", {k} {value(v)}" for k, v in said.items() if k != "steps")
     for former in record["earlier"]:
         text += (
             f"; begun with {', '.join(f'{k} {value(v)}' for k, v in former.items() if v != record['settings'].get(k))}"

@@ -21,7 +21,7 @@ from medvlm.records import Record
 from .stage_phrases import phrase_states
 
 WORDINGS = Path(__file__).parent / "declined.yaml"
-KNOWN_SHARE = 0.1  # weight of the data sets' questions, beside 1 of the written ones
+KNOWN_SHARE = 0.3  # weight of the data sets' questions, beside 1 of the written ones
 STATES_PULL, VOTES_PULL = 2.0, 1e-3  # of squared weights to zero
 KNOWLEDGE = ("treat", "prevent", "cause")  # relations of a knowledge graph that no image shows …
 UNSURE = ("symptom", "damage")  # … and those that teach neither

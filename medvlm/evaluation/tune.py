@@ -24,7 +24,6 @@ from .metrics import box_iou, dice, exact_match
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
 PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
 SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
-TYPE_RIGHT = 0.8  # share of right names from which a type is sure
 UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
 BATCH = 8  # questions in one pass
 
@@ -160,18 +159,13 @@ def best_threshold(rows: Sequence[Look], usual: float, policy: DecisionPolicy) -
 
 
 def choose_types(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy:
-    """From which share of a thing a type is shown, by the same utility, and from which its name is right in `TYPE_RIGHT`."""
-    shown = [r for r in rows if whole(r.label) and r.chance >= policy.least(r.label)]
+    """From which share of a thing a type is shown, by the same utility. From which share the thing bears its name is a matter
+    of words, and stays."""
+    shown = [replace(r, chance=r.share) for r in rows if whole(r.label) and r.chance >= policy.least(r.label)]
     if not any(r.there for r in shown) or all(r.there for r in shown):
         return policy
-    as_chances = [replace(r, chance=r.share) for r in shown]
-    sure = [
-        t
-        for t in GRID
-        if (named := [r for r in shown if r.share >= t]) and np.mean([r.there for r in named]) >= TYPE_RIGHT
-    ]
-    least = best_threshold(as_chances, policy.type_least, policy)
-    return replace(policy, type_least=least, type_sure=max(least, float(min(sure, default=1.0))))
+    least = best_threshold(shown, policy.type_least, policy)
+    return replace(policy, type_least=least, type_sure=max(least, policy.type_sure))
 
 
 def platt(said: Sequence[Said]) -> list[float]:
