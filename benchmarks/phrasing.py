@@ -25,9 +25,9 @@ import yaml
 from common import arguments, bar, chosen, interval, mean_of_means, overlap, patient, table, write_rows
 
 from medvlm.assistant import Assistant
-from medvlm.evaluation.metrics import normalise_answer
 from medvlm.finder import ELSEWHERE
 from medvlm.mentions import mentioned
+from medvlm.normalise import normalise_answer
 from medvlm.questions import presence_question
 from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent

@@ -62,10 +62,9 @@ def cases(assistant: Assistant, records: list[Record]) -> list[tuple[Record, str
     out = []
     for record in bar(records):
         labels = marked(record)
-        found = assistant.ground(record.study(), labels).regions
+        found = assistant.ground(record.study(), labels)
         for label in labels:
-            mine = [region for region in found if region.label == label]
-            out.append((record, label, overlap(record.region(label), mine, record.image.shape[:2])))
+            out.append((record, label, overlap(record.region(label), found.of(label), record.image.shape[:2])))
     return out
 
 

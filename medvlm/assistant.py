@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from .comparisons import lets_choose, offered, side_question, size_question
-from .evaluation.metrics import normalise_answer
 from .finder import Finder
 from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
+from .normalise import normalise_answer
 from .questions import presence_question
 from .records.vocabulary import ANYWHERE, expected_labels, is_finding
 from .report.draft import draft_report, examined_images
@@ -231,7 +231,9 @@ class Assistant(Finder):
             refusal, reason = DECLINED, NO_IMAGE_CAN
         elif not self.medical(study):
             refusal, reason = UNKNOWN_KIND, "not a known kind of medical image"
-        elif not text or (who not in SHOWN and confidence < self.policy.answer):
+        elif not text:
+            refusal, reason = WITHHELD, "no answer was generated"
+        elif who not in SHOWN and confidence < self.policy.answer:
             refusal, reason = WITHHELD, f"the best guess has a confidence of {confidence:.2f}, which is too low"
         else:
             phrases = mentioned(f"{question} {text}")
@@ -261,18 +263,26 @@ class Assistant(Finder):
         return answer
 
     def known_chances(self, study: Study, question: str, options: Sequence[str]) -> list[float] | None:
-        """The probability of each option by a fact that has them among its values, in images of this kind; a fact that the
-        question names comes first. `None` where there is no such fact."""
+        """The probability of each option by a fact that has them among its values and was learned on images of this kind; one
+        that the question names comes first. Yes or no needs a question on the presence of what the fact is called, and a
+        denial turns it. `None` where there is no such fact."""
         chances = self.labels_many([study])[0]
         kind = [max(chances[fact], key=chances[fact].get) for fact in ("modality", "body_part")]
-        said, wanted = normalise_answer(question), [normalise_answer(option) for option in options]
+        said, wanted = f" {normalise_answer(question)} ", [normalise_answer(option) for option in options]
         found = {}
         for fact, values in chances.items():
             here = {normalise_answer(value): chance for value, chance in values.items()}
-            if kind in self.config.fact_kinds.get(fact, [kind]) and all(option in here for option in wanted):
+            known = fact in ("modality", "body_part") or kind in self.config.fact_kinds.get(fact, ())
+            if known and all(option in here for option in wanted):
                 found[fact] = [here[option] for option in wanted]
-        named = [fact for fact in found if normalise_answer(fact) in said]
-        if not named and (len(found) != 1 or set(wanted) <= {"yes", "no"}):
+        named = [fact for fact in found if f" {normalise_answer(fact)} " in said]
+        if set(wanted) <= {"yes", "no"}:
+            asked = presence_question(question, self.processor.common)
+            if asked is None or asked.label not in found:
+                return None
+            named = [asked.label]
+            found[asked.label] = found[asked.label][::-1] if asked.denied else found[asked.label]
+        elif not named and len(found) != 1:
             return None
         mine = found[max(named, key=len) if named else next(iter(found))]
         return [chance / max(sum(mine), 1e-9) for chance in mine]

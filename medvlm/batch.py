@@ -239,5 +239,6 @@ def _response(request: Request, reply: Any) -> dict[str, Any]:
         return {"id": request.id, "regions": [region.to_json() for region in reply]}
     if request.body["task"] == "ground":
         presence = float(next(iter(reply.presence.values()), 0.0))
-        return {"id": request.id, "regions": [r.to_json() for r in reply.regions], "presence": round(presence, 4)}
+        found = {"id": request.id, "regions": [r.to_json() for r in reply.regions], "presence": round(presence, 4)}
+        return found | ({"notes": reply.notes} if reply.notes else {})
     return {"id": request.id, **reply.to_json()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,18 @@ def tune(args: argparse.Namespace, load: Load) -> Output:
     from dataclasses import asdict
 
     from .evaluation.tune import costs, tune
-    from .evaluation.tune_plots import draw
+    from .evaluation.tune_plots import check_plots, draw
     from .model.loading import model_folder
     from .records import data_sets
 
-    folder, sources, assistant = model_folder(args.model), data_sets(args.data), load(args)
+    folder, sources = model_folder(args.model), data_sets(args.data)
+    if args.output:
+        check_plots()
+    if not (args.dry_run or os.access(folder, os.W_OK)):
+        raise RequestError(
+            f"The folder of the model, {str(folder)!r}, cannot be written to: copy it and name the copy."
+        )
+    assistant = load(args)
     before = assistant.policy
     policy, rows, said = tune(assistant, sources, args.limit, args.hide_cost, args.show_cost)
     if not rows and not said:
@@ -128,11 +136,11 @@ def tune(args: argparse.Namespace, load: Load) -> Output:
     for name, cell in now.items():
         change = (f"{was[name].get(k, float('nan')):.3f} → {cell.get(k, float('nan')):.3f}" for k in ("gain", "false"))
         lines.append(f"{name:<24} {'  '.join(change)}")
-    plots = draw(rows, said, policy, args.output) if args.output else []
     if not args.dry_run:
         policy.save(folder)
         lines.append(f"written: {folder / 'policy.json'}")
-    lines += [f"written: {path}" for path in plots]
+    if args.output:
+        lines += [f"written: {path}" for path in draw(rows, said, policy, args.output)]
     return {"policy": asdict(policy), "before": was, "after": now, "answers": len(said)}, "\n".join(lines)
 
 

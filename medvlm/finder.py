@@ -142,7 +142,7 @@ class Finder:
                 for number, phrase in enumerate(phrases):
                     label = known[phrase].label
                     presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
-                    there, share = self.typed(features, label, presence)
+                    there, share = self.typed(features, label) if other_types(label or "") else (presence, 1.0)
                     name, regions = self.called(phrase, label, share), []
                     if there < self.policy.least(label):
                         pass
@@ -184,15 +184,22 @@ class Finder:
             misses.append(1 - sum(kind[fact].get(place, 0.0) for place in set(places)))
         return 1 - misses[0] * misses[1]
 
-    def typed(self, features: ImageFeatures, label: str | None, presence: float) -> tuple[float, float]:
+    def typed_presence(self, study: Study, label: str) -> tuple[float, float]:
+        """`typed`, of one of the model's labels in the default image."""
+        return self.typed(self.encode([study.images[study.default]])[0], label)
+
+    @torch.inference_mode()
+    def typed(self, features: ImageFeatures, label: str | None) -> tuple[float, float]:
         """The chance that the thing of which a label is a type is there at all, and the type's share of it; of a label that
-        is no type its presence and 1."""
-        others = [self.numbers[o] for o in other_types(label or "") if o in self.numbers]
-        if not others:
-            return presence, 1.0
-        heads = self.model.grounder.heads
-        rest = heads.presence(features.pyramid, heads.labels.weight[others])[0].sigmoid()
-        return 1 - (1 - presence) * float((1 - rest).prod()), presence / max(presence + float(rest.sum()), 1e-6)
+        is no type its presence, and 1."""
+        names = [name for name in (label, *other_types(label or "")) if name in self.numbers]
+        if not names:
+            return 0.0, 1.0
+        heads, kind = self.model.grounder.heads, self.chances(features)
+        logits = heads.presence(features.pyramid, heads.labels.weight[[self.numbers[name] for name in names]])
+        chances = np.array([self.possible(kind, name) for name in names]) * logits[0].sigmoid().float().cpu().numpy()
+        share = float(chances[0] / max(chances.sum(), 1e-6)) if len(names) > 1 else 1.0
+        return float(1 - (1 - chances).prod()), share
 
     def called(self, phrase: str, label: str | None, share: float) -> str:
         """What a phrase's regions are called: a type that is not sure bears the name of the thing, and its share."""

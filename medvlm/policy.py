@@ -82,7 +82,7 @@ def read_policy(folder: Path) -> DecisionPolicy:
     path = folder / FILE
     if not path.is_file():
         return DecisionPolicy()
-    again = "run `medvlm tune` to write it anew."
+    again = "delete it and run `medvlm tune` to write it anew."
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

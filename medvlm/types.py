@@ -87,6 +87,7 @@ class Region:
             "mask": None if self.mask is None else encode_mask(self.mask),
             "score": round(float(self.score), 4),
             "instance": self.instance,
+            **({"phrase": self.phrase} if self.phrase not in ("", self.label) else {}),
         }
 
 

@@ -126,9 +126,29 @@ def test_what_the_heads_learned_is_chosen_by_them(assistant, study):
     answer = assistant.choose(study, "How was this made?", ["CT", "X-ray"])
     assert answer.text == "X-ray" and answer.scores["X-ray"] == pytest.approx(0.881, abs=1e-3)  # softmax of 2 and 0
     assert assistant.known_chances(study, "How?", ["CT", "MRI"]) is None, "no fact has both"
-    assistant.config.fact_kinds = {"modality": [["ct", "chest"]]}
-    assert assistant.known_chances(study, "How?", ["CT", "X-ray"]) is None, "learned on other kinds of images"
     assert {k: list(v) for k, v in assistant.labels_many([study])[0].items()} == facts
+
+
+def test_yes_or_no_is_chosen_by_the_fact_that_is_asked_for(assistant, study, monkeypatch):
+    kind = {"modality": {"x-ray": 1.0}, "body_part": {"chest": 1.0}}
+    facts = kind | {
+        "fracture": {"no": 0.1, "yes": 0.9},
+        "abnormal": {"no": 0.2, "yes": 0.8},
+        "harm": {"much": 0.7, "little": 0.3},
+    }
+    monkeypatch.setattr(assistant, "labels_many", lambda studies: [facts])
+    assistant.config.fact_kinds = {"fracture": [["x-ray", "chest"]], "abnormal": [["x-ray", "chest"]]}
+
+    def chances(question, options=("Yes", "No")):
+        return assistant.known_chances(study, question, list(options))
+
+    assert chances("Is there a fracture?") == pytest.approx([0.9, 0.1])
+    assert chances("Is there no fracture?") == pytest.approx([0.1, 0.9])
+    for other in ("Is the fracture displaced?", "Is there an abnormality on the left?", "Is there a polyp?"):
+        assert chances(other) is None
+    assert chances("How much?", ("Much", "Little")) is None, "learned on other kinds of images"
+    assistant.config.fact_kinds["harm"] = [["x-ray", "chest"]]
+    assert chances("How much?", ("Much", "Little")) == pytest.approx([0.7, 0.3])
 
 
 def test_scores_are_the_options_likelihoods(assistant, study):

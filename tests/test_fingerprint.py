@@ -64,6 +64,7 @@ def test_what_no_model_reads_does_not_count(folder: Path, package: Path) -> None
     before = fingerprint(folder, package)
     (folder / "README.md").write_text("a card")
     (folder / "training.yaml").write_text("a recipe")
+    (folder / "training.json").write_text("a record")
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "heads.safetensors").write_text("on the way")
     (package / "weights" / "training.yaml").write_text("x")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medvlm.evaluation import metrics as m
+from medvlm.normalise import normalise_answer
 
 
 def rectangle(shape, y0, y1, x0, x1):
@@ -86,7 +87,7 @@ def test_precision_is_interpolated():
     ],
 )
 def test_normalise_answer(text, wanted):
-    assert m.normalise_answer(text) == wanted
+    assert normalise_answer(text) == wanted
 
 
 def test_exact_match_is_strict():

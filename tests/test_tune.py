@@ -8,7 +8,7 @@ from medvlm.cli import main
 from medvlm.evaluation.tune import tune_records
 from medvlm.model.loading import save_compact
 from medvlm.policy import DecisionPolicy, read_policy
-from medvlm.records import read_records
+from medvlm.records import Record, read_records
 
 from .tiny import tiny_model, write_squares
 
@@ -29,8 +29,8 @@ def test_it_writes_what_it_chose(model, data, capsys):
     assert main(["tune", str(data), "--model", str(model), "--show-cost", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     policy = read_policy(model)
-    assert policy != DecisionPolicy() and policy.show_cost == 2 and set(policy.calibration)
-    assert said["policy"]["anatomy"] == policy.anatomy and said["after"]["all"]["n"] > 0
+    assert policy.show_cost == 2 and set(policy.calibration) and set(policy.labels) == {"pneumothorax"}
+    assert said["policy"]["labels"] == policy.labels and said["after"]["all"]["n"] > 0
     assert main(["tune", str(data), "--model", str(model), "--dry-run", "--hide-cost", "9"]) == 0
     assert read_policy(model) == policy, "a dry run writes nothing"
 
@@ -40,6 +40,13 @@ def test_the_report_half_is_not_looked_at(data):
     halves = {part: {r.id for r in read_records(data, "val") if r.part == part} for part in ("tune", "report")}
     assert used == halves["tune"] and halves["report"]
     assert len([r for records in tune_records([data], 2) for r in records]) == 2
+
+
+def test_only_the_tune_half_is_opened(model, data, monkeypatch):
+    opened, study = [], Record.study
+    monkeypatch.setattr(Record, "study", lambda record: opened.append(record) or study(record))
+    assert main(["tune", str(data), "--model", str(model), "--dry-run"]) == 0
+    assert opened and {(r.split, r.part) for r in opened} == {("val", "tune")}
 
 
 def test_plots_are_drawn(model, data, tmp_path):

@@ -13,7 +13,8 @@ import yaml
 
 from medvlm.assistant import Assistant
 from medvlm.evaluation import evaluate
-from medvlm.evaluation.metrics import exact_match, normalise_answer
+from medvlm.evaluation.metrics import exact_match
+from medvlm.normalise import normalise_answer
 from medvlm.policy import DecisionPolicy
 from medvlm.records import data_sets, read_records
 

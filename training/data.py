@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from medvlm.errors import RequestError
-from medvlm.evaluation.metrics import normalise_answer
+from medvlm.normalise import normalise_answer
 from medvlm.records import Record, data_sets, read_records
 from medvlm.records.vocabulary import MODALITIES
 

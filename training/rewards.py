@@ -14,11 +14,12 @@ import PIL.Image
 import torch
 
 from medvlm.errors import RequestError
-from medvlm.evaluation.metrics import box_iou, dice, exact_match, normalise_answer
+from medvlm.evaluation.metrics import box_iou, dice, exact_match
 from medvlm.mentions import mentioned
 from medvlm.model.instances import Instance, instances
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.normalise import normalise_answer
 from medvlm.policy import DecisionPolicy
 from medvlm.records.record import RecordRegion
 

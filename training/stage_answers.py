@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from medvlm.evaluation.metrics import normalise_answer
 from medvlm.model.answers import GRID
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.normalise import normalise_answer
 from medvlm.records import Record
 from medvlm.records.vocabulary import reviewed_answers
 

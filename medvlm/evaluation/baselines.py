@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import PIL.Image
 
+from ..normalise import normalise_answer
 from ..records import Record
 from ..types import Image, Study
-from .metrics import normalise_answer
 
 GRID = 64  # pixels a side of a mean mask
 

@@ -6,7 +6,6 @@ Masks are bool `(H, W)`, boxes `[x0, y0, x1, y1]` in pixels, half-open.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -14,16 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import rankdata
 
-NUMBER_WORDS = {
-    word: str(i)
-    for i, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-}
-ARTICLES = {"a", "an", "the"}
-CANONICAL = {"yeah": "yes", "yep": "yes", "true": "yes", "y": "yes", "nope": "no", "false": "no", "n": "no"}
-
+from ..normalise import normalise_answer
 
 # Masks
 
@@ -111,13 +101,6 @@ def absent_false_positive_rate(found: Sequence[int]) -> float:
 
 
 # Answers
-
-
-def normalise_answer(text: str) -> str:
-    """Lower case, no punctuation (but a decimal point) or articles, number words as digits, one word for yes and no."""
-    text = re.sub(r"(?<!\d)\.|\.(?!\d)|[^\w\s.]|_", " ", text.lower())
-    words = [NUMBER_WORDS.get(word, word) for word in text.split() if word not in ARTICLES]
-    return CANONICAL.get(words[0], words[0]) if len(words) == 1 else " ".join(words)
 
 
 def exact_match(pred: str, true: str) -> bool:

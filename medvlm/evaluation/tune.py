@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def look(assistant: Any, records: Sequence[Record]) -> list[Look]:
         for record in tqdm(records, desc=f"{records[0].set}, labels", unit="image", file=sys.stderr):
             if known := known_presence(record):
                 study = record.study()
-                rows += [_look(assistant, record, study, label, there) for label, there in known.items()]
+                rows += [_look(assistant, record, study, label, known) for label in known]
     finally:
         assistant.policy = kept
     return rows
@@ -84,13 +84,12 @@ def showing_all(policy: DecisionPolicy) -> DecisionPolicy:
     return replace(policy, finding=0.0, anatomy=0.0, labels={}, type_least=0.0)
 
 
-def _look(assistant: Any, record: Record, study: Study, label: str, there: bool) -> Look:
-    types = (label, *other_types(label))
-    chances = np.array([assistant.presence(study, name) for name in types])
-    share = float(chances[0] / max(chances.sum(), 1e-6)) if len(types) > 1 else 1.0
+def _look(assistant: Any, record: Record, study: Study, label: str, known: Mapping[str, bool]) -> Look:
+    there, others = known[label], other_types(label)
+    chance, share = assistant.typed_presence(study, label)
     gain = _gain(record, assistant.ground(study, [label]).regions, label) if there else 0.0
-    thing = any(record.region(name) for name in types)
-    return Look(record.set, record.patient, label, there, thing, float(1 - (1 - chances).prod()), share, gain)
+    thing = there or any(known.get(name) for name in (*others, whole(label)) if name)
+    return Look(record.set, record.patient, label, there, thing, chance, share, gain)
 
 
 def _gain(record: Record, regions: Sequence[Any], label: str) -> float:

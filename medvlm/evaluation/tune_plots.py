@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +16,16 @@ from .tune import GRID, Look, Said, calibrated
 BINS = 10
 
 
+def check_plots() -> None:
+    """Raises `RequestError` where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise RequestError("The plots need matplotlib; pip install 'medvlm[training]', or leave -o out.")
+
+
 def draw(rows: Sequence[Look], said: Sequence[Said], policy: DecisionPolicy, folder: Path) -> list[Path]:
-    """`presence.png` and `reliability.png` in a folder. Raises `RequestError` where matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RequestError("The plots need matplotlib; pip install 'medvlm[training]', or leave -o out.") from error
+    """`presence.png` and `reliability.png` in a folder."""
+    from matplotlib.figure import Figure
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "presence.png", folder / "reliability.png"]
     figure = Figure(figsize=(11, 4.5), layout="constrained")

@@ -8,7 +8,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 SOURCES = (".py", ".yaml")
-NOT_READ = (".md", ".yaml", ".log")  # what lies beside weights and no model reads: card, recipe, logs
+NOT_READ = (
+    ".md",
+    ".yaml",
+    ".log",
+    "training.json",
+)  # what lies beside weights and no model reads: card, settings, logs
 DIGITS = 16
 
 
