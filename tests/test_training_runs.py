@@ -149,9 +149,14 @@ def test_the_card_says_how_each_tensor_came_to_be(values, tmp_path):
 
 def test_what_is_finished_is_not_run_again_and_not_mixed_with_other_settings(values, tmp_path, monkeypatch):
     values["stages"] = {"heads": values["stages"]["heads"]}
-    first = weights_code(sft.run(recipe(values)))
+    folder = sft.run(recipe(values))
+    first = weights_code(folder)
+    (folder / "policy.json").write_text("tuned since")
+    (folder / "README.md").write_text("measured since")
     kill_in(monkeypatch, "heads")
     assert weights_code(sft.run(recipe(values, log_every=3, workers=1))) == first
+    assert (folder / "policy.json").read_text() == "tuned since"
+    assert (folder / "README.md").read_text() == "measured since"
     values["stages"]["heads"]["lr"] = 1e-4
     with pytest.raises(
         RequestError, match="^whole/heads was begun with another lr: put it back, name another output_dir"

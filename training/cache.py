@@ -232,6 +232,8 @@ def sources(recipe: Recipe, split: str = "train") -> tuple[dict[str, Path], dict
     folders = []
     for path in map(Path, recipe.data):
         indices = {p.name.removesuffix(f"-{split}{INDEX}"): p for p in sorted(path.glob(f"*-{split}{INDEX}"))}
+        if same := sorted(decoded.keys() & indices.keys()):
+            raise RequestError(f"Two folders of decoded images hold {same[0]!r}: name one of them.")
         decoded |= indices
         folders += data_sets([path]) if not indices else []
     sets = {path.resolve().name: path for path in folders}

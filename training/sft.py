@@ -24,20 +24,24 @@ from medvlm.memory import keep_freed_memory
 
 from .cache import open_cache
 from .card import write_card
+from .chain import weights_code
 from .config import Recipe, read_config
 from .data import check_mixture
 from .stages import process, run_stages
 
 
 def run(recipe: Recipe) -> Path:
-    """Decode, train every stage of the recipe that is not finished yet, and return the folder of the finished model."""
+    """Decode, train every stage of the recipe that is not finished yet, and return the folder of the finished model.
+
+    A finished model that has these weights already stays as it is, with the policy and the scores that it got since.
+    """
     state = process()
     with state.main_process_first():
         cache = open_cache(recipe)
     check_mixture(recipe.mixture, {record.set for record in cache.records}, recipe.leave_out)
     last = run_stages(recipe, cache)
     folder = Path(recipe.output_dir) / "model"
-    if state.is_main_process:
+    if state.is_main_process and not (folder.is_dir() and weights_code(folder) == weights_code(last)):
         shutil.copytree(last, folder, dirs_exist_ok=True)
         settings = asdict(recipe) | {"data": [Path(d).name for d in recipe.data]}
         (folder / "training.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
