@@ -7,7 +7,7 @@ import pytest
 from medvlm.cli import main
 from medvlm.evaluation.tune import tune_records
 from medvlm.model.loading import save_compact
-from medvlm.policy import DecisionPolicy, read_policy
+from medvlm.policy import read_policy
 from medvlm.records import Record, read_records
 
 from .tiny import tiny_model, write_squares
