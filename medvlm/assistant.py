@@ -18,7 +18,7 @@ from .normalise import normalise_answer
 from .questions import presence_question
 from .records.vocabulary import ANYWHERE, expected_labels, is_finding
 from .report.draft import draft_report, examined_images
-from .types import Answer, Report, Study
+from .types import Answer, Region, Report, Study
 from .validation import check_image, check_options, check_question
 from .views import inside
 
@@ -221,12 +221,13 @@ class Assistant(Finder):
     def finish(
         self, study: Study, question: str, told: tuple[str, str, float] | None, declined: bool, abstain: bool
     ) -> Answer:
-        """An answer with the regions of what question and answer speak of, or an abstention.
+        """An answer with the regions of what question and answer speak of, or an abstention; one that is only unsure shows what
+        the question speaks of.
 
         `told` is who answers, what and how likely; without `abstain` an abstention keeps the text.
         """
         who, text, likelihood = told or ("", "", 0.0)
-        confidence = self.calibrated(who, likelihood) if told else 0.0
+        confidence, regions = self.calibrated(who, likelihood) if told else 0.0, []
         if declined:
             refusal, reason = DECLINED, NO_IMAGE_CAN
         elif not self.medical(study):
@@ -236,11 +237,16 @@ class Assistant(Finder):
         elif who not in SHOWN and confidence < self.policy.answer:
             refusal, reason = WITHHELD, f"the best guess has a confidence of {confidence:.2f}, which is too low"
         else:
-            phrases = mentioned(f"{question} {text}")
-            regions = self.ground(study, phrases).regions if phrases else []
-            return Answer(text, confidence, regions, model=self.name)
-        answer = Answer(refusal, 0.0, abstained=True, declined=declined, reason=reason, model=self.name)
+            return Answer(text, confidence, self.spoken_of(study, f"{question} {text}"), model=self.name)
+        if refusal == WITHHELD and (regions := self.spoken_of(study, question)):
+            refusal = f"{WITHHELD} What I can show: {', '.join(dict.fromkeys(r.label for r in regions))}."
+        answer = Answer(refusal, 0.0, regions, abstained=True, declined=declined, reason=reason, model=self.name)
         return answer if abstain else replace(answer, text=text, confidence=confidence)
+
+    def spoken_of(self, study: Study, text: str) -> list[Region]:
+        """The regions of every label that a text mentions."""
+        phrases = mentioned(text)
+        return self.ground(study, phrases).regions if phrases else []
 
     @torch.inference_mode()
     def choose(self, study: Study, question: str, options: Sequence[str], image: int | None = None) -> Answer:

@@ -97,6 +97,10 @@ def test_an_unsure_answer_is_withheld(assistant, study):
     guess = assistant.ask_many([(study, "What is that?")], abstain=False)[0]
     assert guess.abstained and guess.text == sure.text and guess.confidence == pytest.approx(sure.confidence)
     assert not assistant.ask(study, "Is there a liver?").abstained, "the heads see that"
+    assistant.policy = replace(assistant.policy, answer=1.1, anatomy=0.0)
+    answer = assistant.ask(study, "Where is the liver?")
+    assert answer.abstained and answer.text == f"{WITHHELD} What I can show: liver." and answer.confidence == 0
+    check_regions(answer.regions, image=0)
 
 
 def test_a_question_that_no_image_can_answer_is_declined(assistant, study):
