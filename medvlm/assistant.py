@@ -25,6 +25,7 @@ from .views import inside
 BATCH = 8  # questions in one pass
 ANSWER_TOKENS = 48
 SIDED = ("x-ray", "ct", "mri")  # modalities that show the patient's right on the left
+STAND_IN = "polyp"  # a label by whose presence the presence of a fact is asked for, so that the same rules read both
 SHOWN = ("seen", "drawn")  # who answers from what the heads see, at any confidence
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
 WITHHELD = "I cannot tell from this image."
@@ -41,6 +42,11 @@ def logit(chance: float) -> float:
 
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
+
+
+def shares(chances: Sequence[float]) -> list[float]:
+    """Chances of which one is true, made to add up to 1."""
+    return [chance / max(sum(chances), 1e-9) for chance in chances]
 
 
 def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -281,17 +287,16 @@ class Assistant(Finder):
             known = fact in ("modality", "body_part") or kind in self.config.fact_kinds.get(fact, ())
             if known and all(option in here for option in wanted):
                 found[fact] = [here[option] for option in wanted]
-        named = [fact for fact in found if f" {normalise_answer(fact)} " in said]
+        named = [fact for fact in sorted(found, key=len, reverse=True) if f" {normalise_answer(fact)} " in said]
         if set(wanted) <= {"yes", "no"}:
-            asked = presence_question(question, self.processor.common)
-            if asked is None or asked.label not in found:
-                return None
-            named = [asked.label]
-            found[asked.label] = found[asked.label][::-1] if asked.denied else found[asked.label]
-        elif not named and len(found) != 1:
+            for fact in named:
+                asked = presence_question(said.replace(normalise_answer(fact), STAND_IN), self.processor.common)
+                if asked:
+                    return shares(found[fact][::-1] if asked.denied else found[fact])
             return None
-        mine = found[max(named, key=len) if named else next(iter(found))]
-        return [chance / max(sum(mine), 1e-9) for chance in mine]
+        if not named and len(found) != 1:
+            return None
+        return shares(found[named[0] if named else next(iter(found))])
 
     def text_chances(self, study: Study, question: str, options: Sequence[str]) -> list[float]:
         """The probability of each option by the language model: the mean over its tokens, so that length does not count."""

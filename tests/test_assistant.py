@@ -138,6 +138,7 @@ def test_yes_or_no_is_chosen_by_the_fact_that_is_asked_for(assistant, study, mon
     facts = kind | {
         "fracture": {"no": 0.1, "yes": 0.9},
         "abnormal": {"no": 0.2, "yes": 0.8},
+        "covid-19": {"no": 0.4, "yes": 0.6},
         "harm": {"much": 0.7, "little": 0.3},
     }
     monkeypatch.setattr(assistant, "labels_many", lambda studies: [facts])
@@ -148,6 +149,8 @@ def test_yes_or_no_is_chosen_by_the_fact_that_is_asked_for(assistant, study, mon
 
     assert chances("Is there a fracture?") == pytest.approx([0.9, 0.1])
     assert chances("Is there no fracture?") == pytest.approx([0.1, 0.9])
+    assistant.config.fact_kinds["covid-19"] = [["x-ray", "chest"]]
+    assert chances("Does this film show COVID-19?") == pytest.approx([0.6, 0.4])
     for other in ("Is the fracture displaced?", "Is there an abnormality on the left?", "Is there a polyp?"):
         assert chances(other) is None
     assert chances("How much?", ("Much", "Little")) is None, "learned on other kinds of images"
