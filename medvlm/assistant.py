@@ -80,14 +80,15 @@ class Assistant(Finder):
         for start in range(0, len(asked), BATCH):
             began = time.perf_counter()
             batch = asked[start : start + BATCH]
-            declined = self.must_decline([question for _, question in batch])
+            asks = self.decline_chances([question for _, question in batch])
+            declined = [chance >= self.policy.declined for chance in asks]
             open_to = [i for i in range(len(batch)) if not (abstain and (declined[i] or not self.medical(batch[i][0])))]
             told = {i: known for i in open_to if (known := self.judged(*batch[i]))}
             rest = [i for i in open_to if i not in told]
             if rest:
                 texts, likelihoods = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
                 told |= {i: ("generated", *said) for i, *said in zip(rest, texts, likelihoods, strict=True)}
-            made = [self.finish(*b, told.get(i), declined[i], abstain) for i, b in enumerate(batch)]
+            made = [self.finish(*b, told.get(i), asks[i], abstain) for i, b in enumerate(batch)]
             seconds = (time.perf_counter() - began) / len(batch)
             for answer in made:
                 answer.seconds = seconds
@@ -95,10 +96,13 @@ class Assistant(Finder):
         return answers
 
     @torch.inference_mode()
+    def decline_chances(self, questions: Sequence[str]) -> list[float]:
+        """Of each question the probability that it asks for what no image can answer."""
+        return self.model.must_decline(**self.processor.phrases(list(questions)).to(self.device)).tolist()
+
     def must_decline(self, questions: Sequence[str]) -> list[bool]:
-        """Of each question whether it asks for what no image can answer."""
-        chances = self.model.must_decline(**self.processor.phrases(list(questions)).to(self.device))
-        return (chances >= self.policy.declined).tolist()
+        """Of each question whether it is declined."""
+        return [chance >= self.policy.declined for chance in self.decline_chances(questions)]
 
     def medical(self, study: Study) -> bool:
         """Whether the default image is a medical one of a kind the model knows."""
@@ -225,21 +229,25 @@ class Assistant(Finder):
         return [t.strip() for t in texts], mean.exp().tolist()
 
     def finish(
-        self, study: Study, question: str, told: tuple[str, str, float] | None, declined: bool, abstain: bool
+        self, study: Study, question: str, told: tuple[str, str, float] | None, asks: float, abstain: bool
     ) -> Answer:
         """An answer with the regions of what question and answer speak of, or an abstention; one that is only unsure shows what
         the question speaks of.
 
-        `told` is who answers, what and how likely; without `abstain` an abstention keeps the text.
+        `told` is who answers, what and how likely, `asks` the chance that no image can answer the question; without `abstain`
+        an abstention keeps the text.
         """
         who, text, likelihood = told or ("", "", 0.0)
         confidence, regions = self.calibrated(who, likelihood) if told else 0.0, []
+        declined = asks >= self.policy.declined
         if declined:
             refusal, reason = DECLINED, NO_IMAGE_CAN
         elif not self.medical(study):
             refusal, reason = UNKNOWN_KIND, "not a known kind of medical image"
         elif not text:
             refusal, reason = WITHHELD, "no answer was generated"
+        elif who not in SHOWN and asks >= self.policy.doubtful:
+            refusal, reason = WITHHELD, "it is not sure that an image can answer this question"
         elif who not in SHOWN and confidence < self.policy.answer:
             refusal, reason = WITHHELD, f"the best guess has a confidence of {confidence:.2f}, which is too low"
         else:

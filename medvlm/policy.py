@@ -45,6 +45,7 @@ class DecisionPolicy:
     # Answers
     medical: float = 0.5  # probability of a known kind of medical image from which questions are answered
     declined: float = 0.5  # probability of asking what no image can answer, from which a question is declined
+    doubtful: float = 0.2  # the same probability, from which only what the heads see is answered
     answer: float = 0.5  # confidence from which an answer that no outline shows is given
     short_answer: float = 0.3  # likelihood from which a short answer is preferred to the language model's words
     one_sided: float = 0.65  # share of what is abnormal that makes a side the abnormal one

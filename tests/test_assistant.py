@@ -110,6 +110,13 @@ def test_a_question_that_no_image_can_answer_is_declined(assistant, study):
     assert answer.abstained and answer.declined and answer.text == DECLINED and not answer.regions
     guess = assistant.ask_many([(study, "Is there a liver?")], abstain=False)[0]
     assert guess.declined and guess.text in ("Yes", "No")
+    with torch.no_grad():
+        assistant.model.decline_head.read.bias.fill_(-1.0)  # between doubtful and declined
+    doubtful = assistant.ask(study, "What is that?")
+    assert doubtful.abstained and not doubtful.declined and doubtful.text == WITHHELD
+    assert not assistant.ask(study, "Is there a liver?").abstained, "the heads see that"
+    with torch.no_grad():
+        assistant.model.decline_head.read.bias.fill_(4.0)
     choice = assistant.choose(study, "Which medicine?", ["aspirin", "none"])
     assert choice.abstained and choice.text == DECLINED and choice.scores == {"aspirin": 0.5, "none": 0.5}
 
