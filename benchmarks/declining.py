@@ -2,7 +2,8 @@
 
     python benchmarks/declining.py [--part tune] [--model nano]
 
-Prints a line a group with its share of declined questions, n and a 95 % interval; always declining would have 1 and 1.
+Prints a line a group with its share of declined questions, n and a 95 % interval; always declining would have 1 in all. Of
+those that no image can answer also how many are answered all the same, asked of the first image of each set in `tests/sample`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import yaml
 from common import interval, table
 
 from medvlm.assistant import Assistant
+from medvlm.records import data_sets, read_records
 
+SAMPLE = Path(__file__).parents[1] / "tests" / "sample"
 QUESTIONS = {part: Path(__file__).parent / f"declining_{part}.yaml" for part in ("tune", "report")}
 BATCH = 32
 
@@ -31,16 +34,23 @@ def main() -> None:
         "no image can answer": sides["declined"]["other"],
         "an image can answer": sides["answerable"],
     }
-    lines = []
+    studies, lines = [read_records(folder, "val")[0].study() for folder in data_sets([SAMPLE])], []
     for name, questions in groups.items():
         declined = []
         for start in range(0, len(questions), BATCH):
             declined += assistant.must_decline(questions[start : start + BATCH])
-        lines.append([name, len(questions), interval([float(d) for d in declined], questions)])
+        answered = ""
+        if questions is not sides["answerable"]:
+            told = assistant.ask_many([(study, question) for study in studies for question in questions])
+            answered = f"{sum(not answer.abstained for answer in told)} of {len(told)}"
+            for answer, question in zip(told, questions * len(studies), strict=True):
+                if args.mistakes and not answer.abstained:
+                    print(f"answered {answer.text!r}: {question}")
+        lines.append([name, len(questions), interval([float(d) for d in declined], questions), answered])
         for question, is_declined in zip(questions, declined, strict=True):
             if args.mistakes and is_declined == (questions is sides["answerable"]):
                 print(f"{'declined' if is_declined else 'taken'}: {question}")
-    print(table(["questions", "n", "declined"], lines))
+    print(table(["questions", "n", "declined", "answered"], lines))
 
 
 if __name__ == "__main__":

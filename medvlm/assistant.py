@@ -84,7 +84,7 @@ class Assistant(Finder):
             declined = [chance >= self.policy.declined for chance in asks]
             open_to = [i for i in range(len(batch)) if not (abstain and (declined[i] or not self.medical(batch[i][0])))]
             told = {i: known for i in open_to if (known := self.judged(*batch[i]))}
-            rest = [i for i in open_to if i not in told]
+            rest = [i for i in open_to if i not in told and not (abstain and asks[i] >= self.policy.doubtful)]
             if rest:
                 texts, likelihoods = self.generate([batch[i][0] for i in rest], [batch[i][1] for i in rest])
                 told |= {i: ("generated", *said) for i, *said in zip(rest, texts, likelihoods, strict=True)}
@@ -244,10 +244,10 @@ class Assistant(Finder):
             refusal, reason = DECLINED, NO_IMAGE_CAN
         elif not self.medical(study):
             refusal, reason = UNKNOWN_KIND, "not a known kind of medical image"
-        elif not text:
-            refusal, reason = WITHHELD, "no answer was generated"
         elif who not in SHOWN and asks >= self.policy.doubtful:
             refusal, reason = WITHHELD, "it is not sure that an image can answer this question"
+        elif not text:
+            refusal, reason = WITHHELD, "no answer was generated"
         elif who not in SHOWN and confidence < self.policy.answer:
             refusal, reason = WITHHELD, f"the best guess has a confidence of {confidence:.2f}, which is too low"
         else:
