@@ -6,11 +6,13 @@ Pixels have their origin at the top left of the image as shown, x to the right a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
+
+from .geometry import Turn
 
 DISCLAIMER = "Draft by a research model. Not a medical device; not for diagnosis or treatment."
 
@@ -43,6 +45,7 @@ class Image:
     pixels: np.ndarray
     spacing_mm: tuple[float, float] | None = None  # (row, column), None where unknown
     name: str = ""  # patient-safe, e.g. "slice 12 of 40"
+    turn: Turn | None = None  # from the file's own pixels to these, None where they are the same
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,6 +58,20 @@ class Image:
         return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)
 
 
+@dataclass(frozen=True)
+class Series:
+    """One of the things among a user's files that could be the study, told apart without a patient's data."""
+
+    number: int  # from 1, the most useful one first
+    images: int
+    words: str  # such as "CT, axial, 40 slices of 512 x 512 pixels"
+    scout: bool = False  # a localizer, taken only when it is asked for
+    taken: bool = False  # whether it is the study
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 @dataclass
 class Study:
     """What a user drops: one or more images that belong together, and what is known of them."""
@@ -65,6 +82,9 @@ class Study:
     default: int = 0  # the image shown and asked first
     kind: str = "picture"  # picture | series | volume | video
     metadata: dict[str, Any] = field(default_factory=dict)  # patient-safe facts only
+    notices: list[str] = field(default_factory=list)  # what whoever reads an answer has to know of the files, a sentence each
+    sides_known: bool = False  # whether the files say where the patient's left and right are
+    series: list[Series] = field(default_factory=list)  # all that there is among the files, this one included
 
 
 @dataclass
