@@ -15,12 +15,14 @@ from .finder import Finder
 from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
 from .normalise import normalise_answer
+from .notices import add_notices, notices, scope
 from .questions import presence_question
 from .records.vocabulary import ANYWHERE, expected_labels, is_finding
 from .report.draft import draft_report, examined_images
 from .types import Answer, Region, Report, Study
 from .validation import check_image, check_options, check_question
 from .views import inside
+from .which import Meant, images_meant
 
 BATCH = 8  # questions in one pass
 ANSWER_TOKENS = 48
@@ -66,8 +68,31 @@ class Assistant(Finder):
         return {"seen": self.seen, "drawn": self.drawn, "offered": self.offered, "chosen": self.chosen}
 
     def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
-        """Answer a question about one image."""
-        return self.ask_many([(self.only(study, image), question)])[0].moved(check_image(image, study))
+        """Answer a question about the image that it names, else `image`, else all of a study (a few evenly spread ones of
+        many): then about the one that shows most of what it speaks of."""
+        meant = images_meant(check_question(question), study)
+        looked_at, most = self.looked_at(study, meant, image)
+        answer = self.ask_many([(self.only(study, most), meant.question)])[0]
+        for region in answer.regions:
+            region.image = most
+        answer.scope = scope(study, looked_at, most)
+        answer.notices = notices(study, [region.label for region in answer.regions])
+        return answer
+
+    def looked_at(self, study: Study, meant: Meant, image: int | None = None) -> tuple[list[int], int]:
+        """The images that a question is answered from, and the one that shows most of what it speaks of."""
+        if meant.named:
+            images = list(meant.named)
+        elif image is not None or meant.shown:
+            images = [check_image(image, study)]
+        else:
+            images = examined_images(study)
+        labels = [label for label in mentioned(meant.question) if label in self.numbers]
+        if len(images) == 1 or not labels:
+            one = study.default if study.default in images else images[0]
+            return [one], one
+        self.encode([study.images[i] for i in images])
+        return images, max(images, key=lambda i: max(self.presence(self.only(study, i), label) for label in labels))
 
     @torch.inference_mode()
     def ask_many(self, requests: Sequence[tuple[Study, str]], abstain: bool = True) -> list[Answer]:
@@ -330,4 +355,4 @@ class Assistant(Finder):
         groundings = []
         if facts.medical >= self.policy.medical and looked_for:
             groundings = [self.ground(study, looked_for, i) for i in examined_images(study)]
-        return draft_report(study, facts, groundings, looked_for, self.name, self.policy)
+        return add_notices(draft_report(study, facts, groundings, looked_for, self.name, self.policy), study)

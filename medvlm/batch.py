@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from .errors import MedVLMError, RequestError
+from .notices import notices
 from .types import Study
 from .validation import check_one_prompt, check_options, check_phrase, check_question, check_rle
+from .which import names_image
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +206,7 @@ def _answer_batch(assistant, batch: list[tuple[Request, Study | Exception]]) -> 
     ]
 
     def fill(task: str, call, make) -> None:
-        places = [i for i, (r, _) in enumerate(batch) if replies[i] is None and r.body["task"] == task]
+        places = [i for i, (r, study) in enumerate(batch) if replies[i] is None and _batched(r.body, study, task)]
         got = each(call, [make(batch[i][1], batch[i][0].body) for i in places])
         for i, reply in zip(places, got, strict=True):
             replies[i] = reply
@@ -214,10 +216,19 @@ def _answer_batch(assistant, batch: list[tuple[Request, Study | Exception]]) -> 
     for i, (request, study) in enumerate(batch):
         if replies[i] is None:
             replies[i] = each(lambda one: [_single(assistant, *one[0])], [(study, request.body)])[0]
-    return [_response(request, reply) for (request, _), reply in zip(batch, replies, strict=True)]
+    return [_response(request, study, reply) for (request, study), reply in zip(batch, replies, strict=True)]
+
+
+def _batched(body: dict[str, Any], study: Study, task: str) -> bool:
+    """Whether a request of this task is about the only image of a study, so that it can share a pass with others."""
+    return body["task"] == task and len(study.images) == 1 and not (task == "answer" and names_image(body["question"]))
 
 
 def _single(assistant, study: Study, body: dict[str, Any]) -> Any:
+    if body["task"] == "answer":
+        return assistant.ask(study, body["question"])
+    if body["task"] == "ground":
+        return assistant.ground(study, [body["phrase"]])
     if body["task"] == "choose":
         return assistant.choose(study, body["question"], body["options"])
     if body["task"] == "report":
@@ -228,7 +239,7 @@ def _single(assistant, study: Study, body: dict[str, Any]) -> Any:
     return assistant.segment(study, box=body.get("box"), points=body.get("points"), scribble=scribble)
 
 
-def _response(request: Request, reply: Any) -> dict[str, Any]:
+def _response(request: Request, study: Any, reply: Any) -> dict[str, Any]:
     if isinstance(reply, MedVLMError):
         return {"id": request.id, "error": {"type": type(reply).__name__, "message": str(reply)}}
     if isinstance(reply, Exception):
@@ -236,9 +247,11 @@ def _response(request: Request, reply: Any) -> dict[str, Any]:
         message = f"The model failed on this request ({type(reply).__name__}); the others are not affected."
         return {"id": request.id, "error": {"type": "InternalError", "message": message}}
     if request.body["task"] == "segment":
-        return {"id": request.id, "regions": [region.to_json() for region in reply]}
+        return {"id": request.id, "regions": [region.to_json() for region in reply], "notices": study.notices}
+    told = reply.to_json()
     if request.body["task"] == "ground":
         presence = float(next(iter(reply.presence.values()), 0.0))
-        found = {"id": request.id, "regions": [r.to_json() for r in reply.regions], "presence": round(presence, 4)}
-        return found | ({"notes": reply.notes} if reply.notes else {})
-    return {"id": request.id, **reply.to_json()}
+        kept = {key: told[key] for key in ("regions", "notes", "scope")}
+        told = kept | {"presence": round(presence, 4)}
+    labels = [region.label for region in reply.regions]
+    return {"id": request.id, **told, "notices": notices(study, labels)}

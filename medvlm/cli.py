@@ -28,21 +28,24 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="medvlm", description="A grounded medical assistant, for research alone.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, run, help: str, under=subparsers) -> argparse.ArgumentParser:
-        sub = under.add_parser(name, parents=[common], help=help, description=help)
+    def add(name: str, run, help: str, under=subparsers, options=()) -> argparse.ArgumentParser:
+        sub = under.add_parser(name, parents=[common, *options], help=help, description=help)
         sub.set_defaults(run=run)
         return sub
 
-    sub = add("ask", commands.ask, "answer a question about images")
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("--image", type=int, dest="only", metavar="N", help="look at this one of several, counted from 1")
+
+    sub = add("ask", commands.ask, "answer a question about images", options=[one])
     sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip; several make one study")
     sub.add_argument("-q", "--question", required=True)
 
-    sub = add("ground", commands.ground, "find what phrases name in an image")
+    sub = add("ground", commands.ground, "find what phrases name in an image", options=[one])
     sub.add_argument("image")
     sub.add_argument("phrase", nargs="+", help="what to find, such as 'left lung'")
     sub.add_argument("--overlay", type=Path, metavar="PNG", help="write the image with the regions drawn on it")
 
-    sub = add("segment", commands.segment, "outline what a box, points or a scribble show")
+    sub = add("segment", commands.segment, "outline what a box, points or a scribble show", options=[one])
     sub.add_argument("image")
     sub.add_argument("--box", metavar="x0,y0,x1,y1", help="in pixels, half-open")
     sub.add_argument("--point", action="append", metavar="x,y", help="x,y inside, or --point=-x,y outside; repeatable")
@@ -123,6 +126,8 @@ def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_
         # The message may quote what a user gave, so only its kind is shown.
         print(f"medvlm: a fault of ours ({type(error).__name__}); MEDVLM_DEBUG=1 shows where.", file=sys.stderr)
         return 1
+    for notice in result.get("notices", ()):
+        print(f"note: {notice}", file=sys.stderr)
     if args.json:
         print(json.dumps(result))
     elif text:

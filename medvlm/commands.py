@@ -27,10 +27,14 @@ def load_assistant(args: argparse.Namespace) -> Any:
 def ask(args: argparse.Namespace, load: Load) -> Output:
     from .studies import load_study
     from .validation import check_question
+    from .which import images_meant
 
     question, study = check_question(args.question), load_study(args.image)
-    answer = load(args).ask(study, question)
-    lines = [f"{answer.text}  (confidence {answer.confidence:.2f})"]
+    image = _image(args, study)
+    images_meant(question, study)
+    answer = load(args).ask(study, question, image)
+    where = f"; {answer.scope}" if answer.scope else ""
+    lines = [f"{answer.text}  (confidence {answer.confidence:.2f}{where})"]
     if answer.abstained and answer.reason:
         lines.append(answer.reason)
     return answer.to_json(), "\n".join(lines + _region_lines(answer.regions))
@@ -41,7 +45,7 @@ def ground(args: argparse.Namespace, load: Load) -> Output:
     from .validation import check_phrase
 
     phrases, study = [check_phrase(phrase) for phrase in args.phrase], load_study(args.image)
-    found = load(args).ground(study, phrases)
+    found = load(args).ground(study, phrases, _image(args, study))
     lines = _region_lines(found.regions) + [f"not found: {phrase}" for phrase in found.absent]
     if args.overlay:
         _write_overlay(args.overlay, study, found.regions)
@@ -55,7 +59,8 @@ def segment(args: argparse.Namespace, load: Load) -> Output:
 
     check_one_prompt(args.box, args.point, args.scribble)
     study = load_study(args.image)
-    size = study.images[study.default].size
+    image = _image(args, study)
+    size = study.images[study.default if image is None else image].size
     prompt: dict[str, Any] = {}
     if args.box is not None:
         prompt["box"] = check_box(_numbers(args.box, 4, "--box x0,y0,x1,y1"), size)
@@ -63,10 +68,11 @@ def segment(args: argparse.Namespace, load: Load) -> Output:
         prompt["points"] = check_points([_point(text) for text in args.point], size)
     else:
         prompt["scribble"] = check_scribble(load_study(args.scribble).images[0].rgb.max(axis=2) > 127, size)
-    regions = load(args).segment(study, **prompt)
+    regions = load(args).segment(study, image, **prompt)
     if args.overlay:
         _write_overlay(args.overlay, study, regions)
-    return {"regions": [region.to_json() for region in regions]}, "\n".join(_region_lines(regions))
+    result = {"regions": [region.to_json() for region in regions], "notices": study.notices}
+    return result, "\n".join(_region_lines(regions))
 
 
 def report(args: argparse.Namespace, load: Load) -> Output:
@@ -172,11 +178,20 @@ def bench(args: argparse.Namespace, load: Load) -> Output:
     return result, "\n".join(lines(result))
 
 
+def _image(args: argparse.Namespace, study: Any) -> int | None:
+    """The index of the image that `--image` counts from 1, or `None`."""
+    count = len(study.images)
+    if args.only is not None and not 1 <= args.only <= count:
+        raise RequestError(f"There is no image {args.only}: the study has {count}, and --image counts them from 1.")
+    return None if args.only is None else args.only - 1
+
+
 def _region_lines(regions: list[Any]) -> list[str]:
     lines = []
     for region in regions:
         box = ", ".join(f"{v:.0f}" for v in region.box)
-        lines.append(f"{region.label}: box {box} px, score {region.score:.2f}")
+        place = f"image {region.image + 1}, " if region.image else ""
+        lines.append(f"{region.label}: {place}box {box} px, score {region.score:.2f}")
     return lines
 
 
@@ -186,9 +201,10 @@ def _write_overlay(path: Path, study: Any, regions: list[Any]) -> None:
     from .report.overlay import draw_overlay
 
     index = regions[0].image if regions else study.default
+    shown = [region for region in regions if region.image == index]
     _make_parent(path)
     try:
-        PIL.Image.fromarray(draw_overlay(study.images[index].pixels, regions)).save(path, format="PNG")
+        PIL.Image.fromarray(draw_overlay(study.images[index].pixels, shown)).save(path, format="PNG")
     except OSError as error:
         raise RequestError(f"The overlay cannot be written to {str(path)!r}: {error.strerror}.") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -18,8 +18,10 @@ from .model.loading import load, model_folder
 from .model.modeling_medvlm import MedVLMForConditionalGeneration
 from .model.processing_medvlm import MedVLMProcessor
 from .model.prompts import Prompt
+from .notices import notices, scope
 from .policy import DecisionPolicy, read_policy
 from .records.vocabulary import FINE, LABELS, asked_name, other_types, parts, whole
+from .report.draft import examined_images
 from .types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from .validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
 from .views import Window, around, crop, hull, inside, put_back, tiles
@@ -35,6 +37,17 @@ class Asked:
     query: torch.Tensor
     label: str | None
     possible: float  # the chance that this kind of image can show it
+
+
+def merged(found: Sequence[Grounding]) -> Grounding:
+    """What was found for the same phrases in several images as one: a phrase is as present as in the image that shows it
+    most, and is absent where no image has it."""
+    if len(found) == 1:
+        return found[0]
+    presence = {phrase: max(one.presence[phrase] for one in found) for phrase in found[0].presence}
+    absent = [phrase for phrase in found[0].presence if all(phrase in one.absent for one in found)]
+    notes = {phrase: note for one in found for phrase, note in one.notes.items()}
+    return Grounding([region for one in found for region in one.regions], presence, absent, notes)
 
 
 class Finder:
@@ -87,7 +100,7 @@ class Finder:
 
     def only(self, study: Study, image: int | None) -> Study:
         """A study of the one image meant."""
-        return Study([self.image(study, image)], study.modality, study.body_part)
+        return replace(study, images=[self.image(study, image)], default=0)
 
     @torch.inference_mode()
     def facts(self, study: Study, image: int | None = None) -> ImageFacts:
@@ -118,12 +131,12 @@ class Finder:
         return [self.chances(f) for f in self.encode([s.images[s.default] for s in studies])]
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
-        """Find every instance of each phrase in one image."""
-        index = check_image(image, study)
-        found = self.ground_many([(self.only(study, image), phrases)])[0]
-        for region in found.regions:
-            region.image = index
-        return found
+        """Find every instance of each phrase in one image, or in all of a study (a few evenly spread ones of many)."""
+        looked_at = [check_image(image, study)] if image is not None else examined_images(study)
+        found = self.ground_many([(replace(study, default=i), phrases) for i in looked_at])
+        out = merged(found)
+        out.scope, out.notices = scope(study, looked_at), notices(study, [r.label for r in out.regions])
+        return out
 
     @torch.inference_mode()
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
@@ -156,7 +169,7 @@ class Finder:
                         if regions and name != phrase:
                             result.notes[phrase] = f"Its type is uncertain: {name}."
                     for region in regions:
-                        region.label, region.phrase, region.image = name, phrase, study.default
+                        region.label, region.phrase, region.image, region.turn = name, phrase, study.default, image.turn
                     result.regions += regions
                     if not regions:
                         result.absent.append(phrase)
@@ -293,7 +306,7 @@ class Finder:
             logits += self.policy.closer * put_back(closer, window, source.size, -self.policy.alike_most)
         mask = (logits > 0) & ~prompt.erased(source.size, self.policy.erased / self.side)
         mask = prompt.touched(mask) if box is None else mask & inside(prompt.box, source.size)
-        return [Region("region", index, mask_box(mask), mask, score)] if mask.any() else []
+        return [Region("region", index, mask_box(mask), mask, score, turn=source.turn)] if mask.any() else []
 
     def prompted(self, image: Image, prompt: Prompt) -> tuple[torch.Tensor, float]:
         """The mask's logits `(h, w)` under a prompt on an image, on the canvas, and its expected IoU."""

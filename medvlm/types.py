@@ -98,8 +98,10 @@ class Region:
     score: float  # calibrated probability in 0..1 that the region is there
     instance: int = 0  # counts the regions of one label in one image
     phrase: str = ""  # what it was found for, where `label` calls it something surer
+    turn: Turn | None = None  # that of its image
 
     def to_json(self) -> dict[str, Any]:
+        """Box and mask are in the image as shown, `stored` has them in the file's own pixels where these lie otherwise."""
         return {
             "label": self.label,
             "image": self.image,
@@ -108,7 +110,12 @@ class Region:
             "score": round(float(self.score), 4),
             "instance": self.instance,
             **({"phrase": self.phrase} if self.phrase not in ("", self.label) else {}),
+            **({"stored": self._stored(self.turn)} if self.turn and not self.turn.identity else {}),
         }
+
+    def _stored(self, turn: Turn) -> dict[str, Any]:
+        box = [round(float(v), 1) for v in turn.box_to_stored(self.box)]
+        return {"box": box, "mask": None if self.mask is None else encode_mask(turn.to_stored(self.mask))}
 
 
 @dataclass
@@ -119,6 +126,8 @@ class Grounding:
     presence: dict[str, float]  # phrase -> calibrated probability that it is there
     absent: list[str]  # phrases with no region
     notes: dict[str, str] = field(default_factory=dict)  # phrase -> a sentence on what was found in its place
+    scope: str = ""  # which of several images were looked at
+    notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
 
     def of(self, phrase: str) -> list[Region]:
         """The regions that were found for a phrase, whatever they are called."""
@@ -130,6 +139,8 @@ class Grounding:
             "absent": self.absent,
             "presence": {phrase: round(float(p), 4) for phrase, p in self.presence.items()},
             "notes": self.notes,
+            "scope": self.scope,
+            "notices": self.notices,
         }
 
 
@@ -147,12 +158,8 @@ class Answer:
     model: str = ""
     seconds: float = 0.0
     scores: dict[str, float] | None = None  # option -> probability, for a `choose` request
-
-    def moved(self, image: int) -> Answer:
-        """The same answer with its regions in another image of the study, changed in place."""
-        for region in self.regions:
-            region.image = image
-        return self
+    scope: str = ""  # which of several images were looked at
+    notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -164,6 +171,8 @@ class Answer:
             "reason": self.reason,
             "model": self.model,
             "seconds": round(self.seconds, 3),
+            "scope": self.scope,
+            "notices": self.notices,
         }
         if self.scores is not None:
             out["scores"] = {option: round(float(p), 4) for option, p in self.scores.items()}
@@ -232,6 +241,7 @@ class Report:
     regions: list[Region]
     model: str = ""
     disclaimer: str = DISCLAIMER
+    notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -240,6 +250,7 @@ class Report:
             "regions": [r.to_json() for r in self.regions],
             "model": self.model,
             "disclaimer": self.disclaimer,
+            "notices": self.notices,
         }
 
 

@@ -9,6 +9,7 @@ import torch
 
 from medvlm.assistant import DECLINED, UNKNOWN_KIND, WITHHELD, Assistant
 from medvlm.errors import RequestError
+from medvlm.notices import SIDES_ASSUMED
 from medvlm.policy import DecisionPolicy
 from medvlm.types import Answer, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
 
@@ -69,6 +70,33 @@ def test_ask(assistant, study):
     assert answer.to_json()["text"] == answer.text
     again = assistant.ask(study, "Is there a liver?", image=1)
     assert again.text == answer.text and again.confidence == pytest.approx(answer.confidence)
+
+
+def test_a_question_is_answered_from_the_image_that_it_means(assistant, study, monkeypatch):
+    shows = {study.images[0]: 0.1, study.images[1]: 0.9}
+    monkeypatch.setattr(Assistant, "presence", lambda _, study, label: shows[study.images[study.default]])
+    monkeypatch.setattr(Assistant, "possible", lambda *_: 1.0)
+    assistant.policy = replace(assistant.policy, anatomy=0.5, finding=0.5)
+    told = assistant.ask(study, "Is there a polyp?")
+    assert told.text == "Yes" and told.scope == "2 of 2 images, most on image 2 of 2"
+    check_regions(told.regions, image=1)
+    named = assistant.ask(study, "Is there a polyp in the first image?")
+    assert named.text == "No" and named.scope == "image 1 of 2"
+    assert assistant.ask(study, "Is there a polyp in this image?").text == "No"
+    assert assistant.ask(replace(study, default=1), "Is there a polyp in this image?").text == "Yes"
+    assert assistant.ask(study, "Is there a polyp?", image=0).text == "No"
+    with pytest.raises(RequestError, match="no image 3"):
+        assistant.ask(study, "Is there a polyp in image 3?")
+
+
+def test_phrases_are_looked_for_in_all_images(assistant, study):
+    found = assistant.ground(study, ["left lung"])
+    assert {region.image for region in found.regions} == {0, 1} and found.scope == "2 of 2 images"
+    assert found.notices == [SIDES_ASSUMED]
+    assert assistant.ground(replace(study, sides_known=True), ["left lung"]).notices == []
+    alone = [assistant.ground(study, ["left lung"], image) for image in (0, 1)]
+    assert found.presence["left lung"] == pytest.approx(max(one.presence["left lung"] for one in alone))
+    assert alone[1].scope == "image 2 of 2"
 
 
 def test_many_questions_answer_as_each_alone(assistant, study):
@@ -341,11 +369,11 @@ def test_thin_things_are_drawn_on_enlarged_parts(assistant, study, monkeypatch):
 
     monkeypatch.setattr(assistant, "encode", spy)
     monkeypatch.setattr(type(assistant), "possible", lambda *_: 1.0)
-    regions = assistant.ground(study, ["retinal vessels"]).regions
+    regions = assistant.ground(study, ["retinal vessels"], 0).regions
     assert seen[0] == SIZE and len(seen) == 7 and set(seen[1:]) == {(36, 36)}  # six squares that overlap
     check_regions(regions, image=0)
     assert len(regions) == 1 and regions[0].mask.all()
-    many = assistant.ground(study, ["microaneurysms"]).regions
+    many = assistant.ground(study, ["microaneurysms"], 0).regions
     check_regions(many, image=0)
     assert many and (np.stack([r.mask for r in many]).sum(0) == 1).all()
 
@@ -397,9 +425,9 @@ def test_an_image_is_encoded_once_and_forgotten_with_it(assistant, study):
     calls = []
     assistant.model.grounder.vision.register_forward_hook(lambda *_: calls.append(1))
     assistant.facts(study)
-    assistant.ask(study, "Is there a liver?")
+    assistant.ask(study, "Is there a liver?", 0)
     assistant.choose(study, "Which modality?", ["CT", "MRI"])
-    assistant.ground(study, ["liver", "heart"])
+    assistant.ground(study, ["liver", "heart"], 0)
     assistant.segment(study, box=(20, 10, 60, 40))
     assert len(calls) == 1
     assistant.facts(study, image=1)

@@ -42,7 +42,7 @@ def test_ask(capsys, image):
     code, out, _ = run(capsys, "ask", image, "-q", "Is it bright?", "--json")
     answer = json.loads(out)
     assert code == 0 and answer["text"] == "yes" and answer["model"] == "fake"
-    assert {"text", "confidence", "regions", "thoughts", "abstained", "reason", "model", "seconds"} == answer.keys()
+    assert set("text confidence regions thoughts abstained reason model seconds scope notices".split()) == answer.keys()
     code, out, err = run(capsys, "ask", image, image, "-q", "Is it bright?")
     assert code == 0 and out.startswith("yes") and DISCLAIMER in err
 
@@ -57,6 +57,18 @@ def test_ground(capsys, image, tmp_path):
     assert PIL.Image.open(overlay).size == (64, 64)
     code, out, _ = run(capsys, "ground", image, "polyp", "absent thing")
     assert code == 0 and "polyp: box 16, 16, 48, 40 px" in out and "not found: absent thing" in out
+
+
+def test_one_image_of_several(capsys, image, tmp_path):
+    dark = tmp_path / "dark.png"
+    PIL.Image.fromarray(np.zeros((64, 64), np.uint8)).save(dark)
+    assert run(capsys, "ground", dark, "polyp", "--image", 1)[0] == 0
+    code, _, err = run(capsys, "ground", dark, "polyp", "--image", 2)
+    assert code == 2 and "There is no image 2" in err
+    code, _, err = run(capsys, "ask", image, dark, "-q", "Is there a polyp in image 3?")
+    assert code == 2 and "The study has 2 images; there is no image 3" in err
+    code, out, _ = run(capsys, "segment", dark, "--image", 1, "--box", "10,10,20,30", "--json")
+    assert code == 0 and json.loads(out)["notices"] == []
 
 
 def test_segment(capsys, image, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -204,6 +205,21 @@ def test_a_chest_film_gets_its_ratio_and_its_container():
     study.modality = "ct"
     report = draft_report(study, facts(), [found], list(masks))
     assert not any("cardiothoracic" in t for t in text_of(report, "Impression"))
+
+
+def test_what_no_header_names_is_not_as_the_file_states():
+    def first(**stated) -> str:
+        study = Study([Image(np.zeros((100, 100), np.uint8))], **stated)
+        return text_of(draft_report(study, facts(), [], []), "Examination")[0]
+
+    assert first(modality="ct", body_part="chest") == "CT, chest (as the file states)."
+    assert re.fullmatch(
+        r"CT \(as the file states\), .+ \(as the model sees it, probability 0\.\d\d\)\.", first(modality="ct")
+    )
+    assert re.fullmatch(
+        r".+ \(as the model sees it, probability 0\.\d\d\), chest \(as the file states\)\.", first(body_part="chest")
+    )
+    assert "states" not in first()
 
 
 def test_a_volume_speaks_of_its_slices():

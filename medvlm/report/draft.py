@@ -154,17 +154,27 @@ def _share(finding: Finding) -> str:
     return f"{min(finding.confidence, 0.99):.2f}"  # two digits do not make anything certain
 
 
+def _kind(study: Study, facts: ImageFacts, name: str, body_part: str) -> str:
+    """Such as "CT (as the file states), abdomen (as the model sees it, probability 0.93)."."""
+
+    def source(stated: str | None, sure: float) -> str:
+        return "as the file states" if stated else f"as the model sees it, probability {min(sure, 0.99):.2f}"
+
+    if not body_part or body_part == "none":
+        return f"{name} ({source(study.modality, facts.modality_confidence)})."
+    if bool(study.modality) == bool(study.body_part):
+        sure = min(facts.modality_confidence, facts.body_part_confidence)
+        return f"{name}, {body_part} ({source(study.modality, sure)})."
+    sources = source(study.modality, facts.modality_confidence), source(study.body_part, facts.body_part_confidence)
+    return f"{name} ({sources[0]}), {body_part} ({sources[1]})."
+
+
 def _examination(
     study: Study, facts: ImageFacts, modality: str, body_part: str, examined: int, findings: Sequence[Finding]
 ) -> list[Sentence]:
-    name = MODALITY_WORDS.get(modality, modality[:1].upper() + modality[1:])
-    part = f", {body_part}" if body_part and body_part != "none" else ""
-    if study.modality:
-        source = "as the file states"
-    else:
-        sure = min(facts.modality_confidence, facts.body_part_confidence, 0.99)
-        source = f"as the model sees it, probability {sure:.2f}"
-    sentences = [Sentence(f"{name}{part} ({source}).")]
+    sentences = [
+        Sentence(_kind(study, facts, MODALITY_WORDS.get(modality, modality[:1].upper() + modality[1:]), body_part))
+    ]
     if len(study.images) > 1:
         sentences.append(Sentence(f"{examined} of {len(study.images)} images were examined."))
     if not any(image.spacing_mm for image in study.images):
