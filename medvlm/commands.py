@@ -25,11 +25,10 @@ def load_assistant(args: argparse.Namespace) -> Any:
 
 
 def ask(args: argparse.Namespace, load: Load) -> Output:
-    from .studies import load_study
     from .validation import check_question
     from .which import images_meant
 
-    question, study = check_question(args.question), load_study(args.image)
+    question, study = check_question(args.question), _study(args)
     image = _image(args, study)
     images_meant(question, study)
     answer = load(args).ask(study, question, image)
@@ -41,10 +40,9 @@ def ask(args: argparse.Namespace, load: Load) -> Output:
 
 
 def ground(args: argparse.Namespace, load: Load) -> Output:
-    from .studies import load_study
     from .validation import check_phrase
 
-    phrases, study = [check_phrase(phrase) for phrase in args.phrase], load_study(args.image)
+    phrases, study = [check_phrase(phrase) for phrase in args.phrase], _study(args)
     found = load(args).ground(study, phrases, _image(args, study))
     lines = _region_lines(found.regions) + [f"not found: {phrase}" for phrase in found.absent]
     if args.overlay:
@@ -58,7 +56,7 @@ def segment(args: argparse.Namespace, load: Load) -> Output:
     from .validation import check_box, check_one_prompt, check_points, check_scribble
 
     check_one_prompt(args.box, args.point, args.scribble)
-    study = load_study(args.image)
+    study = _study(args)
     image = _image(args, study)
     size = study.images[study.default if image is None else image].size
     prompt: dict[str, Any] = {}
@@ -78,15 +76,24 @@ def segment(args: argparse.Namespace, load: Load) -> Output:
 def report(args: argparse.Namespace, load: Load) -> Output:
     from .report.export import check_formats, write_report
     from .report.markdown import to_markdown
-    from .studies import load_study
 
     formats = check_formats(args.format.split(","))
-    study = load_study(args.image)
+    study = _study(args)
     draft = load(args).report(study)
     text = to_markdown(draft)
     if args.output:
         text += "".join(f"\nwritten: {path}" for path in write_report(draft, args.output, formats))
     return draft.to_json(), text
+
+
+def series(args: argparse.Namespace, load: Load) -> Output:
+    from .studies import list_series
+
+    there = list_series(args.image)
+    lines = [
+        f"{one.number}: {one.words}{', taken unless another is named' if one.taken else ''}" for one in there.series
+    ]
+    return {"series": [one.to_json() for one in there.series], "notices": there.notices}, "\n".join(lines)
 
 
 def batch(args: argparse.Namespace, load: Load) -> Output:
@@ -176,6 +183,13 @@ def bench(args: argparse.Namespace, load: Load) -> Output:
 
     result = measure(lambda: load(args))
     return result, "\n".join(lines(result))
+
+
+def _study(args: argparse.Namespace) -> Any:
+    """The study that the images of a command and its options name."""
+    from .studies import load_study
+
+    return load_study(args.image, series=args.series, hounsfield=args.hounsfield)
 
 
 def _image(args: argparse.Namespace, study: Any) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -55,15 +55,25 @@ class Handlers:
     # Opening: chat, picture, layer, message
 
     def open_upload(self, session: Session, event: gr.EventData, request: gr.Request):
-        return self.open(session, request, lambda: self.inbox.read(field(event, "upload")))
+        upload = field(event, "upload")
+        return self.open(session, request, lambda: self.inbox.read(upload), upload)
 
     def open_example(self, session: Session, event: gr.EventData, request: gr.Request):
         return self.open(session, request, lambda: load_example(field(event, "name")))
 
-    def open(self, session: Session, request: gr.Request, read: Callable[[], Study]):
+    def open_series(self, session: Session, event: gr.EventData, request: gr.Request):
+        """Another series of the upload that is open."""
+        upload = session.upload
+        return self.open(session, request, lambda: self.inbox.read(upload, field(event, "number")), upload)
+
+    def open(self, session: Session, request: gr.Request, read: Callable[[], Study], upload: str = ""):
+        """Put what `read` gives in the place of what is open; the files of an upload with several series stay until then."""
         self.open_tabs[str(request.session_hash)] = session
         try:
-            session.open(read())
+            study = read()
+            if session.upload != upload:
+                self.inbox.remove(session.upload)
+            session.open(study, upload if len(study.series) > 1 else "")
         except Exception as error:  # a bad file must leave all that is open as it is
             session.chat.say(told(error))
             return payload.chat(session), gr.skip(), gr.skip(), message(session, "The file was not opened.")
@@ -129,11 +139,11 @@ class Handlers:
     def reply(self, pending: Pending) -> tuple[str, Layer]:
         assistant = self.assistant()
         if pending.kind == "ask":
-            answer = assistant.ask(pending.study, pending.text, pending.image)
-            return answer_text(answer), Layer(pending.text, answer.regions)
+            answer = assistant.ask(pending.in_view, pending.text)
+            return answer_text(answer, pending.fresh(answer.notices)), Layer(pending.text, answer.regions)
         if pending.kind == "find":
-            found = assistant.ground(pending.study, [pending.text], pending.image)
-            text = found_text(found, pending.text, assistant.policy)
+            found = assistant.ground(pending.in_view, [pending.text])
+            text = "\n".join([found_text(found, pending.text, assistant.policy), *pending.fresh(found.notices)])
             return text, Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
         report = assistant.report(pending.study)
         last = report.sections[-1].sentences if report.sections else []
@@ -191,6 +201,7 @@ class Handlers:
         """The tab was closed or loaded anew: nothing of it stays in memory."""
         session = self.open_tabs.pop(str(request.session_hash), None)
         if session is not None:
+            self.inbox.remove(session.upload)
             session.clear()
 
 
@@ -210,7 +221,8 @@ def found_text(found: Grounding, phrase: str, policy: DecisionPolicy) -> str:
     presence, count = found.presence.get(phrase, 0.0), len(found.regions)
     none = {"absent": "Not found", "uncertain": "Uncertain, and not located"}
     result = f"{count} region{'s' * (count != 1)} found" if count else none[policy.verdict(presence, shown=False)]
-    return f"{result}, presence {share(presence)}. {found.notes.get(phrase, '')}".strip()
+    where = f" ({found.scope})" if found.scope else ""
+    return f"{result}, presence {share(presence)}{where}. {found.notes.get(phrase, '')}".strip()
 
 
 def greeting(study: Study, facts: ImageFacts, policy: DecisionPolicy) -> str:
@@ -221,12 +233,14 @@ def greeting(study: Study, facts: ImageFacts, policy: DecisionPolicy) -> str:
         lines.append(f"The model takes it for: {looks}.")
     else:
         lines.append("This does not look like a medical image of a kind the model knows.")
-    return "\n".join([*lines, study.metadata.get("note", "")]).strip()
+    return "\n".join([*lines, *study.notices])
 
 
-def answer_text(answer: Answer) -> str:
+def answer_text(answer: Answer, notices: Sequence[str] = ()) -> str:
+    """An answer as a message, with what has to be said beside it."""
     if answer.abstained:
         return answer.text
     count = len(answer.regions)
     shown = f", {count} region{'s' * (count != 1)} shown" if count else ""
-    return f"{answer.text}\nconfidence {share(answer.confidence)}{shown}"
+    where = f", {answer.scope}" if answer.scope else ""
+    return "\n".join([answer.text, f"confidence {share(answer.confidence)}{shown}{where}", *notices])

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 WARNING = "Research use, not a medical device"
-EVENTS = ["upload", "example", "slice", "segment", "clear_layer", "download"]
+EVENTS = ["upload", "example", "series", "slice", "segment", "clear_layer", "download"]
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 # One request to the model at a time, over all users; the rest of the page answers meanwhile.
@@ -94,7 +94,11 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
         accepted = gr.Textbox(visible=False)
 
         everything = [chat, viewer, panel, outbox]
-        for event, handler in ((viewer.upload, do.open_upload), (viewer.example, do.open_example)):
+        for event, handler in (
+            (viewer.upload, do.open_upload),
+            (viewer.example, do.open_example),
+            (viewer.series, do.open_series),
+        ):
             event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)

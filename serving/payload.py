@@ -52,6 +52,7 @@ def picture(session: Session) -> str:
         "shown": shown,
         "src": picture_url(image.pixels, shown),
         "facts": facts_line(study, session.image),
+        "series": [series.to_json() for series in study.series] if session.upload else [],
     }
     return to_text(value)
 

@@ -140,16 +140,25 @@
         find(".mv-slices").style.display = value.count > 1 ? "" : "none";
         find(".mv-slices output").textContent = value.image + 1 + " / " + value.count;
         find(".mv-facts").textContent = value.facts;
+        if (fresh) offer(value.series);
         if (fresh || fitted) fit(); else draw();
       };
       image.src = value.src;
       slicing = false;
       if (!fresh && wanted !== null && wanted !== value.image) askSlice();
     }
+    function offer(series) {
+      const list = find(".mv-series select");
+      find(".mv-series").style.display = series.length > 1 ? "inline-flex" : "none";
+      list.replaceChildren(...series.map((one) => Object.assign(document.createElement("option"), {
+        value: one.number, textContent: one.number + ": " + one.words, selected: one.taken,
+      })));
+    }
     bus.addEventListener("layer", (event) => {
       layer = event.detail; lit.clear(); draft = null;
       regions = layer.regions.map((r, id) => ({ ...r, id, mask: r.mask && unpack(r.mask) }));
       if (!regions.length) points = [];
+      if (regions.length && picture && layer.study === picture.study && !here().length) goTo(regions[0].image);
       draw();
     });
     bus.addEventListener("select", (event) => {
@@ -262,6 +271,7 @@
     });
 
     slider.addEventListener("input", () => goTo(slider.value - 1));
+    find(".mv-series select").addEventListener("change", (event) => { say("Opening…", true); send("series", { number: Number(event.target.value) }); });
     all("[data-tool]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.tool)));
     all("[data-show]").forEach((input) => input.addEventListener("input", () => {
       show[input.dataset.show] = input.type === "checkbox" ? input.checked : input.value / 100;

@@ -118,7 +118,7 @@ def test_folder_is_sorted_as_people_count_and_leaves_notes_out(tmp_path: Path) -
     (tmp_path / ".hidden.png").write_bytes(b"junk")
     study = load_study(tmp_path)
     assert [image.pixels[0, 0] for image in study.images] == [1, 9, 10]
-    assert study.metadata["note"] == "Files left out as no images: 1."
+    assert study.notices == ["Files left out as no images: 1."]
     assert "slice 1.png" not in repr(study.metadata) + study.images[0].name
 
 
@@ -130,7 +130,7 @@ def test_zip_is_read_like_a_folder(tmp_path: Path) -> None:
             archive.write(tmp_path / f"{n}.png", f"study/{n}.png")
         archive.writestr("__MACOSX/1.png", "junk")
     study = load_study(tmp_path / "a.zip")
-    assert [image.pixels[0, 0] for image in study.images] == [1, 2, 11] and "note" not in study.metadata
+    assert [image.pixels[0, 0] for image in study.images] == [1, 2, 11] and not study.notices
 
 
 # animations and videos
@@ -142,7 +142,7 @@ def test_gif_is_sampled(tmp_path: Path) -> None:
     study = load_study(tmp_path / "a.gif", Limits(video_frames=10))
     values = [int(image.pixels[0, 0, 0]) for image in study.images]
     assert study.kind == "video" and len(values) == 10 and values[0] == 0 and values[-1] == 198
-    assert study.metadata["note"] == "10 of 100 frames are shown."
+    assert study.notices == ["10 of 100 frames are shown."]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])

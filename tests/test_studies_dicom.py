@@ -16,7 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import MPEG4HP41, JPEG2000Lossless
 
-from medvlm.studies import Limits, load_study
+from medvlm.studies import Limits, load, load_study
 
 from .studies import (
     SECRET,
@@ -160,7 +160,7 @@ def test_ultrasound_clip() -> None:
     np.testing.assert_allclose(study.images[0].spacing_mm, (0.510497, 0.510497))
     few = load_study(path, Limits(video_frames=4))
     np.testing.assert_array_equal(few.images[3].pixels, study.images[29].pixels)
-    assert few.metadata["note"] == "4 of 30 frames are shown."
+    assert few.notices == ["4 of 30 frames are shown."]
 
 
 # spacing and facts
@@ -174,23 +174,58 @@ def region(**elements: object) -> Dataset:
     return item
 
 
+def spacing_and_notices(tmp_path: Path, elements: dict[str, object]) -> tuple[tuple[float, float] | None, list[str]]:
+    study = load_study(write(tmp_path / "a.dcm", np.zeros((4, 4), np.uint8), **elements))
+    return study.images[0].spacing_mm, [notice for notice in study.notices if "izes" in notice]
+
+
 @pytest.mark.parametrize(
-    ("elements", "spacing", "noted"),
+    ("elements", "spacing"),
     [
-        ({"Modality": "MR", "PixelSpacing": [0.5, 0.75]}, (0.5, 0.75), False),
-        ({"Modality": "DX", "ImagerPixelSpacing": [0.1, 0.2]}, (0.1, 0.2), True),
-        ({"Modality": "CR", "ImagerPixelSpacing": [0.1, 0.1], "PixelSpacing": [0.08, 0.08]}, (0.08, 0.08), False),
-        ({"Modality": "CR", "ImagerPixelSpacing": [0.1, 0.1], "PixelSpacing": [0.1, 0.1]}, (0.1, 0.1), True),
-        ({"Modality": "MR", "PixelSpacing": [0, 0]}, None, False),
-        ({"Modality": "MR"}, None, False),
-        ({"Modality": "US", "SequenceOfUltrasoundRegions": [region()]}, (0.1, 0.2), False),
-        ({"Modality": "US", "SequenceOfUltrasoundRegions": [region(), region(PhysicalDeltaX=0.03)]}, None, False),
-        ({"Modality": "US", "SequenceOfUltrasoundRegions": [region(PhysicalUnitsXDirection=4)]}, None, False),
+        ({"Modality": "MR", "PixelSpacing": [0.75, 0.75]}, (0.75, 0.75)),
+        ({"Modality": "MR", "PixelSpacing": [0, 0]}, None),
+        ({"Modality": "MR"}, None),
+        ({"Modality": "US", "SequenceOfUltrasoundRegions": [region()]}, (0.1, 0.1)),
+        ({"Modality": "US", "SequenceOfUltrasoundRegions": [region(), region(PhysicalDeltaX=0.03)]}, None),
+        ({"Modality": "US", "SequenceOfUltrasoundRegions": [region(PhysicalUnitsXDirection=4)]}, None),
     ],
 )
-def test_spacing(tmp_path: Path, elements: dict[str, object], spacing: tuple[float, float] | None, noted: bool) -> None:
-    study = load_study(write(tmp_path / "a.dcm", np.zeros((4, 4), np.uint8), **elements))
-    assert study.images[0].spacing_mm == spacing and ("spacing_note" in study.metadata) == noted
+def test_spacing(tmp_path: Path, elements: dict[str, object], spacing: tuple[float, float] | None) -> None:
+    assert spacing_and_notices(tmp_path, elements) == (spacing, [])
+
+
+DETECTOR = {"Modality": "DX", "ImagerPixelSpacing": [0.2, 0.2]}
+AT_DETECTOR = "Sizes are measured at the detector: in the patient they are smaller."
+
+
+@pytest.mark.parametrize(
+    ("elements", "spacing", "notices"),
+    [
+        ({}, 0.2, [AT_DETECTOR]),
+        ({"PixelSpacing": [0.2, 0.2]}, 0.2, [AT_DETECTOR]),
+        ({"PixelSpacing": [0.16, 0.16]}, 0.16, []),
+        ({"PixelSpacing": [0.2, 0.2], "PixelSpacingCalibrationType": "FIDUCIAL"}, 0.2, []),
+        ({"EstimatedRadiographicMagnificationFactor": 1.25}, 0.16, []),
+        ({"EstimatedRadiographicMagnificationFactor": 1.25, "PixelSpacing": [0.2, 0.2]}, 0.16, []),
+        ({"EstimatedRadiographicMagnificationFactor": 1.25, "PixelSpacing": [0.16, 0.16]}, 0.16, []),
+        ({"EstimatedRadiographicMagnificationFactor": 0}, 0.2, [AT_DETECTOR]),
+        ({"DistanceSourceToDetector": 1800, "DistanceSourceToPatient": 1440}, 0.16, []),
+        ({"DistanceSourceToDetector": 1800, "DistanceSourceToPatient": 0}, 0.2, [AT_DETECTOR]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_magnification_divides_what_is_measured_at_the_detector(
+    tmp_path: Path, elements: dict[str, object], spacing: float, notices: list[str]
+) -> None:
+    """PS3.3 10.7.1.3 and C.8.7.5: at the detector everything is larger by the factor."""
+    found, said = spacing_and_notices(tmp_path, {**DETECTOR, **elements})
+    np.testing.assert_allclose(found, (spacing, spacing))
+    assert said == notices
+
+
+def test_spacing_of_a_film_that_does_not_say_where_it_holds_is_doubted(tmp_path: Path) -> None:
+    spacing, notices = spacing_and_notices(tmp_path, {"Modality": "CR", "PixelSpacing": [0.2, 0.2]})
+    assert spacing == (0.2, 0.2) and "do not state where sizes are measured" in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -223,19 +258,20 @@ class Kept(logging.Handler):
 
 
 def test_no_patient_data_is_kept_or_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Kept()
-    monkeypatch.setattr(logging.getLogger(), "handlers", [log])
-    logging.getLogger("elsewhere").warning("heard")
     path = tmp_path / "a.dcm"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an invalid birth date is meant to be written
         write(
             path, np.zeros((4, 4), np.uint8), PatientBirthDate="1960-bad", StudyDescription=SECRET, ProtocolName=SECRET
         )
+    log = Kept()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [log])
+    logging.getLogger("elsewhere").warning("heard")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        study = load_study(path)
-    text = repr((study.metadata, [image.name for image in study.images])) + log.text
+        study = load.load_study(path)  # not in a process of its own, so that its log is heard
+    facts = (study.metadata, study.notices, study.series, [image.name for image in study.images])
+    text = repr(facts) + log.text
     assert "heard" in text and not any(secret in text for secret in (SECRET, "12345678", "2020", "1960", "1.2.3"))
 
 

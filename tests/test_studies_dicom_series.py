@@ -24,10 +24,10 @@ from .studies import (
 
 
 def test_slices_are_ordered_along_their_normal(tmp_path: Path) -> None:
-    study = load_study(write_series(tmp_path / "s", PixelSpacing=[0.5, 0.75], SliceThickness=3))
+    study = load_study(write_series(tmp_path / "s", PixelSpacing=[0.75, 0.75], SliceThickness=3))
     assert [image.pixels[0, 0] for image in study.images] == [0, 40, 80, 120, 160]
     assert study.kind == "volume" and study.default == 2 and study.images[1].name == "slice 2 of 5"
-    assert study.images[0].spacing_mm == (0.5, 0.75) and study.metadata["slice_spacing_mm"] == 2.5
+    assert study.images[0].spacing_mm == (0.75, 0.75) and study.metadata["slice_spacing_mm"] == 2.5
     assert study.metadata["slice_thickness_mm"] == 3 and study.metadata["orientation"] == ["L", "P"]
 
 
@@ -53,7 +53,7 @@ def test_enhanced_multiframe(tmp_path: Path) -> None:
     """Spacing is shared; position, rescale and window are stated frame by frame, out of order."""
     shared, frames = Dataset(), []
     measures, plane = Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = [2, 3], 4
+    measures.PixelSpacing, measures.SliceThickness = [3, 3], 4
     plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Sequence([measures]), Sequence([plane])
     for z in (8, 0, 4):
@@ -70,24 +70,34 @@ def test_enhanced_multiframe(tmp_path: Path) -> None:
     }
     study = load_study(write(tmp_path / "a.dcm", np.full((3, 2, 2), 100, np.uint16), Modality="MR", **groups))
     assert [image.pixels[0, 0] for image in study.images] == [round((100 + z) / 200 * 255) for z in (0, 4, 8)]
-    assert study.kind == "volume" and study.images[0].spacing_mm == (2, 3) and study.metadata["slice_spacing_mm"] == 4
+    assert study.kind == "volume" and study.images[0].spacing_mm == (3, 3) and study.metadata["slice_spacing_mm"] == 4
 
 
-def test_largest_of_several_series_is_taken_and_said(tmp_path: Path) -> None:
-    write_series(tmp_path / "s", 4)
-    write(tmp_path / "s/other.dcm", np.zeros((8, 8), np.uint8), SeriesInstanceUID="1.2.4", **place(0))
+def test_gaps_are_said(tmp_path: Path) -> None:
+    write_series(tmp_path / "s", 6)
+    for name in ("2", "3"):
+        (tmp_path / f"s/{name}.dcm").unlink()
     study = load_study(tmp_path / "s")
-    assert len(study.images) == 4
-    assert study.metadata["note"] == "The largest of 2 series is shown (4 of 5 images)."
+    assert len(study.images) == 4 and "slice_spacing_mm" not in study.metadata
+    assert study.notices == [
+        "1 of 3 distances between slices differs from the usual 2.5 mm: about 2 slices may be missing."
+    ]
 
 
-def test_phases_at_one_position_and_gaps_are_said(tmp_path: Path) -> None:
+def test_slices_far_apart_for_their_thickness_are_said(tmp_path: Path) -> None:
+    notices = load_study(write_series(tmp_path / "s", 3, SliceThickness=1)).notices
+    assert notices == ["Slices of 1 mm lie 2.5 mm apart: what lies between them is not seen."]
+
+
+def test_doubled_slices_are_said(tmp_path: Path) -> None:
     write_series(tmp_path / "s", 4)
     write(tmp_path / "s/late.dcm", np.full((4, 4), 255, np.uint8), InstanceNumber=99, **place(0))
-    write(tmp_path / "s/far.dcm", np.full((4, 4), 200, np.uint8), **place(50))
     study = load_study(tmp_path / "s")
-    assert [image.pixels[0, 0] for image in study.images] == [0, 40, 80, 120, 200]
-    assert "share a position" in study.metadata["note"] and "slices may be missing" in study.metadata["note"]
+    assert [image.pixels[0, 0] for image in study.images] == [0, 40, 80, 120]
+    assert any("Up to 2 images share a position" in notice for notice in study.notices)
+    again = (tmp_path / "s/late.dcm").read_bytes()
+    (tmp_path / "s/copy.dcm").write_bytes(again)
+    assert "Files that are there twice, read once: 1." in load_study(tmp_path / "s").notices
 
 
 def test_views_without_position_stay_together(tmp_path: Path) -> None:
@@ -102,27 +112,41 @@ def test_files_without_a_picture_are_left_out(tmp_path: Path) -> None:
     write_series(tmp_path / "s", 3)
     (tmp_path / "s/report.dcm").write_bytes(Path(get_testdata_file("test-SR.dcm", download=False)).read_bytes())
     study = load_study(tmp_path / "s")
-    assert len(study.images) == 3 and "want of a picture: 1" in study.metadata["note"]
+    assert len(study.images) == 3 and study.notices == ["DICOM files left out for want of a picture: 1."]
 
 
-@pytest.mark.parametrize(
-    ("odd", "words"),
-    [
-        ({"stored": np.zeros((8, 8), np.uint8)}, "4 x 4 and 8 x 8 pixels"),
-        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "orientation"),
-        ({"PixelSpacing": [2, 2]}, "spacing"),
-        ({"ImagePositionPatient": None}, "without a position"),
-        ({"stored": np.zeros((4, 4, 3), np.uint8)}, "colour"),
-        ({"PatientID": "other"}, "2 patients"),
-    ],
-    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
-)
-def test_series_that_do_not_fit_together_are_refused(tmp_path: Path, odd: dict[str, object], words: str) -> None:
-    write_series(tmp_path / "s", 3, PixelSpacing=[1, 1])
-    elements = {"PixelSpacing": [1, 1], **place(99), **odd}
-    stored = elements.pop("stored", np.zeros((4, 4), np.uint8))
-    write(tmp_path / "s/odd.dcm", np.asarray(stored), **elements)
-    assert words in refusal(tmp_path / "s")
+def test_several_patients_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "s", 3)
+    write(tmp_path / "s/odd.dcm", np.zeros((4, 4), np.uint8), PatientID="other", **place(99))
+    assert "2 patients" in refusal(tmp_path / "s")
+
+
+def test_damaged_slices_are_left_out(tmp_path: Path) -> None:
+    """One is cut in its header, one in its pixels."""
+    write_series(tmp_path / "s", 6)
+    for name, size in (("0", 200), ("1", -8)):
+        path = tmp_path / f"s/{name}.dcm"
+        path.write_bytes(path.read_bytes()[:size])
+    study = load_study(tmp_path / "s")
+    assert [image.pixels[0, 0] for image in study.images] == [80, 120, 160, 200]
+    assert {"DICOM files left out for want of a picture: 1.", "Damaged files left out: 1."} <= set(study.notices)
+    for path in (tmp_path / "s").iterdir():
+        path.write_bytes(path.read_bytes()[:-8])
+    assert "damaged" in refusal(tmp_path / "s") or "cut" in refusal(tmp_path / "s")
+
+
+def test_elements_that_are_broken_are_done_without(tmp_path: Path) -> None:
+    write_series(tmp_path / "s", 3)
+    path = tmp_path / "s/1.dcm"
+    whole = path.read_bytes()
+    number = whole.index(b"IS\x02\x00", whole.index(b"\x20\x00\x13\x00")) + 4  # Instance Number
+    path.write_bytes(whole[:number] + b"x?" + whole[number + 2 :])
+    assert [image.pixels[0, 0] for image in load_study(tmp_path / "s").images] == [0, 40, 80]
+
+
+def test_burned_in_writing_is_said(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path / "a.dcm", np.zeros((4, 4), np.uint8), Modality="US", BurnedInAnnotation="YES"))
+    assert study.notices == ["The files say that writing is burned into their pixels: it may name the patient."]
 
 
 @pytest.mark.skipif(not VOLUMES.is_dir(), reason=f"shared volumes are not at {VOLUMES.name}")

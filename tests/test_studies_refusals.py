@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import struct
 import zipfile
@@ -12,14 +13,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
 
+from medvlm.errors import StudyError
 from medvlm.studies import Limits, load_study
 from medvlm.studies.codestream import stated_size
+from medvlm.studies.limits import DEFAULT
+from medvlm.studies.worker import Ending, job, run
+from medvlm.types import Study
 
 from .studies import (
     gradient,
     png_header,
     refusal,
+    write,
     write_nifti,
     write_video,
 )
@@ -49,9 +56,8 @@ def bad_input(kind: str, folder: Path) -> Path:
     if kind == "nifti of nan":
         nib.save(nib.Nifti1Image(np.full((4, 4, 4), np.nan, np.float32), np.eye(4)), folder / "v.nii")
         return folder / "v.nii"
-    if kind == "colour nifti":
-        rgb = np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")])
-        nib.save(nib.Nifti1Image(rgb, np.eye(4)), folder / "v.nii")
+    if kind == "complex nifti":
+        nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4)), folder / "v.nii")
         return folder / "v.nii"
     if kind == "nifti bomb":
         header = nib.Nifti1Header()
@@ -122,7 +128,7 @@ def bad_input(kind: str, folder: Path) -> Path:
         ("empty folder", "is empty"),
         ("folder of notes", "no image"),
         ("nifti of nan", "NaN"),
-        ("colour nifti", "colours"),
+        ("complex nifti", "complex"),
         ("nifti bomb", "limit"),
         ("cut nifti", "cut short"),
         ("cut gzip", "gzip"),
@@ -154,15 +160,6 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
     assert "cannot be opened" in refusal("a" * 5000)
 
 
-def test_mixed_kinds_are_refused(tmp_path: Path) -> None:
-    Picture.fromarray(gradient()).save(tmp_path / "a.png")
-    write_nifti(tmp_path / "v.nii", "RAS")
-    assert "mixes NIfTI volumes and pictures" in refusal(tmp_path)
-    (tmp_path / "a.png").unlink()
-    write_nifti(tmp_path / "w.nii", "RAS")
-    assert "2 NIfTI volumes" in refusal(tmp_path)
-
-
 @pytest.mark.parametrize(
     "limits",
     [
@@ -190,6 +187,89 @@ def test_videos_have_limits(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4")
     assert "longer than 1 seconds" in refusal(video, Limits(max_video_seconds=1))
     assert "64 x 48 pixels" in refusal(video, Limits(max_pixels=100))
+
+
+def gif_of(frames: int, size: int) -> bytes:
+    """An animation that repeats one frame, `size` pixels square."""
+    file = io.BytesIO()
+    Picture.fromarray(np.resize(np.arange(7, dtype=np.uint8), (size, size))).save(file, "GIF")
+    content = file.getvalue()
+    first = 13 + 3 * 2 ** ((content[10] & 7) + 1)  # header, screen and palette
+    return content[:first] + content[first:-1] * frames + content[-1:]
+
+
+def weigh(path: Path, limits: Limits = DEFAULT) -> tuple[object, Ending]:
+    """What comes of a file, and what it took."""
+    return run(job("load_study", [path], limits), limits.max_held_bytes)
+
+
+def test_long_animations_are_decoded_only_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    path.write_bytes(gif_of(20_000, 4))
+    study, ending = weigh(path)
+    assert isinstance(study, Study) and len(study.images) == 64
+    assert study.notices == ["64 of 20000 frames are shown, from the first 1000."]
+    assert ending.seconds < 2
+    path.write_bytes(gif_of(300, 100))
+    assert "from the first 50." in load_study(path, Limits(max_total_pixels=500_000, video_frames=4)).notices[0]
+
+
+def test_pixels_that_were_packed_small_are_counted(tmp_path: Path) -> None:
+    colour = Picture.new("RGB", (4000, 4000))
+    colour.save(tmp_path / "a.tif", save_all=True, append_images=[colour] * 11, compression="tiff_adobe_deflate")
+    assert (tmp_path / "a.tif").stat().st_size < 2**20
+    error, ending = weigh(tmp_path / "a.tif")
+    assert "549 MiB of pixels" in str(error) and ending.peak < 2**28
+
+
+def test_numbers_wider_than_their_file_are_counted(tmp_path: Path) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_shape((512, 512, 900))
+    header.set_data_dtype(np.float64)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = tmp_path / "v.nii.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header.binaryblock + bytes(4))
+        for _ in range(20):
+            file.write(bytes(2**20))
+    error, ending = weigh(path)
+    assert isinstance(error, StudyError) and ending.peak < 10**9
+
+
+def test_archives_are_counted_together(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.zip" for n in range(3)]
+    for path in paths:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.bmp", bytes(300_000))
+    limits = Limits(max_total_bytes=700_000)
+    assert "2.zip makes a study of more than" in refusal(paths, limits)
+    assert "no image" in refusal(paths[:2], limits)
+
+
+def test_archives_in_archives_stay_packed(tmp_path: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.txt", "text")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("inner.zip", inner.getvalue())
+    assert "no image" in refusal(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("frames", [2**31 - 1, 900])
+def test_frames_that_only_the_header_has(tmp_path: Path, frames: int) -> None:
+    path = write(tmp_path / "a.dcm", np.zeros((512, 512), np.uint16), NumberOfFrames=frames)
+    error, ending = weigh(path)
+    assert isinstance(error, StudyError) and ending.peak < 2**29 and ending.seconds < 2
+
+
+def test_texts_in_a_picture_do_not_fill_the_memory(tmp_path: Path) -> None:
+    texts = PngInfo()
+    for n in range(70):
+        texts.add_text(f"k{n}", "a" * 2**20, zip=True)
+    Picture.fromarray(gradient()).save(tmp_path / "a.png", pnginfo=texts)
+    assert (tmp_path / "a.png").stat().st_size < 2**20
+    _, ending = weigh(tmp_path / "a.png")
+    assert ending.peak < 2**28
 
 
 def test_codestreams_state_their_size() -> None:

@@ -1,118 +1,128 @@
-"""Where DICOM frames lie in the patient: series, order, spacing, and refusal of what does not fit together."""
+"""Where DICOM slices lie along their stack, and how large a pixel is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from ..errors import StudyError
 from .dicom_header import Frame, numbers
-from .files import natural_key
+from .dicom_orientation import stack_normal
+from .dicom_words import PROJECTIONS
 
-_SAME_DIRECTION = 1e-3  # of unit vectors' components; scanners round to about 1e-6
-_SAME_PLACE = 1e-2  # mm
+SAME_PLACE = 1e-2  # mm
 _UNEVEN = 0.1  # of the median step between slices
-_PROJECTIONS = ("CR", "DX", "RG", "MG", "PX", "IO", "RF", "XA", "DG")
+_APART = 1.5  # thicknesses, from which on a gap between slices is worth a word
 _CENTIMETRES = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.15
 _TISSUE = 1  # Region Spatial Format: 2D, PS3.3 C.8.5.5.1.1
+_CALIBRATED = ("GEOMETRY", "FIDUCIAL")  # Pixel Spacing Calibration Type, PS3.3 10.7.1.2
+_MAGNIFIED = (1.0, 10.0)  # what a magnification can be
+
+AT_DETECTOR = "Sizes are measured at the detector: in the patient they are smaller."
+AT_DETECTOR_OR_NOT = (
+    "The files do not state where sizes are measured: if it is at the detector, they are smaller in the patient."
+)
 
 
-def choose_series(frames: Sequence[Frame], name: str, notes: list[str]) -> list[Frame]:
-    """The frames of the largest series; pictures without a place in the patient (views) all stay together.
+def depths(frames: Sequence[Frame]) -> np.ndarray | None:
+    """Where slices of one orientation lie along their stack, in mm `(N,)`; None where the files do not say.
 
-    Raises:
-        StudyError: several patients.
+    The position along the normal (PS3.3 C.7.6.2.1.1) decides, without directions the position along the axis that
+    varies most, without a position Slice Location.
     """
-    patients = {str(frame.facts.get("PatientID") or "") for frame in frames} - {""}
-    if len(patients) > 1:
-        raise StudyError(f"{name} holds images of {len(patients)} patients: give the files of one patient.")
-    if not any(frame.placed for frame in frames):
-        return list(frames)
-    series: dict[str, list[Frame]] = {}
-    for frame in frames:
-        series.setdefault(str(frame.facts.get("SeriesInstanceUID") or ""), []).append(frame)
-    chosen = max(series.values(), key=len)
-    if len(series) > 1:
-        notes.append(f"The largest of {len(series)} series is shown ({len(chosen)} of {len(frames)} images).")
-    return chosen
+    if all(frame.position is not None for frame in frames):
+        positions = np.array([frame.position for frame in frames])
+        if frames[0].directions is not None:
+            return positions @ stack_normal(frames[0].directions)
+        return positions[:, int(np.ptp(positions, axis=0).argmax())]
+    locations = [frame.location for frame in frames]
+    return None if None in locations else np.array(locations, float)
 
 
-def order_slices(frames: Sequence[Frame], name: str, notes: list[str]) -> tuple[list[Frame], float | None]:
-    """Slices by their position along the normal, PS3.3 C.7.6.2.1.1, and the step between them in mm.
+def places(frames: Sequence[Frame]) -> dict[int, list[Frame]]:
+    """Slices by where they lie, in the order of their stack; those at one place in the order of their numbers."""
+    frames = sorted(frames, key=lambda frame: (frame.number, frame.index))
+    found = depths(frames)
+    if found is None:
+        return {at: [frame] for at, frame in enumerate(frames)}
+    out: dict[int, list[Frame]] = {}
+    for depth, frame in zip(found, frames, strict=True):
+        out.setdefault(round(float(depth) / SAME_PLACE), []).append(frame)
+    return dict(sorted(out.items()))
 
-    Raises:
-        StudyError: slices differ in size, direction or spacing, or some have no position.
-    """
-    check_alike(frames, name)
-    normal = np.cross(*frames[0].directions)
 
-    def depth(frame: Frame) -> float:
-        return float(np.dot(normal, frame.position))
-
-    ordered = sorted(frames, key=lambda frame: (round(depth(frame) / _SAME_PLACE), frame.number, frame.index))
-    places = [list(group) for _, group in groupby(ordered, key=lambda frame: round(depth(frame) / _SAME_PLACE))]
-    most = max(len(place) for place in places)
-    if most > 1:
-        notes.append(f"Up to {most} images share a position (phases or echoes): the first of each is shown.")
-    kept = [place[0] for place in places]
-    steps = np.diff([depth(frame) for frame in kept])
+def step_mm(frames: Sequence[Frame]) -> tuple[float | None, str | None]:
+    """The distance between slices in order, in mm, None where it is unknown or varies; and what has to be said of it."""
+    found = depths(frames)
+    if found is None:
+        return None, "The files do not state where slices lie: they are in the order of their numbers."
+    steps = np.abs(np.diff(found))
     if not len(steps):
-        return kept, None
+        return None, None
     step = float(np.median(steps))
-    if np.abs(steps - step).max() > _UNEVEN * step:
-        notes.append("The distance between slices varies: slices may be missing.")
-        return kept, None
-    return kept, step
+    odd = steps[np.abs(steps - step) > max(_UNEVEN * step, 2 * SAME_PLACE)]
+    if not len(odd):
+        return step, _thin(frames[0].facts, step)
+    differ = f"{len(odd)} of {len(steps)} distances between slices {'differs' if len(odd) == 1 else 'differ'}"
+    missing = int(np.maximum(np.rint(odd / step) - 1, 0).sum()) if step > 0 else 0
+    what = f"about {missing} {'slice' if missing == 1 else 'slices'} may be missing" if missing else "slices are uneven"
+    return None, f"{differ} from the usual {step:.3g} mm: {what}."
 
 
-def check_alike(frames: Sequence[Frame], name: str) -> None:
-    """Raise `StudyError` unless all slices share size, direction and spacing."""
-    shapes = sorted({frame.shape for frame in frames})
-    if len(shapes) > 1:
-        (h, w), (other_h, other_w) = shapes[:2]
-        raise StudyError(
-            f"{name} mixes slices of {w} x {h} and {other_w} x {other_h} pixels in one series: give slices of one size."
-        )
-    if not all(frame.placed for frame in frames):
-        raise StudyError(f"{name} mixes slices with and without a position in one series: give only the slices.")
-    first = frames[0]
-    if any(np.abs(frame.directions - first.directions).max() > _SAME_DIRECTION for frame in frames):
-        raise StudyError(
-            f"{name} mixes slices of different orientation in one series: give slices of one orientation (no scouts)."
-        )
-    if len({frame.facts.get("SamplesPerPixel") for frame in frames}) > 1:
-        raise StudyError(f"{name} mixes grey and colour slices in one series: give only one kind.")
-    spacings = [numbers(frame.facts.get("PixelSpacing"), 2) for frame in frames]
-    if len({spacing is None for spacing in spacings}) > 1 or (
-        spacings[0] is not None and any(np.abs(s - spacings[0]).max() > 1e-3 for s in spacings)
-    ):
-        raise StudyError(f"{name} mixes slices of different pixel spacing in one series: give slices of one spacing.")
-
-
-def order_views(frames: Sequence[Frame]) -> list[Frame]:
-    """Views and frames without a position: by instance number, file name and frame."""
-    return sorted(frames, key=lambda frame: (frame.number, natural_key(frame.source.name), frame.index))
+def _thin(facts: Dataset, step: float) -> str | None:
+    thickness = _positive([facts.get("SliceThickness")], 1)
+    if thickness is None or step < _APART * thickness[0]:
+        return None
+    return f"Slices of {thickness[0]:.3g} mm lie {step:.3g} mm apart: what lies between them is not seen."
 
 
 def spacing_mm(facts: Dataset) -> tuple[tuple[float, float] | None, str | None]:
-    """Millimetres per pixel `(row, column)` and what has to be said of them, PS3.3 10.7.1."""
+    """Millimetres per pixel `(row, column)` as stored and what has to be said of them, PS3.3 10.7.1."""
     if facts.get("SequenceOfUltrasoundRegions"):
         return _ultrasound_spacing(facts), None
-    spacing = numbers(facts.get("PixelSpacing"), 2)
-    detector = numbers(facts.get("ImagerPixelSpacing"), 2)
-    projection = str(facts.get("Modality") or "") in _PROJECTIONS
-    note = None
-    if spacing is None and detector is not None:
-        spacing = detector
-        projection = True
-    if spacing is None or not (spacing > 0).all():
+    stated = _positive(facts.get("PixelSpacing"))
+    detector = _positive(facts.get("ImagerPixelSpacing"))
+    spacing = detector if stated is None else stated
+    if spacing is None:
         return None, None
-    if projection and detector is not None and np.allclose(spacing, detector):
-        note = "Measured at the detector: sizes in the patient are smaller."
-    return (float(spacing[0]), float(spacing[1])), note
+    projection = detector is not None or str(facts.get("Modality") or "") in PROJECTIONS
+    if not projection or str(facts.get("PixelSpacingCalibrationType") or "").upper() in _CALIBRATED:
+        return _pair(spacing), None
+    if detector is None:
+        return _pair(spacing), AT_DETECTOR_OR_NOT
+    if not np.allclose(spacing, detector, rtol=1e-3):  # calibrated, whoever did it
+        return _pair(spacing), None
+    factor = _magnification(facts)
+    return (_pair(spacing), AT_DETECTOR) if factor is None else (_pair(detector / factor), None)
+
+
+def pixel_shape(facts: Dataset) -> tuple[float, float]:
+    """How high and wide a pixel is, in any one unit: by its spacing, else Pixel Aspect Ratio, PS3.3 C.7.6.3.1.7."""
+    spacing = spacing_mm(facts)[0]
+    if spacing is None:
+        ratio = _positive(facts.get("PixelAspectRatio"))
+        spacing = (1.0, 1.0) if ratio is None else _pair(ratio)
+    return spacing
+
+
+def _magnification(facts: Dataset) -> float | None:
+    """How much larger the patient is at the detector: stated, or from the distances of the X-ray source."""
+    stated = _positive([facts.get("EstimatedRadiographicMagnificationFactor")], 1)
+    distances = _positive([facts.get("DistanceSourceToDetector"), facts.get("DistanceSourceToPatient")])
+    for factor in (stated, None if distances is None else distances[:1] / distances[1:]):
+        if factor is not None and _MAGNIFIED[0] <= factor[0] <= _MAGNIFIED[1]:
+            return float(factor[0])
+    return None
+
+
+def _positive(value: object, count: int = 2) -> np.ndarray | None:
+    found = numbers(value, count)
+    return found if found is not None and (found > 0).all() else None
+
+
+def _pair(values: np.ndarray) -> tuple[float, float]:
+    return round(float(values[0]), 9), round(float(values[1]), 9)
 
 
 def _ultrasound_spacing(facts: Dataset) -> tuple[float, float] | None:
@@ -127,14 +137,3 @@ def _ultrasound_spacing(facts: Dataset) -> tuple[float, float] | None:
             return None
         scales.add((round(abs(float(deltas[0])) * 10, 6), round(abs(float(deltas[1])) * 10, 6)))
     return scales.pop() if len(scales) == 1 else None
-
-
-def orientation(frame: Frame) -> list[str] | None:
-    """The patient's direction to the image's right and bottom, such as `["L", "P"]`; PS3.3 C.7.6.1.1.1."""
-    directions = frame.directions
-    if directions is None:
-        stated = [str(v).upper() for v in frame.facts.get("PatientOrientation") or []]
-        return stated if len(stated) == 2 and all(v and set(v) <= set("LRAPHF") for v in stated) else None
-    letters = ("LR", "PA", "HF")  # of increasing and decreasing x, y, z of DICOM's LPS+
-    axes = np.abs(directions).argmax(axis=1)
-    return [letters[axis][int(vector[axis] < 0)] for axis, vector in zip(axes, directions, strict=True)]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ..errors import StudyError
@@ -23,26 +26,28 @@ logging.getLogger("pydicom").propagate = False
 
 # Elements that a frame's functional groups can state in place of the root, PS3.3 C.7.6.16
 _BY_FRAME = (
-    "PixelSpacing",
-    "SliceThickness",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "VOILUTSequence",
+    *("PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImageOrientationPatient", "ImagePositionPatient"),
+    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+    *("FrameType", "FrameLaterality", "PatientOrientation", "TemporalPositionIndex", "EffectiveEchoTime"),
+    *("DiffusionBValue", "NominalCardiacTriggerDelayTime"),
+    *("RowPositionInTotalImagePixelMatrix", "ColumnPositionInTotalImagePixelMatrix"),
 )
-_TAGS = [
+MOSAIC_COUNT = 0x0019100A  # private, of Siemens: number of images in a mosaic
+_KEYWORDS = (
     *_BY_FRAME,
-    *("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "InstanceNumber", "Modality", "BodyPartExamined"),
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID"),
+    *("SeriesNumber", "InstanceNumber", "AcquisitionNumber", "Modality", "BodyPartExamined", "ImageType"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence"),
-    *("ImagerPixelSpacing", "NominalScannedPixelSpacing", "SequenceOfUltrasoundRegions", "PatientOrientation"),
+    *("ImagerPixelSpacing", "PixelSpacingCalibrationType", "EstimatedRadiographicMagnificationFactor"),
+    *("DistanceSourceToDetector", "DistanceSourceToPatient", "PixelAspectRatio", "SequenceOfUltrasoundRegions"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DirectoryRecordSequence"),
-    *("SmallestImagePixelValue", "LargestImagePixelValue", "BurnedInAnnotation"),
-]
+    *("SmallestImagePixelValue", "LargestImagePixelValue", "BurnedInAnnotation", "SliceLocation"),
+    *("Laterality", "ImageLaterality", "ViewPosition", "AcquisitionMatrix"),
+    *("TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "TriggerTime"),
+    *("TotalPixelMatrixRows", "TotalPixelMatrixColumns"),
+)
+_TAGS = [*(Tag(keyword) for keyword in _KEYWORDS), Tag(MOSAIC_COUNT)]
 _DEFLATE_START = 132 + 12  # preamble, "DICM" and the element that states the length of the file meta
 
 
@@ -52,38 +57,74 @@ class NoPicture(StudyError):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame of one file with the facts that place and show it."""
+    """One frame of one file, or one tile of a frame, with the facts that place and show it."""
 
     source: Source
     index: int  # in the file
     facts: Dataset
+    tile: tuple[int, int, int, int] | None = None  # first row, first column, rows, columns; None for the whole frame
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows, columns."""
-        return int(self.facts.Rows), int(self.facts.Columns)
+        return self.tile[2:] if self.tile else (int(self.facts.Rows), int(self.facts.Columns))
 
-    @property
+    @cached_property
     def number(self) -> int:
         """Instance Number, large where missing."""
-        value = self.facts.get("InstanceNumber")
-        return 2**31 if value in (None, "") else int(value)
+        return whole(self.facts.get("InstanceNumber"), 2**31)
 
-    @property
+    @cached_property
     def position(self) -> np.ndarray | None:
         """Image Position (Patient), `(3,)` mm, LPS+."""
         return numbers(self.facts.get("ImagePositionPatient"), 3)
 
-    @property
+    @cached_property
     def directions(self) -> np.ndarray | None:
         """Image Orientation (Patient): unit vectors along a row and along a column, `(2, 3)`, LPS+."""
         values = numbers(self.facts.get("ImageOrientationPatient"), 6)
-        return None if values is None else values.reshape(2, 3)
+        if values is None:
+            return None
+        lengths = np.linalg.norm(values.reshape(2, 3), axis=1)
+        across = np.linalg.norm(np.cross(*values.reshape(2, 3)))
+        return values.reshape(2, 3) if np.abs(lengths - 1).max() < 0.1 and across > 0.9 else None
+
+    @property
+    def location(self) -> float | None:
+        """Slice Location in mm."""
+        found = numbers([self.facts.get("SliceLocation")], 1)
+        return None if found is None else float(found[0])
 
     @property
     def placed(self) -> bool:
         """Has a place in the patient, as slices of CT and MR have."""
         return self.position is not None and self.directions is not None
+
+    @cached_property
+    def code(self) -> str:
+        """Modality, in capitals."""
+        return str(self.facts.get("Modality") or "").strip().upper()
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The words of Image Type and Frame Type, in capitals."""
+        values = [v for key in ("ImageType", "FrameType") for v in many(self.facts.get(key))]
+        return frozenset(str(value).strip().upper() for value in values)
+
+
+def many(value: Any) -> list[Any]:
+    """The values of an element that may be missing, single or several."""
+    if value in (None, ""):
+        return []
+    return list(value) if isinstance(value, (list, tuple, MultiValue)) else [value]
+
+
+def whole(value: Any, missing: int) -> int:
+    """A whole number, or `missing`."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return missing
 
 
 def numbers(value: Any, count: int) -> np.ndarray | None:
@@ -103,6 +144,7 @@ def read_frames(source: Source, limits: Limits) -> list[Frame]:
     """
     check_deflated(source, limits)
     header = pydicom.dcmread(source.path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+    _drop_broken(header)
     refuse_others(source, header)
     rows, columns = int(header.Rows), int(header.Columns)
     count = int(header.get("NumberOfFrames") or 1)
@@ -111,6 +153,15 @@ def read_frames(source: Source, limits: Limits) -> list[Frame]:
     limits.check_size(source.name, rows, columns)
     limits.check_total(source.name, count, rows * columns)
     return [Frame(source, index, _frame_facts(header, index)) for index in range(count)]
+
+
+def _drop_broken(header: Dataset) -> None:
+    """Leave out elements whose value cannot be read, such as a number that is none: an image can be shown without."""
+    for tag in list(header.keys()):
+        try:
+            header[tag]
+        except Exception:  # whatever pydicom raises on damage
+            del header[tag]
 
 
 def refuse_others(source: Source, header: Dataset) -> None:

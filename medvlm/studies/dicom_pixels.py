@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, get_decoder, iter_pixels
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.pixels import apply_modality_lut, iter_pixels
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+)
 
 from ..errors import StudyError
-from .codestream import stated_size
+from .codestream import is_transformed, stated_size
+from .decoders import plugins
 from .dicom_header import Frame, numbers
-from .display import Window, apply_window
+from .display import Window, apply_window, default_window, thinned, without_background
 from .files import Source
+from .jpeg import jpeg_colours
 from .limits import Limits
+from .palette import palette_colours
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
+_FLAT = 8  # levels of 255: what differs by less is one field to the eye
 
 Display = Callable[[np.ndarray], np.ndarray]  # modality values of any shape -> uint8
 
@@ -45,23 +57,97 @@ def decode(source: Source, indices: list[int], limits: Limits) -> Iterator[np.nd
         )
     if syntax.is_encapsulated:
         _check_codestreams(source, data, limits)
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and int(data.SamplesPerPixel) == 3:
+        yield from _jpeg_colours(data, indices)
+        return
+    if syntax.is_encapsulated and is_transformed(next(_codestreams(data))):
+        data.PhotometricInterpretation = "RGB"  # decoders of JPEG 2000 undo its transform, whatever the header says
     colour_table = data.PhotometricInterpretation == "PALETTE COLOR"
     for frame in iter_pixels(data, indices=indices):
-        yield apply_color_lut(frame, data) if colour_table else frame
+        big_endian = not data.original_encoding[1]
+        yield palette_colours(frame, data, source.name, big_endian) if colour_table else frame
 
 
-def to_pixels(stored: np.ndarray, frame: Frame, fallback: Window) -> np.ndarray:
+def _jpeg_colours(data: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
+    """Frames of three components as RGB, uint8 `(H, W, 3)`."""
+    wanted = set(indices)
+    for index, stream in enumerate(_codestreams(data)):
+        if index in wanted:
+            pixels = jpeg_colours(stream, data.PhotometricInterpretation == "RGB")
+            if pixels.shape != (int(data.Rows), int(data.Columns), 3):
+                raise ValueError("the codestream is of another shape than the header says")
+            yield pixels
+
+
+def _codestreams(data: Dataset) -> Iterator[bytes]:
+    """The compressed frames."""
+    count = int(data.get("NumberOfFrames") or 1)
+    yield from pydicom.encaps.generate_frames(data.PixelData, number_of_frames=count)
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How the grey values of a series become 8 bits."""
+
+    window: Window  # in modality values, for frames that state none
+    name: str
+    stated: bool = True  # whether the windows that frames state are heeded
+    notice: str | None = None
+
+
+def windowing(samples: Sequence[tuple[Frame, np.ndarray]], ct: bool, body_part: str | None) -> Windowing:
+    """What shows a series, so that its slices stay alike.
+
+    Args:
+        samples: some of its grey frames with what `decode` gives.
+        ct: whether the files say that they are of a CT.
+    """
+    if not samples:
+        return Windowing((0.0, 255.0), "as stored")
+    facts = samples[0][0].facts
+    if int(facts.BitsStored) <= 8 and "RescaleSlope" not in facts and not facts.get("ModalityLUTSequence"):
+        window, name = (0.0, 2.0 ** int(facts.BitsStored) - 1), "as stored"  # no VOI is identity, PS3.3 C.11.2.1
+    else:
+        values = [modality_values(stored, f.facts)[~is_padding(stored, f.facts)] for f, stored in samples]
+        window, name = default_window(np.concatenate([v.astype(np.float32) for v in values]), ct, body_part)
+    if not shows_nothing(samples):
+        return Windowing(window, name)
+    notice = f"The window that the file states shows nothing: another one is used ({name})."
+    return Windowing(window, name, False, notice)
+
+
+def shows_nothing(samples: Sequence[tuple[Frame, np.ndarray]]) -> bool:
+    """Whether the windows that frames state make one flat field of values that differ."""
+    values, shown = [], []
+    for frame, stored in samples:
+        display = stated_voi(frame.facts)
+        if display:
+            modality = modality_values(stored, frame.facts)
+            inside = thinned(modality[~is_padding(stored, frame.facts)])
+            if inside.size:
+                inside = without_background(inside)
+                values.append(inside)
+                shown.append(display(inside))
+    if not values:
+        return False
+    low, high = np.percentile(np.concatenate(values), (2, 98))
+    dark, bright = np.percentile(np.concatenate(shown), (2, 98))
+    return bool(low < high and bright - dark < _FLAT)
+
+
+def to_pixels(stored: np.ndarray, frame: Frame, fallback: Window, stated: bool = True) -> np.ndarray:
     """One frame as shown, uint8 `(H, W)` or `(H, W, 3)`.
 
     Args:
         stored: what `decode` gives.
         fallback: the window where the file states none, in modality values.
+        stated: whether a window that the file states is heeded.
     """
     facts = frame.facts
     if stored.ndim == 3:
         return to_eight_bits(stored, facts)
     values = modality_values(stored, facts)
-    display = stated_voi(facts)
+    display = stated_voi(facts) if stated else None
     pixels = display(values) if display else apply_window(values, fallback)
     if facts.PhotometricInterpretation == "MONOCHROME1":  # the lowest value is white, PS3.3 C.7.6.3.1.2; always last
         pixels = 255 - pixels
@@ -70,12 +156,10 @@ def to_pixels(stored: np.ndarray, frame: Frame, fallback: Window) -> np.ndarray:
 
 
 def to_eight_bits(colour: np.ndarray, facts: Dataset) -> np.ndarray:
-    """The high byte of colours, `(H, W, 3)`; palettes are 16 bits wide whatever Bits Stored says, PS3.3 C.7.6.3.1.5."""
+    """The high byte of colours, `(H, W, 3)`."""
     if colour.dtype.itemsize == 1:
         return colour.astype(np.uint8)
-    table = facts.PhotometricInterpretation == "PALETTE COLOR"
-    bits = 8 * colour.dtype.itemsize if table else int(facts.BitsStored)
-    return (colour >> max(0, bits - 8)).astype(np.uint8)
+    return (colour >> max(0, int(facts.BitsStored) - 8)).astype(np.uint8)
 
 
 def modality_values(stored: np.ndarray, facts: Dataset) -> np.ndarray:
@@ -126,7 +210,9 @@ def _voi_lut(item: Dataset) -> Display:
     if isinstance(data, bytes):
         data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or 2**16) else "u1")
     table = np.asarray(data, dtype=np.float32)[: entries or 2**16]
-    table = np.rint(table / max(2**bits - 1, table.max()) * 255).astype(np.uint8)
+    top = float(table.max())
+    full = 2.0**bits - 1 if top >= 2.0**bits / 4 else 2.0 ** int(top).bit_length() - 1  # a width that no entry needs
+    table = np.rint(table / max(full, top, 1.0) * 255).astype(np.uint8)
 
     def display(values: np.ndarray) -> np.ndarray:
         start = first - 2**16 if first >= 2**15 and values.min() < 0 else first  # signed, written as unsigned
@@ -158,19 +244,14 @@ def _decodable(syntax: UID, data: Dataset) -> bool:
         return False
     if not syntax.is_encapsulated:
         return True
-    try:
-        plugins = get_decoder(syntax).available_plugins
-    except NotImplementedError:
-        return False
     if syntax == JPEGExtended12Bit and int(data.BitsStored) > 8:
-        return "pylibjpeg" in plugins  # the others read its 8-bit form only
-    return bool(plugins)
+        return "pylibjpeg" in plugins(syntax)  # the others read its 8-bit form only
+    return bool(plugins(syntax))
 
 
 def _check_codestreams(source: Source, data: Dataset, limits: Limits) -> None:
     """Raise `StudyError` where a compressed frame states a larger size than the limit, whatever the header says."""
-    count = int(data.get("NumberOfFrames") or 1)
-    for stream in pydicom.encaps.generate_frames(data.PixelData, number_of_frames=count):
+    for stream in _codestreams(data):
         size = stated_size(stream)
         if size and size != (int(data.Rows), int(data.Columns)):
             limits.check_size(source.name, *size)

@@ -23,6 +23,14 @@ MODALITIES: dict[str, str | None] = {
     **dict.fromkeys(("BMD", "DG", "NM", "OCT", "OPT", "OT", "PT", "RF", "RTIMAGE", "SC", "TG", "XA")),
 }
 
+PROJECTIONS = ("CR", "DX", "RG", "MG", "PX", "IO", "RF", "XA", "DG")  # X-ray films, which lie across the whole body
+SECTIONS = ("CT", "MR", "PT")  # slices of the body
+
+# Words of Image Type (0008,0008)
+SCOUTS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW")
+SCREENS = ("SCREEN SAVE", "SCREENSAVE", "SCREEN", "SCREEN CAPTURE", "CAPTURE", "DOSE", "DOSE_INFO")
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds
+
 # Objects that have no picture of the patient, with a word for messages.
 NOT_IMAGES = {
     "SEG": "a segmentation",
@@ -72,3 +80,11 @@ def body_part(value: object, code: str | None) -> str | None:
     """Our word for Body Part Examined, or what the modality implies."""
     key = "".join(letter for letter in str(value or "").upper() if letter.isalnum())
     return BODY_PARTS.get(key) or IMPLIED_PARTS.get(code or "")
+
+
+def modality_words(code: str) -> str:
+    """What people call a modality."""
+    word = MODALITIES.get(code)
+    return {"ct": "CT", "mri": "MRI", "x-ray": "X-ray"}.get(
+        word or "", word or (code if code in MODALITIES else "DICOM")
+    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import StudyError
-from .limits import Limits, reading
+from .limits import Limits, in_bytes, reading
 from .sniff import READABLE, sniff
 
 
@@ -21,6 +21,7 @@ class Source:
     path: Path
     name: str  # shown in messages: the file's own name, never its folders
     kind: str  # dicom, nifti, raster or video
+    explicit: bool = False  # it was named itself, not a folder or archive around it
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Collection:
     sources: list[Source]
     name: str  # of the file, folder or archive that was given
     left_out: int = 0  # files beside them that are no images
+    too_large: int = 0  # and images beside them that are larger than a file may be
 
 
 def collect(paths: Sequence[Path], limits: Limits, scratch: Path) -> Collection:
@@ -42,9 +44,42 @@ def collect(paths: Sequence[Path], limits: Limits, scratch: Path) -> Collection:
         raise StudyError("No file was given: name at least one image, DICOM folder or volume.")
     if len(paths) > limits.max_files:
         raise StudyError(f"{len(paths)} files were given, more than the limit of {limits.max_files}: give fewer.")
-    parts = [_collect_one(path, limits, scratch / str(number)) for number, path in enumerate(paths)]
-    name = parts[0].name if len(parts) == 1 else "The study"
-    return Collection([s for part in parts for s in part.sources], name, sum(part.left_out for part in parts))
+    tally = _Tally(limits)
+    parts: list[Collection] = []
+    refused: list[NoImage] = []
+    for number, path in enumerate(paths):
+        try:
+            parts.append(_collect_one(path, tally, scratch / str(number)))
+        except NoImage as error:
+            refused.append(error)
+    if not parts:
+        raise refused[0]
+    return Collection(
+        [source for part in parts for source in part.sources],
+        parts[0].name if len(paths) == 1 else "The study",
+        len(refused) + sum(part.left_out for part in parts),
+        sum(part.too_large for part in parts),
+    )
+
+
+class NoImage(StudyError):
+    """What was named is there, and holds no image that can be read; beside images it is left out."""
+
+
+class _Tally:
+    """Files and bytes of a whole study, however many folders and archives they come in."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.files, self.bytes = limits, 0, 0
+
+    def add(self, name: str, files: int, size: int) -> None:
+        """Raise `StudyError` where they become too many."""
+        self.files, self.bytes = self.files + files, self.bytes + size
+        if self.files > self.limits.max_files:
+            raise StudyError(f"{name} holds more than {self.limits.max_files} files: give those of one series.")
+        if self.bytes > self.limits.max_total_bytes:
+            most = in_bytes(self.limits.max_total_bytes)
+            raise StudyError(f"{name} makes a study of more than {most}: give the files of one series.")
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
@@ -53,16 +88,18 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(piece)) if index % 2 else (1, piece) for index, piece in enumerate(pieces)]
 
 
-def _collect_one(path: Path, limits: Limits, scratch: Path) -> Collection:
+def _collect_one(path: Path, tally: _Tally, scratch: Path) -> Collection:
     name = path.name or path.absolute().name
     try:
         if path.is_dir():
-            return _folder(path, name, limits)
+            return _folder(path, name, tally)
         if not path.exists():
             raise StudyError(f"{name[:80]} does not exist: check the path.")
         if not path.is_file():
             raise StudyError(f"{name} is neither a file nor a folder: name an image file.")
-        _check_bytes(name, path.stat().st_size, limits)
+        size = path.stat().st_size
+        if size > tally.limits.max_bytes:
+            raise StudyError(f"{name} is larger than {in_bytes(tally.limits.max_bytes)}: give a smaller file.")
         kind, words = sniff(path)
     except PermissionError:
         raise StudyError(f"{name} may not be opened: check its permissions.") from None
@@ -70,33 +107,28 @@ def _collect_one(path: Path, limits: Limits, scratch: Path) -> Collection:
         raise StudyError(f"{name[:80]} cannot be opened: check the path.") from None
     if kind == "zip":
         with reading(name, "a zip archive"):
-            return _archive(path, name, limits, scratch)
+            return _archive(path, name, tally, scratch)
     if kind is None:
-        raise StudyError(f"{name} is {words}, not an image that can be read: give {READABLE}.")
-    return Collection([Source(path, name, kind)], name)
+        raise NoImage(f"{name} is {words}, not an image that can be read: give {READABLE}.")
+    tally.add(name, 1, size)
+    return Collection([Source(path, name, kind, explicit=True)], name)
 
 
-def _folder(folder: Path, name: str, limits: Limits) -> Collection:
+def _folder(folder: Path, name: str, tally: _Tally) -> Collection:
     files: list[Path] = []
     for path in folder.rglob("*"):
         if path.is_file() and not _hidden(path.relative_to(folder).as_posix()):
+            tally.add(name, 1, path.stat().st_size)
             files.append(path)
-            if len(files) > limits.max_files:
-                raise StudyError(f"{name} holds more than {limits.max_files} files: give the folder of one series.")
-    if sum(path.stat().st_size for path in files) > limits.max_total_bytes:
-        raise StudyError(f"{name} holds more than {_size(limits.max_total_bytes)}: give the folder of one series.")
     files.sort(key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-    return _readable([(path, path.name) for path in files], name, limits)
+    return _readable([(path, path.name) for path in files], name, tally.limits)
 
 
-def _archive(path: Path, name: str, limits: Limits, scratch: Path) -> Collection:
+def _archive(path: Path, name: str, tally: _Tally, scratch: Path) -> Collection:
     """Unpack under numbered names: nothing in an entry's name can reach the file system."""
     with zipfile.ZipFile(path) as archive:
         entries = [e for e in archive.infolist() if not e.is_dir()]
-        if len(entries) > limits.max_files:
-            raise StudyError(f"{name} holds more than {limits.max_files} files: give an archive of one series.")
-        if sum(entry.file_size for entry in entries) > limits.max_total_bytes:
-            raise StudyError(f"{name} unpacks to more than {_size(limits.max_total_bytes)}: give a smaller archive.")
+        tally.add(name, len(entries), sum(entry.file_size for entry in entries))
         if any(entry.flag_bits & 1 for entry in entries):
             raise StudyError(f"{name} is protected by a password: unpack it and give the folder.")
         if any(_escapes(entry.filename) for entry in entries):
@@ -110,30 +142,34 @@ def _archive(path: Path, name: str, limits: Limits, scratch: Path) -> Collection
             with archive.open(entry) as packed, open(target, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, 2**20)
             files.append((target, PurePosixPath(entry.filename).name))
-    return _readable(files, name, limits)
+    return _readable(files, name, tally.limits)
 
 
 def _readable(files: list[tuple[Path, str]], name: str, limits: Limits) -> Collection:
-    """Keep the images; other files beside them (notes, indexes) are counted and left out."""
+    """Keep the images; other files beside them (notes, viewers) are counted and left out."""
     if not files:
-        raise StudyError(f"{name} is empty: give a folder or archive with images.")
-    sources, empty = [], 0
+        raise NoImage(f"{name} is empty: give a folder or archive with images.")
+    sources: list[Source] = []
+    large: list[str] = []
+    empty = 0
     for path, file_name in files:
         size = path.stat().st_size
-        kind, _ = sniff(path)
+        try:
+            kind, _ = sniff(path)
+        except OSError:  # it may not be opened
+            continue
         if kind in ("dicom", "nifti", "raster", "video"):
-            _check_bytes(file_name, size, limits)
-            sources.append(Source(path, file_name, kind))
+            if size > limits.max_bytes:
+                large.append(file_name)
+            else:
+                sources.append(Source(path, file_name, kind))
         empty += size == 0
+    if not sources and large:
+        raise StudyError(f"{large[0]} is larger than {in_bytes(limits.max_bytes)}: give a smaller file.")
     if not sources:
         why = "only empty files" if empty == len(files) else "no image that can be read"
-        raise StudyError(f"{name} holds {why}: give {READABLE}.")
-    return Collection(sources, name, len(files) - len(sources))
-
-
-def _check_bytes(name: str, size: int, limits: Limits) -> None:
-    if size > limits.max_bytes:
-        raise StudyError(f"{name} is larger than {_size(limits.max_bytes)}: give a smaller file.")
+        raise NoImage(f"{name} holds {why}: give {READABLE}.")
+    return Collection(sources, name, len(files) - len(sources) - len(large), len(large))
 
 
 def _hidden(name: str) -> bool:
@@ -143,7 +179,3 @@ def _hidden(name: str) -> bool:
 def _escapes(name: str) -> bool:
     pieces = PurePosixPath(name.replace("\\", "/"))
     return pieces.is_absolute() or ".." in pieces.parts or name[1:2] == ":"
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.3g} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"

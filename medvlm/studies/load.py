@@ -1,28 +1,39 @@
-"""The one door for files: what they are decides who reads them."""
+"""The one door for files: what they are decides who reads them, and the most useful of them is the study."""
 
 from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from ..errors import StudyError
-from ..types import Study
-from . import dicom, nifti, raster, video
-from .files import Collection, collect
+from ..types import Series, Study
+from .choices import Choice, choices
+from .files import collect
 from .limits import DEFAULT, Limits, reading
+from .listing import Listing
 
-_WORDS = {"dicom": "DICOM files", "nifti": "NIfTI volumes", "raster": "pictures", "video": "videos"}
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+_SAID = 5  # kinds of series that a sentence lists
 
 
-def load_study(paths: str | PathLike[str] | Sequence[str | PathLike[str]], limits: Limits = DEFAULT) -> Study:
+def load_study(
+    paths: Paths, limits: Limits = DEFAULT, series: int | None = None, hounsfield: bool | float | None = None
+) -> Study:
     """Read what a user gave as one study.
 
     Args:
         paths: a file, a folder, a zip archive, or several files that belong together. Content decides what a file is.
         limits: what the study may weigh; checked before pixels are decoded.
+        series: which of several series to take, as `list_series` numbers them; the most useful one where none is named.
+        hounsfield: whether pictures deeper than 8 bits hold Hounsfield units, or what was added to these; None to judge
+            by their numbers.
 
     Returns:
         Images as a screen shows them; spacing in mm where the files state it; no patient's data.
@@ -30,30 +41,76 @@ def load_study(paths: str | PathLike[str] | Sequence[str | PathLike[str]], limit
     Raises:
         StudyError: with one sentence that says what is wrong and what to do.
     """
+    with _opened(paths, limits, hounsfield) as (name, there, notices):
+        at, study = _take(there, series, name)
+    study.series = _numbered(there, at)
+    study.series[at] = replace(study.series[at], images=len(study.images))
+    study.notices = list(dict.fromkeys([*_said(there, at, series), *study.notices, *notices]))
+    return study
+
+
+def list_series(paths: Paths, limits: Limits = DEFAULT) -> Listing:
+    """What there is among the files, the most useful first, which is the one that is taken; pixels are not read.
+
+    Raises:
+        StudyError: as `load_study` does.
+    """
+    with _opened(paths, limits) as (_, there, notices):
+        return Listing(_numbered(there, 0), notices)
+
+
+@contextmanager
+def _opened(
+    paths: Paths, limits: Limits, hounsfield: bool | float | None = None
+) -> Iterator[tuple[str, list[Choice], list[str]]]:
+    """The name of what was given, what it holds, and notices of what was left out."""
     given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="medvlm-") as scratch:
         warnings.simplefilter("ignore")  # decoders warn of oddities that are read all the same, and quote values
         found = collect([Path(path) for path in given], limits, Path(scratch))
-        study = _read(found, limits)
-    if found.left_out:
-        note = f"Files left out as no images: {found.left_out}."
-        study.metadata["note"] = " ".join(filter(None, (study.metadata.get("note"), note)))
-    return study
+        with reading(found.name, "images"):
+            yield found.name, *choices(found, limits, hounsfield)
 
 
-def _read(found: Collection, limits: Limits) -> Study:
-    kinds = sorted({source.kind for source in found.sources})
-    if len(kinds) > 1:
-        mixed = " and ".join(_WORDS[kind] for kind in kinds)
-        raise StudyError(f"{found.name} mixes {mixed}: give one kind at a time.")
-    kind, sources = kinds[0], found.sources
-    if kind in ("nifti", "video") and len(sources) > 1:
-        raise StudyError(f"{found.name} holds {len(sources)} {_WORDS[kind]}: give one at a time.")
-    with reading(found.name, _WORDS[kind]):
-        if kind == "dicom":
-            return dicom.load(sources, limits, found.name)
-        if kind == "nifti":
-            return nifti.load(sources[0], limits)
-        if kind == "video":
-            return video.load(sources[0], limits)
-        return raster.load(sources, limits, found.name)
+def _take(there: Sequence[Choice], number: int | None, name: str) -> tuple[int, Study]:
+    """The index of the choice that is taken, and its study: the wanted one, or the most useful that can be read."""
+    if number is not None and not 1 <= number <= len(there):
+        raise StudyError(f"{name} has no series {number}: it holds {_list(there)}.")
+    refused: list[StudyError] = []
+    for at, choice in enumerate(there):
+        if number not in (None, at + 1):
+            continue
+        if choice.check:
+            choice.check()
+        try:
+            return at, choice.read()
+        except StudyError as error:
+            refused.append(error)
+    raise refused[0]
+
+
+def _numbered(there: Sequence[Choice], taken: int) -> list[Series]:
+    return [
+        Series(number, choice.images, choice.words, choice.scout, taken == number - 1)
+        for number, choice in enumerate(there, 1)
+    ]
+
+
+def _said(there: Sequence[Choice], taken: int, wanted: int | None) -> list[str]:
+    """Which series was taken, which were left, and which better ones could not be read."""
+    if len(there) == 1:
+        return []
+    broken = range(taken) if wanted is None else ()
+    left = [choice for at, choice in enumerate(there) if at != taken and at not in broken]
+    out = [f"Series {at + 1} of {len(there)} cannot be read: {there[at].words}." for at in broken]
+    rest = f"; left: {_list(left)}" if left else ""
+    return [*out, f"Series {taken + 1} of {len(there)} is taken: {there[taken].words}{rest}."]
+
+
+def _list(there: Sequence[Choice]) -> str:
+    """Words of several choices; equal ones are counted."""
+    counts = Counter(choice.words for choice in there)
+    said = [words if count == 1 else f"{count} times {words}" for words, count in counts.items()]
+    if len(said) > _SAID:
+        said[_SAID - 1 :] = [f"{len(said) - _SAID + 1} more"]
+    return "; ".join(said)

@@ -32,9 +32,8 @@ def load(source: Source, limits: Limits) -> Study:
         raise StudyError(f"{source.name} is cut short: copy or export it again.")
     images = [Image(frame, name=f"frame {number} of {len(frames)}") for number, frame in enumerate(frames, 1)]
     metadata: dict[str, Any] = {"format": "video", "seconds": round(float(meta["duration"]), 2)}
-    if step > 1:
-        metadata["note"] = f"{len(frames)} of about {expected} frames are shown."
-    return Study(images, default=default_image(images), kind="video", metadata=metadata)
+    notices = [f"{len(frames)} of about {expected} frames are shown."] if step > 1 else []
+    return Study(images, default=default_image(images), kind="video", metadata=metadata, notices=notices)
 
 
 def _stream(source: Source, filters: list[str]) -> Any:
@@ -59,7 +58,7 @@ def _probe(source: Source, limits: Limits) -> dict[str, Any]:
         stream.close()
     width, height = meta["source_size"]
     limits.check_size(source.name, height, width)
-    limits.check_total(source.name, limits.video_frames, limits.video_frames * width * height)
+    limits.check_total(source.name, limits.video_frames, limits.video_frames * width * height, 3)
     if meta["duration"] > limits.max_video_seconds:
         raise StudyError(
             f"{source.name} is longer than {limits.max_video_seconds:g} seconds: cut the part that matters out of it."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +14,18 @@ import PIL.Image
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from medvlm.errors import RequestError, StudyError
+from medvlm.studies import Limits
 from medvlm.types import Image, Study
 from serving.handlers import SORRY, Handlers
+from serving.multipart import FilesForm
 from serving.payload import run_lengths
 from serving.server import listen, make_app
 from serving.session import Session
-from serving.uploads import Inbox
+from serving.uploads import Inbox, add_route
 from tests.fakes import FakeAssistant, square
 
 HOME = "http://127.0.0.1"
@@ -82,6 +87,50 @@ def test_foreign_and_broken_uploads_are_refused(client, tmp_path):
     assert client.post("/uploads", content=b"x", headers=huge).status_code == 413
     assert client.post("/gradio_api/upload", files={"files": ("a.png", b"xyz")}).status_code == 404
     assert not list(tmp_path.iterdir())
+
+
+def test_a_length_that_is_not_stated_is_counted(tmp_path):
+    app = FastAPI()
+    add_route(app, Inbox(tmp_path, Limits(max_total_bytes=2**20)))
+    client, form = TestClient(app), "multipart/form-data; boundary=x"
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+
+    def body(count, end=b"\r\n--x--\r\n"):
+        yield head
+        yield from (bytes(2**16) for _ in range(count))
+        yield end
+
+    def send(content):
+        return client.post("/uploads", content=content, headers={"x-medvlm": "1", "content-type": form})
+
+    assert send(body(15)).status_code == 200
+    assert send(body(17)).status_code == 413
+    assert send(body(2, b"")).status_code == 400
+    many = b"".join(head + b"\r\n" for _ in range(20))
+    few = FastAPI()
+    add_route(few, Inbox(tmp_path, Limits(max_files=5)))
+    client = TestClient(few)
+    assert send(many + b"--x--\r\n").status_code == 400
+    assert send(head[:60] + bytes(2**14)).status_code == 400
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_upload_takes_neither_memory_nor_descriptors(tmp_path):
+    piece = bytes(2**19)
+    form = FilesForm("multipart/form-data; boundary=x", tmp_path, Limits())
+    before = len(os.listdir("/proc/self/fd"))
+    tracemalloc.start()
+    for n in range(40):
+        form.take(b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.dcm"\r\n\r\n' % n)
+        form.take(piece)
+        form.take(b"\r\n")
+    assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    tracemalloc.stop()
+    form.take(b"--x--\r\n")
+    form.finish()
+    assert {path.stat().st_size for path in tmp_path.rglob("*.dcm")} == {2**19}
+    assert form.files == 40
 
 
 def test_faults_are_logged_without_their_message(tmp_path, caplog):
