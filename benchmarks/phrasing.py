@@ -8,7 +8,8 @@ python benchmarks/phrasing.py DATA_SET… [--split val] [--limit 10] [--model na
    the other no. What is neither, an abstention too, counts as inconsistent. Always the same word would reach 0, a coin
    0.5. Pairs that were looked at while the rules for such questions were written stand apart from new ones.
 
-Without images, first: for how many of the phrases the right label is the likeliest, and how many pairs the rules read.
+Without images, first: for how many of the phrases the right label is the likeliest, how many phrases for things that no
+label names (`outside_phrases.yaml`) are named all the same, and how many pairs the rules read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ import yaml
 from common import arguments, bar, chosen, interval, mean_of_means, overlap, patient, table, write_rows
 
 from medvlm.assistant import Assistant
-from medvlm.finder import ELSEWHERE
 from medvlm.mentions import mentioned
 from medvlm.normalise import normalise_answer
 from medvlm.questions import presence_question
@@ -153,7 +153,7 @@ def reading_table(assistant: Assistant, phrasings: dict[str, list[str]], pairs: 
     right = {
         "phrases, image not known": [int(meant[p].argmax()) == assistant.numbers[k] for k, p in said],
         "phrases, kind of image known": [
-            int((meant[p] * (alike[k] + ELSEWHERE)).argmax()) == assistant.numbers[k] for k, p in said
+            int((meant[p] * (alike[k] + assistant.policy.elsewhere)).argmax()) == assistant.numbers[k] for k, p in said
         ],
     }
     for known in (True, False):
@@ -216,6 +216,17 @@ def pair_table(rows: list[dict]) -> str:
     return table(["question / negation", "n", "consistent", "both right", "not yes or no"], lines)
 
 
+@torch.inference_mode()
+def outside_table(assistant: Assistant, path: Path) -> str:
+    """Of phrases for things that no label names, the share that is taken for a label; naming none would reach 0."""
+    rows = []
+    for part, phrases in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        chances = assistant.read_phrases(phrases)
+        taken = [float(float(chances[p][:-1].max()) >= assistant.policy.named) for p in phrases]
+        rows.append((part, interval(taken, phrases), len(taken)))
+    return table(["phrases for other things", "taken for a label", "n"], rows)
+
+
 def main() -> None:
     args = arguments(__doc__, "a .jsonl for the single results", limit=10).parse_args()
     phrasings = read_phrasings(Path(__file__).with_name("phrasings.yaml"))
@@ -223,6 +234,7 @@ def main() -> None:
     forms = read_pairs(Path(__file__).with_name("negations.yaml"), names)
     assistant, turn, phrases, pairs = Assistant.load(args.model), cycle(forms), [], []
     print(f"{reading_table(assistant, phrasings, forms)}\n")
+    print(f"{outside_table(assistant, Path(__file__).with_name('outside_phrases.yaml'))}\n")
     for records in chosen(args.data, args.split, args.limit, lambda r: r.regions or r.absent):
         for record in bar(records):
             phrases += phrase_rows(assistant, record, phrasings)

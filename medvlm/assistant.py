@@ -16,7 +16,7 @@ from .mentions import mentioned
 from .model.grounding_model import ImageFeatures
 from .normalise import normalise_answer
 from .notices import add_notices, notices, scope
-from .questions import presence_question
+from .questions import StateQuestion, doubtful, presence_question, state_question
 from .records.vocabulary import ANYWHERE, expected_labels, is_finding
 from .report.draft import draft_report, examined_images
 from .types import Answer, Region, Report, Study
@@ -220,6 +220,8 @@ class Assistant(Finder):
 
     def chosen(self, study: Study, question: str) -> tuple[str, float] | None:
         """The likeliest of the short answers and its probability; `None` where none is likely."""
+        if (state := state_question(question)) and (seen := self.abnormal(study, state)):
+            return "Yes" if seen[0] == state.abnormal else "No", seen[1]
         chances = self.short_answers(study, question)
         if lets_choose(question):
             chances = {answer: chance for answer, chance in chances.items() if answer.lower() not in ("yes", "no")}
@@ -273,6 +275,8 @@ class Assistant(Finder):
             refusal, reason = WITHHELD, "it is not sure that an image can answer this question"
         elif not text:
             refusal, reason = WITHHELD, "no answer was generated"
+        elif who not in SHOWN and (why := self.unclear(study, question)):
+            refusal, reason = WITHHELD, why
         elif who not in SHOWN and confidence < self.policy.answer:
             refusal, reason = WITHHELD, f"the best guess has a confidence of {confidence:.2f}, which is too low"
         else:
@@ -281,6 +285,25 @@ class Assistant(Finder):
             refusal = f"{WITHHELD} What I can show: {', '.join(dict.fromkeys(r.label for r in regions))}."
         answer = Answer(refusal, 0.0, regions, abstained=True, declined=declined, reason=reason, model=self.name)
         return answer if abstain else replace(answer, text=text, confidence=confidence)
+
+    def unclear(self, study: Study, question: str) -> str:
+        """Why an answer that no outline shows is not given, where its words may say the opposite of what is meant; else ""."""
+        if doubtful(question):
+            return "it is not certain what a yes to this wording would mean"
+        state = state_question(question)
+        return "" if state is None or self.abnormal(study, state) else "it would say the same of normal and of abnormal"
+
+    def abnormal(self, study: Study, state: StateQuestion) -> tuple[bool, float] | None:
+        """Whether something is abnormal by the head for short answers, and its likelihood; `None` where it says the same to
+        both ways of asking."""
+        yes = []
+        for form in state.forms:
+            chances = self.short_answers(study, form)
+            yes.append(shares([chances.get("Yes", 0.0), chances.get("No", 0.0)])[0])
+        abnormal, normal = yes
+        if (abnormal > 0.5) == (normal > 0.5):
+            return None
+        return abnormal > 0.5, max(min(abnormal, 1 - normal), min(1 - abnormal, normal))
 
     def spoken_of(self, study: Study, text: str) -> list[Region]:
         """The regions of every label that a text mentions."""

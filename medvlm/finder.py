@@ -22,6 +22,7 @@ from .notices import notices, scope
 from .policy import DecisionPolicy, read_policy
 from .records.vocabulary import FINE, LABELS, asked_name, other_types, parts, whole
 from .report.draft import examined_images
+from .seams import across
 from .types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from .validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
 from .views import Window, around, crop, hull, inside, put_back, tiles
@@ -36,7 +37,16 @@ class Asked:
 
     query: torch.Tensor
     label: str | None
-    possible: float  # the chance that this kind of image can show it
+    possible: float  # the chance that the phrase means it and that this kind of image can show it
+    named: bool = True  # whether the phrase is the label's own name or a synonym, not one that is read to mean it
+
+
+def read_as(phrase: str, label: str | None, shown: bool) -> str:
+    """What is said of a phrase that is no name in the vocabulary: what it was read as, which may be more than it means."""
+    if label is None:
+        return f"“{phrase}” is not among what the model can find."
+    rest = f"here is the nearest that it can, {label}" if shown else f"the nearest that it can, {label}, is not shown"
+    return f"“{phrase}” is not among the names of what the model can find; {rest}."
 
 
 def merged(found: Sequence[Grounding]) -> Grounding:
@@ -116,7 +126,7 @@ class Finder:
             modality_confidence=chances["modality"][modality],
             body_part=body_part,
             body_part_confidence=chances["body_part"][body_part],
-            medical=1 - photograph,
+            medical=(1 - photograph) * float(self.model.looks_medical(features)),
         )
 
     def chances(self, features: ImageFeatures) -> dict[str, dict[str, float]]:
@@ -149,16 +159,16 @@ class Finder:
             result = Grounding([], {}, [])
             if phrases:
                 fits = self.fits(features)
-                known = {p: self.asked(meant[p], fits) for p in phrases}
+                known = {p: self.asked(p, meant[p], fits) for p in phrases}
                 output = self.model.ground(features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
                 possible = torch.tensor([known[p].possible for p in phrases])
                 output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
                 for number, phrase in enumerate(phrases):
-                    label = known[phrase].label
+                    label, named = known[phrase].label, known[phrase].named
                     presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
                     there, share = self.typed(features, label) if other_types(label or "") else (presence, 1.0)
-                    name, regions = self.called(phrase, label, share), []
-                    if there < self.policy.least(label):
+                    name, regions = self.called(phrase if named else label or phrase, label, share), []
+                    if label is None or there < self.policy.least(label):
                         pass
                     elif share < self.policy.type_least:
                         result.notes[phrase] = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
@@ -166,8 +176,11 @@ class Finder:
                         regions = self.fine_regions(image, known[phrase], presence)
                     else:
                         regions = self.regions(output, number, label, image, there)
-                        if regions and name != phrase:
+                        if regions and share < self.policy.type_sure:
                             result.notes[phrase] = f"Its type is uncertain: {name}."
+                    if not named:
+                        result.notes[phrase] = read_as(phrase, label, bool(regions))
+                    regions = [region for region in regions if not across(region.box, image.parts)]
                     for region in regions:
                         region.label, region.phrase, region.image, region.turn = name, phrase, study.default, image.turn
                     result.regions += regions
@@ -261,15 +274,16 @@ class Finder:
             meant |= dict(zip(batch, chances, strict=True))
         return meant
 
-    def asked(self, chances: torch.Tensor, fits: torch.Tensor) -> Asked:
+    def asked(self, phrase: str, chances: torch.Tensor, fits: torch.Tensor) -> Asked:
         """What a phrase that means labels with `chances` asks for in an image: what can be there comes first."""
         queries = self.model.grounder.heads.labels.weight
         chances = chances * (fits + self.policy.elsewhere)
         chances = chances / chances.sum()
         chance, number = chances.max(0)
         if chance >= self.policy.named and number < len(self.numbers):
-            return Asked(queries[number], self.config.labels[number], float(fits[number]))
-        return Asked(chances @ queries, None, 1.0)
+            named = asked_name(phrase) in self.numbers
+            return Asked(queries[number], self.config.labels[number], float(chance * fits[number]), named)
+        return Asked(chances @ queries, None, float(chances[:-1].max()), named=False)
 
     @torch.inference_mode()
     def segment(

@@ -46,6 +46,7 @@ class Image:
     spacing_mm: tuple[float, float] | None = None  # (row, column), None where unknown
     name: str = ""  # patient-safe, e.g. "slice 12 of 40"
     turn: Turn | None = None  # from the file's own pixels to these, None where they are the same
+    parts: tuple[Box, ...] = ()  # where it is several pictures pasted together, their boxes
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,7 +83,9 @@ class Study:
     default: int = 0  # the image shown and asked first
     kind: str = "picture"  # picture | series | volume | video
     metadata: dict[str, Any] = field(default_factory=dict)  # patient-safe facts only
-    notices: list[str] = field(default_factory=list)  # what whoever reads an answer has to know of the files, a sentence each
+    notices: list[str] = field(
+        default_factory=list
+    )  # what whoever reads an answer has to know of the files, a sentence each
     sides_known: bool = False  # whether the files say where the patient's left and right are
     series: list[Series] = field(default_factory=list)  # all that there is among the files, this one included
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from .errors import RequestError
+from .languages import surely_foreign
+from .questions import denied_name
 from .types import Box, Study
 
 MAX_QUESTION = 4000  # characters
@@ -39,13 +41,19 @@ def _text(text: Any, what: str, limit: int, example: str) -> str:
 
 
 def check_question(text: Any) -> str:
-    """A question of 1 to 4,000 characters in Latin script, blanks tidied."""
-    return _text(text, "question", MAX_QUESTION, "Which organ is shown?")
+    """A question of 1 to 4,000 characters that is not surely in another language than English, blanks tidied."""
+    text = _text(text, "question", MAX_QUESTION, "Which organ is shown?")
+    if surely_foreign(text):
+        raise RequestError("Ask in English: the question is in a language that the model was not trained on.")
+    return text
 
 
 def check_phrase(text: Any) -> str:
-    """A phrase of 1 to 200 characters in Latin script, blanks tidied."""
-    return _text(text, "phrase", MAX_PHRASE, "left lung")
+    """A phrase of 1 to 200 characters in Latin script that names what to find, blanks tidied."""
+    text = _text(text, "phrase", MAX_PHRASE, "left lung")
+    if denied := denied_name(text):
+        raise RequestError(f"Name what to find, not what is missing: write “{denied}”.")
+    return text
 
 
 def check_options(options: Any) -> list[str]:
@@ -70,21 +78,54 @@ def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
     return numbers if all(math.isfinite(v) for v in numbers) else None
 
 
+def are_fractions(numbers: Sequence[float]) -> bool:
+    """Whether the numbers of a box or a point are shares of an image's size: within 0..1 and not all whole, or the box of a
+    whole image. A point in the corner pixel, such as 0,0, is one in pixels."""
+    within = all(0 <= v <= 1 for v in numbers)
+    return within and (any(v % 1 for v in numbers) or list(numbers) == [0, 0, 1, 1])
+
+
+def _no_fractions(what: str, numbers: Sequence[float], size: tuple[int, int]) -> None:
+    """Raises `RequestError` for a box or a point in shares of the image, which says what it would be in pixels."""
+    if are_fractions(numbers) and max(size) > 1:
+        pixels = ",".join(f"{round(v * size[1 - i % 2])}" for i, v in enumerate(numbers))
+        raise RequestError(
+            f"The {what} {_listed(numbers)} looks like fractions of the image; give pixels, such as {pixels}: "
+            f"x from 0 to {size[1]} and y from 0 to {size[0]}."
+        )
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(f"{v:g}" for v in numbers)
+
+
 def check_box(box: Any, size: tuple[int, int]) -> Box:
     """A box `[x0, y0, x1, y1]` in pixels inside an image of `size` `(H, W)`."""
     numbers, (height, width) = _numbers(box, 4), size
     if numbers is None:
         raise RequestError("A box is four numbers x0,y0,x1,y1 in pixels.")
     x0, y0, x1, y1 = numbers
-    if x1 <= x0 or y1 <= y0:
+    _no_fractions("box", numbers, size)
+    if x1 < x0 or y1 < y0:
+        swapped = _listed((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
         raise RequestError(
-            f"The box {x0:g},{y0:g},{x1:g},{y1:g} has no area; give the top left corner before the bottom right one."
+            f"The corners of the box {_listed(numbers)} are exchanged; give the top left one before the bottom right one: {swapped}."
         )
+    if x1 == x0 or y1 == y0:
+        raise RequestError(f"The box {_listed(numbers)} has no area; give x1 above x0 and y1 above y0.")
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+        raise RequestError(f"The box {_listed(numbers)} lies outside the image; {_inside(size)}.")
     if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+        raise RequestError(f"The box {_listed(numbers)} leaves the image; {_inside(size)}.")
+    if x1 - x0 < 1 or y1 - y0 < 1:
         raise RequestError(
-            f"The box {x0:g},{y0:g},{x1:g},{y1:g} leaves the image; keep x within 0..{width} and y within 0..{height}."
+            f"The box {_listed(numbers)} is smaller than a pixel; draw it around the whole of what you want."
         )
     return x0, y0, x1, y1
+
+
+def _inside(size: tuple[int, int]) -> str:
+    return f"keep x within 0..{size[1]} and y within 0..{size[0]}"
 
 
 def check_points(points: Any, size: tuple[int, int]) -> list[tuple[float, float, int]]:
@@ -100,6 +141,7 @@ def check_points(points: Any, size: tuple[int, int]) -> list[tuple[float, float,
         if numbers is None or numbers[2] not in (0, 1):
             raise RequestError("A point is x, y and 1 (inside) or 0 (outside).")
         x, y, sign = numbers
+        _no_fractions("point", (x, y), size)
         if not (0 <= x < width and 0 <= y < height):
             raise RequestError(
                 f"The point {x:g},{y:g} is outside the image; keep x below {width} and y below {height}, from 0 on."

@@ -9,6 +9,7 @@ import torch
 
 from medvlm.assistant import DECLINED, UNKNOWN_KIND, WITHHELD, Assistant
 from medvlm.errors import RequestError
+from medvlm.finder import read_as
 from medvlm.notices import SIDES_ASSUMED
 from medvlm.policy import DecisionPolicy
 from medvlm.types import Answer, Grounding, Image, ImageFacts, Region, Report, Study, mask_box
@@ -214,12 +215,28 @@ def test_scores_are_the_options_likelihoods(assistant, study):
 def test_ground(assistant, study):
     found = assistant.ground(study, ["liver", "something unheard of"], image=1)
     assert isinstance(found, Grounding) and set(found.presence) == {"liver", "something unheard of"}
-    assert found.presence["something unheard of"] > 0.99 and 0 < found.presence["liver"] < 1
+    assert 0 < found.presence["liver"] < 1
+    assert found.absent[-1:] == ["something unheard of"] and "not among" in found.notes["something unheard of"]
     assert {r.label for r in found.regions} | set(found.absent) == set(found.presence)
     check_regions(found.regions, image=1)
     assert found.regions, "random masks cover something"
     scores = [r.score for r in found.regions if r.label == found.regions[0].label]
     assert scores == sorted(scores, reverse=True) and min(scores) >= assistant.policy.region
+
+
+def test_a_phrase_that_only_resembles_a_label_is_shown_as_that_label(assistant, study, monkeypatch):
+    """No region is called "RLL": it is the right lung that is shown, and a note says so."""
+    number, chances = assistant.numbers["right lung"], torch.full((1, len(assistant.numbers) + 1), 1e-4)
+    chances[0, number] = 0.97
+    monkeypatch.setattr(type(assistant.model), "name_phrases", lambda *_, **__: chances / chances.sum())
+    with_presence(assistant, monkeypatch, {"right lung": 0.99})
+    found = assistant.ground(study, ["RLL", "lung on the right"])
+    assert {(r.label, r.phrase) for r in found.regions} == {
+        ("right lung", "RLL"),
+        ("lung on the right", "lung on the right"),  # a name that the vocabulary knows
+    }
+    assert found.of("RLL") and found.notes == {"RLL": read_as("RLL", "right lung", True)}
+    assert found.presence["RLL"] < found.presence["lung on the right"]
 
 
 def test_what_is_not_present_has_no_region(assistant, study):

@@ -94,13 +94,18 @@ def test_bad_requests_never_stop_the_rest(files):
             "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
             "",
             answer(20),
+            {"id": 21, **base, "task": "segment", "box": [0.5, 0.1, 0.9, 0.6]},
+            {"id": 22, **base, "task": "ground", "phrase": "no polyp"},
+            answer(23, question="¿Hay derrame pleural?"),
         ],
     )
-    assert run(files) == {"answered": 2, "failed": 18, "skipped": 0}
+    assert run(files) == {"answered": 2, "failed": 21, "skipped": 0}
     rows = read(files[1])
     got = {row["id"]: row for row in rows if row["id"] is not None}
     assert got[0]["text"] == got[20]["text"] == "yes"
-    assert set(got) == {0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 20}
+    assert set(got) == {0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 20, 21, 22, 23}
+    told = {i: got[i]["error"]["message"] for i in (21, 22, 23)}
+    assert "fractions of the image" in told[21] and "not what is missing" in told[22] and "in English" in told[23]
     assert got[14]["error"]["type"] == "InternalError" and "boom" not in got[14]["error"]["message"]
     assert all(row["error"]["message"].endswith(".") for row in rows if "error" in row)
     assert got[12]["error"]["type"] == "StudyError"

@@ -135,7 +135,7 @@ LONG = "why " * 5000  # 20,000 characters
         (["segment", "IMAGE"], "none given"),
         (["segment", "IMAGE", "--box", "1,1,5,5", "--point", "3,3"], "2 given"),
         (["segment", "IMAGE", "--box", "50,50,80,60"], "leaves the image"),
-        (["segment", "IMAGE", "--box", "20,20,10,30"], "no area"),
+        (["segment", "IMAGE", "--box", "20,20,10,30"], "exchanged"),
         (["segment", "IMAGE", "--box", "a,b"], "--box x0,y0,x1,y1"),
         (["segment", "IMAGE", "--box", "nan,0,5,5"], "four numbers"),
         (["segment", "IMAGE", "--point", "64,3"], "outside the image"),

@@ -197,6 +197,7 @@ def region(**changes) -> list[dict]:
         ({"regions": region(boxes=[[4, 2, 10, 25]])}, "box [4, 2, 10, 25] of 'polyp' leaves the image of 32 x 24 pixels"),
         ({"regions": region(boxes=[[-1, 2, 10, 8]])}, "leaves the image"),
         ({"regions": region(boxes=[[9, 2, 9, 8]])}, "has no area"),
+        ({"regions": region(boxes=[[0.1, 0.2, 0.5, 1]])}, "box [0.1, 0.2, 0.5, 1] of 'polyp' looks like fractions of the image"),
         ({"regions": region(boxes=[[1, 2, 3]])}, "is not [x0, y0, x1, y1]"),
         ({"regions": region(boxes=[["1", 2, 3, 4]])}, "is not [x0, y0, x1, y1]"),
         ({"regions": region(boxes=[[float("nan"), 2, 10, 8]])}, "is not [x0, y0, x1, y1]"),
@@ -272,6 +273,7 @@ def test_a_turned_photograph_is_measured_as_shown(folder: Path) -> None:
 def test_box_problem() -> None:
     assert box_problem([0, 0, 32, 24], SIZE) is None and box_problem([0, 0, 33, 24], SIZE)
     assert box_problem([0, 0, 1e6, 5], None) is None
+    assert "fractions" in (box_problem([0, 0, 1, 1], SIZE) or "") and box_problem([0, 0, 1, 2], SIZE) is None
 
 
 # The contact sheet

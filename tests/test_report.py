@@ -9,6 +9,7 @@ import pytest
 from skimage.draw import ellipse
 
 from medvlm.errors import RequestError
+from medvlm.policy import DecisionPolicy
 from medvlm.report import draft_report, draw_overlay, examined_images, write_report
 from medvlm.report import measurements as m
 from medvlm.report.location import container, locate
@@ -205,6 +206,75 @@ def test_a_chest_film_gets_its_ratio_and_its_container():
     study.modality = "ct"
     report = draft_report(study, facts(), [found], list(masks))
     assert not any("cardiothoracic" in t for t in text_of(report, "Impression"))
+
+
+CHEST = {
+    "left lung": rectangle(60, 20, 90, 80),
+    "right lung": rectangle(10, 20, 40, 80),
+    "heart": rectangle(30, 50, 80, 80),  # 50 of 80 columns: a ratio of 0.62
+}
+
+
+def chest_report(cardiomegaly: float, masks, enlarged_heart: float = 0.5):
+    shown = [region(k, v) for k, v in masks.items()]
+    found = Grounding(shown, dict.fromkeys(masks, 0.9) | {"cardiomegaly": cardiomegaly}, [])
+    study = Study([Image(np.zeros((100, 100), np.uint8))], modality="x-ray", body_part="chest")
+    policy = DecisionPolicy(enlarged_heart=enlarged_heart)
+    labels = [*CHEST, "cardiomegaly", "pneumothorax"]
+    report = draft_report(study, facts(), [found], labels, policy=policy)
+    return report, next(f for f in report.findings if f.label == "cardiomegaly")
+
+
+def test_a_wide_heart_is_not_among_what_was_not_found():
+    report, finding = chest_report(0.1, CHEST)
+    assert finding.presence == "uncertain" and finding.confidence == pytest.approx(0.1)
+    assert [m.name for m in finding.measurements] == ["cardiothoracic ratio"]
+    assert [report.regions[i].label for i in finding.regions] == ["heart"]
+    told = text_of(report, "Findings")
+    assert told[0] == (
+        "Uncertain whether the heart is enlarged: the cardiothoracic ratio of 0.62 is above 0.50, "
+        "by its look the probability is 0.10."
+    )
+    assert told[-1] == "Looked for and not found: pneumothorax."
+    assert text_of(report, "Impression") == [
+        "The cardiothoracic ratio of 0.62 is above 0.50: on a PA film the heart would be enlarged.",
+        "Beside that, none of the abnormalities that were looked for was located; some are uncertain.",
+    ]
+
+
+def test_cardiomegaly_against_a_small_ratio_is_a_conflict():
+    report, finding = chest_report(0.8, CHEST | {"cardiomegaly": CHEST["heart"]}, enlarged_heart=0.7)
+    assert finding.presence == "uncertain"
+    assert text_of(report, "Findings")[0] == (
+        "Possible cardiomegaly by its look (probability 0.80), although the cardiothoracic ratio of 0.62 is not above 0.70."
+    )
+    assert text_of(report, "Impression") == ["Possible cardiomegaly (probability 0.80)."]
+
+
+def test_ratio_and_look_that_agree_stay_as_they_are():
+    report, finding = chest_report(0.8, CHEST | {"cardiomegaly": CHEST["heart"]})
+    assert finding.presence == "present" and text_of(report, "Impression")[0] == "Cardiomegaly (probability 0.80)."
+    report, finding = chest_report(0.1, CHEST, enlarged_heart=0.7)
+    assert finding.presence == "absent" and not finding.regions
+    assert text_of(report, "Findings")[-1] == "Looked for and not found: cardiomegaly, pneumothorax."
+
+
+def test_what_is_found_shows_what_it_is_a_kind_of():
+    found = Grounding([region("glioma", rectangle(5, 5, 25, 15))], {"glioma": 0.9, "brain tumour": 0.1}, [])
+    report = polyp_report([found], ("brain tumour", "glioma", "meningioma"))
+    assert [f.presence for f in report.findings] == ["present", "present", "absent"]
+    assert report.findings[0].regions == report.findings[1].regions == [0]
+    assert text_of(report, "Findings")[-1] == "Looked for and not found: meningioma."
+    assert text_of(report, "Impression") == ["Glioma (probability 0.90)."]
+
+
+def test_a_cancer_lies_in_its_own_organ_or_in_none():
+    masks = {"gallbladder": rectangle(0, 0, 60, 60), "liver cancer": rectangle(10, 10, 20, 20)}
+    found = Grounding([region(k, v) for k, v in masks.items()], dict.fromkeys(masks, 0.9), [])
+    assert "gallbladder" not in text_of(polyp_report([found], tuple(masks)), "Findings")[0]
+    masks["liver"] = masks["gallbladder"]
+    found = Grounding([region(k, v) for k, v in masks.items()], dict.fromkeys(masks, 0.9), [])
+    assert "within the liver" in " ".join(text_of(polyp_report([found], tuple(masks)), "Findings"))
 
 
 def test_what_no_header_names_is_not_as_the_file_states():

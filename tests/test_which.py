@@ -45,7 +45,9 @@ def test_the_question_as_each_image_is_asked() -> None:
 
 
 def test_the_image_in_view() -> None:
-    assert images_meant("Is there a polyp in this slice?", study(3)) == Meant((), True, "Is there a polyp in this slice?")
+    assert images_meant("Is there a polyp in this slice?", study(3)) == Meant(
+        (), True, "Is there a polyp in this slice?"
+    )
     assert images_meant("Is there a polyp in this CT image?", study(3)).shown
     assert not images_meant("Is there a polyp in the images?", study(3)).shown
 

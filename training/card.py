@@ -18,6 +18,7 @@ PARTS = {
     "word_votes": "votes of single words",
     "answer_head": "short answers",
     "decline_head": "questions that are declined",
+    "medical_head": "what is no medical image",
 }
 
 

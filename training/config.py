@@ -75,12 +75,22 @@ class DeclinedSettings:
     steps: int = 100  # of L-BFGS
 
 
+@dataclass
+class MedicalSettings:
+    """The head that tells medical images from pages, charts, screens and drawings."""
+
+    images: int = 40  # of each data set, every other one in disguise …
+    made: int = 30  # … against so many of each kind that is made
+    steps: int = 200  # of L-BFGS
+
+
 STAGES: dict[str, type] = {  # in the order in which they run; each reads what the former ones made
     "heads": HeadsSettings,
     "language": LanguageSettings,
     "phrases": PhrasesSettings,
     "answers": AnswersSettings,
     "declined": DeclinedSettings,
+    "medical": MedicalSettings,
 }
 UNCOMPARED = ("save_every", "log_every", "workers", "output_dir", "cache")  # they change nothing in what is learned
 

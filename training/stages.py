@@ -34,6 +34,7 @@ from .stage_answers import train_answers
 from .stage_declined import train_declined
 from .stage_heads import train_heads
 from .stage_language import train_language
+from .stage_medical import train_medical
 from .stage_phrases import train_phrases
 from .start import Model, begin, leave, load_model
 
@@ -108,12 +109,19 @@ def declined(work: Work) -> int:
     return s.steps
 
 
+def medical(work: Work) -> int:
+    s = work.settings
+    train_medical(work.model, work.processor, work.cache, s.images, s.made, s.steps, work.recipe.seed)
+    return s.steps
+
+
 STAGES: dict[str, Callable[[Work], Progress | int]] = {  # the names of `config.STAGES`; a number is one of steps
     "heads": heads,
     "language": language,
     "phrases": phrases,
     "answers": answers,
     "declined": declined,
+    "medical": medical,
 }
 
 

@@ -146,12 +146,18 @@ def free_wordings() -> dict[str, list[str]]:
     return yaml.safe_load(Path(__file__).with_name("wordings.yaml").read_text(encoding="utf-8"))
 
 
+def outside_names() -> list[str]:
+    """Things in medical images that no label names."""
+    kinds = yaml.safe_load(Path(__file__).with_name("outside.yaml").read_text(encoding="utf-8"))
+    return [name for names in kinds.values() for name in names]
+
+
 def wordings(labels: list[str], per_name: int, free: int, rng: np.random.Generator) -> list[tuple[str, int]]:
     """`per_name` phrases for every name and synonym of every label, and for names of nothing, which come last; and up to
     `free` of each label's wordings in `wordings.yaml`, as they stand there."""
     pairs = [(LABELS[label].name, i) for i, label in enumerate(labels)]
     pairs += [(synonym, i) for i, label in enumerate(labels) for synonym in LABELS[label].synonyms]
-    pairs += [(name, len(labels)) for name in NAMES_NOTHING]
+    pairs += [(name, len(labels)) for name in (*NAMES_NOTHING, *outside_names())]
     said = free_wordings()
     return [(text, i) for i, label in enumerate(labels) for text in said.get(label, [])[:free]] + [
         (with_article(PHRASE_FORMS[k], name), number)

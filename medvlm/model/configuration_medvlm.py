@@ -17,6 +17,7 @@ class MedVLMConfig(PretrainedConfig):
         image_grid: pixel tokens a side; with those of the heads' evidence one image is `image_tokens` tokens.
         image_size: pixels of the model's square input.
         answers: short answers that a head of its own chooses from; none without it.
+        medical: whether a head of its own says what is no medical image; older models have none.
         image_token_id, seg_token_id: placeholders that features (or the learned `<seg>` vector) replace.
     """
 
@@ -31,6 +32,7 @@ class MedVLMConfig(PretrainedConfig):
         image_grid: int = 5,
         image_size: int = 320,
         answers: list[str] | None = None,
+        medical: bool = False,
         image_token_id: int = 0,
         seg_token_id: int = 1,
         **kwargs,
@@ -43,6 +45,7 @@ class MedVLMConfig(PretrainedConfig):
         self.image_grid = image_grid
         self.image_size = image_size
         self.answers = answers or []
+        self.medical = medical
         self.image_token_id = image_token_id
         self.seg_token_id = seg_token_id
         kwargs.setdefault("tie_word_embeddings", self.text_config.tie_word_embeddings)

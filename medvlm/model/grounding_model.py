@@ -36,8 +36,12 @@ class Grounder(nn.Module):
 
     def encode(self, pixel_values: torch.Tensor) -> ImageFeatures:
         """`(B, 3, S, S)` in -1..1 to features."""
-        maps = feature_maps(self.vision, pixel_values.contiguous(memory_format=torch.channels_last))
+        maps = self.maps(pixel_values)
         return ImageFeatures(maps, self.heads.pyramid(maps))
+
+    def maps(self, pixel_values: torch.Tensor) -> list[torch.Tensor]:
+        """The encoder's maps alone, `ImageFeatures.maps`."""
+        return feature_maps(self.vision, pixel_values.contiguous(memory_format=torch.channels_last))
 
     def forward(
         self,

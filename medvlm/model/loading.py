@@ -65,10 +65,13 @@ def save_compact(model: MedVLMForConditionalGeneration, folder: str | Path) -> N
     save_file(half, folder / HEADS)
     if isinstance(model.language_model, PeftModel):
         adapter = folder / ADAPTER
+        for config in model.language_model.peft_config.values():
+            config.base_model_name_or_path = ""
         model.language_model.save_pretrained(adapter)
         weights = adapter / "adapter_model.safetensors"
         save_file({k: v.half() for k, v in load_file(weights).items()}, weights)
         (adapter / "README.md").unlink(missing_ok=True)
+    model.config.text_config._name_or_path = ""  # a folder of the machine that it was trained on
     model.config.save_pretrained(folder)
 
 

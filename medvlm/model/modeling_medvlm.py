@@ -15,6 +15,7 @@ from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
 from .declining import DEPTHS, DeclineHead
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
+from .recognising import MedicalHead
 from .vision import map_channels
 from .words import WordVotes
 
@@ -79,6 +80,9 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         self.answer_head = None
         if config.answers:
             self.add_answers(config.answers)
+        self.medical_head = None
+        if config.medical:
+            self.add_medical()
         self.language_model = language_model or AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
@@ -88,6 +92,11 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         config.answers = list(answers)
         channels, hidden = map_channels(config.vision_config)[-1], config.text_config.hidden_size
         self.answer_head = AnswerHead(2 * hidden, channels, config.grounding_config, len(answers))
+
+    def add_medical(self) -> None:
+        """A fresh head for what is a medical image, in place of any before."""
+        self.config.medical = True
+        self.medical_head = MedicalHead(map_channels(self.config.vision_config))
 
     def get_input_embeddings(self):
         return self.language_model.get_input_embeddings()
@@ -192,6 +201,13 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         """The probability `(N,)` that questions, as the processor's `phrases` `(N, T)`, ask for what no image can answer."""
         states = self.deep_states(input_ids, attention_mask, DEPTHS)
         return self.decline_head(states, input_ids, attention_mask).sigmoid()
+
+    def looks_medical(self, features: ImageFeatures) -> torch.Tensor:
+        """The probability `(B,)` that images are medical ones, and no pages, charts, screens or drawings; 1 in a model that
+        never learned it."""
+        if self.medical_head is None:
+            return torch.ones(len(features.maps[-1]), device=features.maps[-1].device)
+        return self.medical_head(features.maps).sigmoid()
 
     def choose_answers(self, features: ImageFeatures, states: torch.Tensor) -> torch.Tensor:
         """The probability `(B, answers)` of each of `config.answers` to one question an image, from `text_states`."""

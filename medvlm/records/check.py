@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from ..errors import RecordError
 from ..report.overlay import PALETTE
+from ..validation import are_fractions
 from .readers import SPLITS, to_record
 from .record import Record, RecordRegion
 from .vocabulary import LABELS, MODALITIES, canonical, known_name
@@ -204,6 +205,8 @@ def box_problem(box: Any, size: tuple[int, int] | None) -> str | None:
     """What is wrong with a half-open box `[x0, y0, x1, y1]` in an image of `(height, width)`."""
     if not _numbers(box, 4):
         return "is not [x0, y0, x1, y1] in pixels"
+    if are_fractions(box):
+        return "looks like fractions of the image: multiply x by its width and y by its height, in pixels"
     if box[2] <= box[0] or box[3] <= box[1]:
         return "has no area"
     if min(box) < 0 or size and (box[2] > size[1] or box[3] > size[0]):

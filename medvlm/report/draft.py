@@ -9,6 +9,7 @@ import numpy as np
 from ..policy import DecisionPolicy
 from ..records.vocabulary import LABELS, is_finding, other_types
 from ..types import Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
+from .agreement import agree, ratio_of
 from .location import container, locate
 from .measurements import measure
 
@@ -48,10 +49,11 @@ def draft_report(
         return Report([Section("Examination", [Sentence(text)])], [], [], model)
     report = Report([], [], [], model)
     found = [_finding(label, study, groundings, modality, report, policy) for label in looked_for]
-    report.findings = [finding for finding, _ in found]
+    report.findings, texts = [finding for finding, _ in found], [text for _, text in found]
+    agree(report.findings, texts, policy)
     report.sections = [
         Section("Examination", _examination(study, facts, modality, body_part, len(groundings), report.findings)),
-        Section("Findings", _findings(report, [text for _, text in found])),
+        Section("Findings", _findings(report, texts)),
         Section("Impression", _impression(report, policy)),
     ]
     report.sections = [section for section in report.sections if section.sentences]
@@ -75,7 +77,8 @@ def _finding(
         return finding, ""
     largest = max(regions, key=_extent)
     image = study.images[largest.image]
-    beside = _masks(g for g in groundings if any(r.image == largest.image for r in g.regions))
+    here = [] if image.parts else [g for g in groundings if any(r.image == largest.image for r in g.regions)]
+    beside = _masks(here)  # nothing is measured from one film to another in the same picture
     finding.measurements = measure(largest, beside, image.spacing_mm, modality)
     per_image = max(sum(r.image == i for r in regions) for i in {r.image for r in regions})
     if per_image > 1 or LABELS.get(label) and LABELS[label].kind == "object":
@@ -113,6 +116,8 @@ def _describe(finding: Finding, regions: list[Region], largest: Region, study: S
         if len(images) > 1:
             words.append("on " + _names(study, [largest.image]))
     organs = {k: m for k, m in beside.items() if k in LABELS and LABELS[k].kind == "anatomy" and k != label}
+    if own := next((k for k in LABELS if label.startswith(f"{k} ")), None):  # no liver cancer within the gallbladder
+        organs = {k: m for k, m in organs.items() if k.endswith(own)}
     organ = container(largest, organs) if is_finding(label) else None
     if organ:
         words.append(f"within the {organ},")
@@ -200,26 +205,36 @@ def _findings(report: Report, texts: list[str]) -> list[Sentence]:
 
 
 def _impression(report: Report, policy: DecisionPolicy) -> list[Sentence]:
-    sentences = []
+    found, remarks = [], []
     for i, finding in enumerate(report.findings):
-        value = {m.name: m.value for m in finding.measurements}
-        if is_finding(finding.label) and finding.regions:
-            text = f"{_named(finding)} (probability {_share(finding)})."
-            sentences.append(Sentence(text, i, finding.regions))
-        if value.get("cardiothoracic ratio", 0) > policy.enlarged_heart:
-            text = (
-                f"The cardiothoracic ratio of {value['cardiothoracic ratio']:.2f} is above {policy.enlarged_heart:.2f}"
-            )
-            text += ": on a PA film the heart would be enlarged."
-            sentences.append(Sentence(text, i, finding.regions))
-        if value.get("vertical cup-to-disc ratio", 0) > policy.large_cup:
-            text = f"The vertical cup-to-disc ratio of {value['vertical cup-to-disc ratio']:.2f} is large."
-            sentences.append(Sentence(text, i, finding.regions))
+        ratio = ratio_of(finding)
+        cup = next((m.value for m in finding.measurements if m.name == "vertical cup-to-disc ratio"), 0.0)
+        if is_finding(finding.label) and finding.regions and not _implied(finding, report):
+            found.append(Sentence(f"{_named(finding)} (probability {_share(finding)}).", i, finding.regions))
+        elif finding.label == "heart" and ratio is not None and ratio > policy.enlarged_heart:
+            text = f"The cardiothoracic ratio of {ratio:.2f} is above {policy.enlarged_heart:.2f}"
+            remarks.append(Sentence(f"{text}: on a PA film the heart would be enlarged.", i, finding.regions))
+        if cup > policy.large_cup:
+            text = f"The vertical cup-to-disc ratio of {cup:.2f} is large."
+            remarks.append(Sentence(text, i, finding.regions))
+    return [*found, *remarks, *_outcome(report, bool(found), bool(remarks))]
+
+
+def _implied(finding: Finding, report: Report) -> bool:
+    """Whether a finding is shown by what others are alone, which are spoken of in its place."""
+    return not any(
+        report.regions[i].phrase == finding.label or report.regions[i].label == finding.label for i in finding.regions
+    )
+
+
+def _outcome(report: Report, found: bool, remarks: bool) -> list[Sentence]:
+    """That nothing was found of what was looked for, where that is so, and what it means."""
     looked = [f for f in report.findings if is_finding(f.label)]
     if report.findings and not looked:
-        sentences.append(Sentence("Only normal structures were looked for, so abnormalities are not ruled out."))
-    elif looked and not any(f.regions for f in looked):
-        sure = all(f.presence == "absent" for f in looked)
-        outcome = "found; that does not rule them out." if sure else "located; some are uncertain."
-        sentences.append(Sentence("None of the abnormalities that were looked for was " + outcome))
-    return sentences
+        return [Sentence("Only normal structures were looked for, so abnormalities are not ruled out.")]
+    if not looked or found:
+        return []
+    sure = all(f.presence == "absent" for f in looked)
+    outcome = "found; that does not rule them out." if sure else "located; some are uncertain."
+    start = "Beside that, none" if remarks else "None"
+    return [Sentence(f"{start} of the abnormalities that were looked for was {outcome}")]

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import StudyError
+from ..seams import notice, parts
 from ..types import Series, Study
 from .choices import Choice, choices
 from .files import collect
@@ -43,6 +44,8 @@ def load_study(
     """
     with _opened(paths, limits, hounsfield) as (name, there, notices):
         at, study = _take(there, series, name)
+    if study.kind in ("picture", "series"):
+        _tell_pasted(study)
     study.series = _numbered(there, at)
     study.series[at] = replace(study.series[at], images=len(study.images))
     study.notices = list(dict.fromkeys([*_said(there, at, series), *study.notices, *notices]))
@@ -70,6 +73,13 @@ def _opened(
         found = collect([Path(path) for path in given], limits, Path(scratch))
         with reading(found.name, "images"):
             yield found.name, *choices(found, limits, hounsfield)
+
+
+def _tell_pasted(study: Study) -> None:
+    """Mark the images that are several pictures pasted together."""
+    for image in study.images:
+        image.parts = tuple(parts(image.pixels))
+        study.notices += [notice(image.parts)] if image.parts else []
 
 
 def _take(there: Sequence[Choice], number: int | None, name: str) -> tuple[int, Study]:

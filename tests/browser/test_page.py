@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 
 from tests.fakes import square
+from tests.studies import write_series
 
 SIZE, BOX = (200, 300), (60, 50, 180, 130)  # (H, W) and the bright rectangle
 
@@ -240,6 +241,25 @@ def test_folder_and_several_images(open_page, tmp_path):
     page.locator(".mv-slices input").fill("3")
     wait_data(page, "image", "2")
     assert (pixel(page, 120, 90) == 200).all()
+
+
+def test_another_series_of_an_upload_can_be_chosen(open_page, tmp_path, server):
+    write_series(tmp_path / "exam", 4)
+    write_series(tmp_path / "exam" / "other", 3, SeriesInstanceUID="1.2.3.9", Modality="MR")
+    page = open_page()
+    upload(page, tmp_path / "exam", name=".mv-folder")
+    page.get_by_text("4 images opened").wait_for()
+    page.get_by_text("Series 1 of 2 is taken").wait_for()
+    options = page.locator(".mv-series option")
+    assert options.count() == 2 and options.first.inner_text().startswith("1: CT")
+    page.locator(".mv-series select").select_option("2")
+    page.get_by_text("3 images opened").wait_for()
+    assert page.locator(".mv-slices output").inner_text().endswith("/ 3")
+    page.close()
+    end = time.monotonic() + 20
+    while any(server[1].iterdir()) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not any(server[1].iterdir()), "the files go when the tab is closed"
 
 
 def test_two_sessions_share_nothing(open_page, png, server):

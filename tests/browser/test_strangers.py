@@ -22,7 +22,7 @@ SPY = """window.stranger = []; window.violations = [];
 OWN = {
     "#mv-chat": {"DIV", "P"},
     "#mv-panel": {"DIV", "SPAN", "BUTTON", "I", "H4", "P"},
-    "#mv-viewer": {"DIV", "SPAN", "BUTTON", "LABEL", "INPUT", "CANVAS", "P", "OUTPUT"},
+    "#mv-viewer": {"DIV", "SPAN", "BUTTON", "LABEL", "INPUT", "CANVAS", "P", "OUTPUT", "SELECT", "OPTION"},
 }
 
 
