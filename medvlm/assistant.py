@@ -33,8 +33,8 @@ UNKNOWN_KIND = "This does not look like a medical image of a kind the model know
 WITHHELD = "I cannot tell from this image."
 NO_IMAGE_CAN = "no image can answer this question"
 DECLINED = (
-    "I cannot tell that from this image: no image answers questions of treatment, cause, outlook or a person. "
-    "Please ask a clinician who knows the patient."
+    "I cannot tell that from this image: no image answers questions of treatment, cause, outlook or a person, and one "
+    "alone does not show what has changed. Please ask a clinician who knows the patient."
 )
 
 

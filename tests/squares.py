@@ -27,7 +27,7 @@ def write_data_set(folder: Path) -> Path:
                 "file_name": f"images/{i}.png",
                 "modality": "ultrasound", "body_part": "fetal head" if i < 4 else "breast",
                 "regions": [{"label": "fetal head", "mask": f"masks/{i}.png", "boxes": [box]}],
-                "absent": ["absent mass", "liver"],
+                "absent": ["absent blob", "liver"],
                 "labels": {"fracture": "no" if i == 3 else "yes", "grade": "none of these", "age": 40},
                 "qa": [
                     {"question": "Is it bright?", "answer": "Yes" if i != 3 else "No", "type": "closed", "lang": "en"},
