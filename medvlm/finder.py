@@ -42,11 +42,10 @@ class Asked:
 
 
 def read_as(phrase: str, label: str | None, shown: bool) -> str:
-    """What is said of a phrase that is no name in the vocabulary: what it was read as, which may be more than it means."""
-    if label is None:
+    """What is said of a phrase that is no name in the vocabulary: what is shown in its place, which may not be what it means."""
+    if label is None or not shown:
         return f"“{phrase}” is not among what the model can find."
-    rest = f"here is the nearest that it can, {label}" if shown else f"the nearest that it can, {label}, is not shown"
-    return f"“{phrase}” is not among the names of what the model can find; {rest}."
+    return f"“{phrase}” is not among the names of what the model can find; here is the nearest that it can, {label}."
 
 
 def merged(found: Sequence[Grounding]) -> Grounding:
