@@ -56,7 +56,7 @@ def test_two_scans_of_one_region_stay_apart(tmp_path: Path) -> None:
     assert values(study) == [0] * 4
     assert study.notices == [
         "Series 1 of 2 is taken: CT, axial, 4 slices of 4 x 4 pixels, 3 mm apart; "
-        "left: CT, axial, 3 slices of 4 x 4 pixels, 3 mm apart."
+        "not taken: CT, axial, 3 slices of 4 x 4 pixels, 3 mm apart."
     ]
 
 
@@ -321,7 +321,7 @@ def test_disc_of_a_patient(tmp_path: Path, packed: bool) -> None:
     study = load_study(given)
     assert len(study.images) == 3 and study.modality == "ct"
     assert study.notices == [
-        "Series 1 of 2 is taken: CT, axial, 3 slices of 4 x 4 pixels, 2.5 mm apart; left: 1 picture.",
+        "Series 1 of 2 is taken: CT, axial, 3 slices of 4 x 4 pixels, 2.5 mm apart; not taken: 1 picture.",
         "DICOM files left out for want of a picture: 1.",
         "Files left out as no images: 1.",
     ]

@@ -27,21 +27,7 @@ _SAID = 5  # kinds of series that a sentence lists
 def load_study(
     paths: Paths, limits: Limits = DEFAULT, series: int | None = None, hounsfield: bool | float | None = None
 ) -> Study:
-    """Read what a user gave as one study.
-
-    Args:
-        paths: a file, a folder, a zip archive, or several files that belong together. Content decides what a file is.
-        limits: what the study may weigh; checked before pixels are decoded.
-        series: which of several series to take, as `list_series` numbers them; the most useful one where none is named.
-        hounsfield: whether pictures deeper than 8 bits hold Hounsfield units, or what was added to these; None to judge
-            by their numbers.
-
-    Returns:
-        Images as a screen shows them; spacing in mm where the files state it; no patient's data.
-
-    Raises:
-        StudyError: with one sentence that says what is wrong and what to do.
-    """
+    """`studies.load_study` in this process, which a broken file may end. Raises `StudyError`."""
     with _opened(paths, limits, hounsfield) as (name, there, notices):
         at, study = _take(there, series, name)
     if study.kind in ("picture", "series"):
@@ -53,11 +39,7 @@ def load_study(
 
 
 def list_series(paths: Paths, limits: Limits = DEFAULT) -> Listing:
-    """What there is among the files, the most useful first, which is the one that is taken; pixels are not read.
-
-    Raises:
-        StudyError: as `load_study` does.
-    """
+    """`studies.list_series` in this process; pixels are not read. Raises `StudyError`."""
     with _opened(paths, limits) as (_, there, notices):
         return Listing(_numbered(there, 0), notices)
 
@@ -113,7 +95,7 @@ def _said(there: Sequence[Choice], taken: int, wanted: int | None) -> list[str]:
     broken = range(taken) if wanted is None else ()
     left = [choice for at, choice in enumerate(there) if at != taken and at not in broken]
     out = [f"Series {at + 1} of {len(there)} cannot be read: {there[at].words}." for at in broken]
-    rest = f"; left: {_list(left)}" if left else ""
+    rest = f"; not taken: {_list(left)}" if left else ""
     return [*out, f"Series {taken + 1} of {len(there)} is taken: {there[taken].words}{rest}."]
 
 
