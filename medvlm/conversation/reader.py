@@ -47,6 +47,10 @@ class Batch:
     there: torch.Tensor
     words: list[list[str]]
 
+    def to(self, device: torch.device) -> Batch:
+        tokens = {name: tensor.to(device) for name, tensor in self.tokens.items()}
+        return Batch(tokens, self.starts.to(device), self.there.to(device), self.words)
+
 
 class NanoReader:
     """The embedded reader. `tokenizer` is a fast one of `model`'s encoder."""
@@ -86,7 +90,7 @@ class NanoReader:
     def read_many(self, questions: Sequence[tuple[str, str]]) -> list[Reading]:
         """`read` of pairs of the turn before, as text, and the question."""
         self.model.eval()
-        batch = self.batch(questions)
+        batch = self.batch(questions).to(self.model.bias.device)
         memory, words = self.model.read(batch.tokens, batch.starts)
         return [
             self._write(
@@ -106,7 +110,8 @@ class NanoReader:
         while len(written) < MOST_SYMBOLS - 1 and (not written or written[-1][0] != END):
             symbols = torch.tensor([[number[name] for name, _ in written]], dtype=torch.long).reshape(1, -1)
             copied = torch.tensor([[at for _, at in written]], dtype=torch.long).reshape(1, -1)
-            logits = self.model.write(memory, words, mask, there, symbols, copied)[0, -1]
+            prefix = symbols.to(words.device), copied.to(words.device)
+            logits = self.model.write(memory, words, mask, there, *prefix)[0, -1].cpu()
             allowed = self.symbols.allowed([name for name, _ in written])
             open_to = torch.full_like(logits, -torch.inf)
             open_to[[number[name] for name in allowed if name != COPY]] = 0
@@ -150,7 +155,7 @@ def new_reader(symbols: Symbols, encoder: Path | None = None) -> NanoReader:
 
         encoder = get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(encoder)
-    base = AutoModel.from_pretrained(encoder, add_pooling_layer=False)
+    base = AutoModel.from_pretrained(encoder, add_pooling_layer=False, dtype=torch.float32)
     lora = LoraConfig(r=32, lora_alpha=64, lora_dropout=0.05, target_modules=["query", "key", "value", "dense"])
     hidden = base.config.hidden_size
     model = ReaderModel(get_peft_model(base, lora), hidden, len(symbols.names), symbols.number[COPY])
