@@ -50,6 +50,7 @@ import yaml
 from common import filled, interval, spread, table, union
 from tqdm import tqdm
 
+from medvlm.errors import MedVLMError
 from medvlm.records import Record, read_records
 from medvlm.records.presence import known_presence
 from medvlm.records.record import PARTS
@@ -564,8 +565,11 @@ def drawn(record: Record, turn: Turn) -> Region | None:
 
 
 def converse(assistant: Any, study: Study, question: str, history: History, region: Region | None) -> Answer:
-    """One turn with the model."""
-    return assistant.ask(study, question, history=history, region=region)
+    """One turn with the model; what it refuses to take is an abstention."""
+    try:
+        return assistant.ask(study, question, history=history, region=region)
+    except MedVLMError as error:
+        return Answer(str(error), 0.0, abstained=True)
 
 
 def hold(assistant: Any, number: int, dialogue: Dialogue, record: Record) -> list[Judged]:

@@ -44,13 +44,13 @@ class DecisionPolicy:
 
     # Answers
     medical: float = 0.5  # probability of a known kind of medical image from which questions are answered
-    declined: float = 0.5  # probability of asking what no image can answer, from which a question is declined
-    doubtful: float = 0.2  # the same probability, from which only what the heads see is answered
+    read: float = 0.3  # chance that a question's calls are the right ones, from which they are run
     answer: float = 0.5  # confidence from which an answer that no outline shows is given
     short_answer: float = 0.3  # likelihood from which a short answer is preferred to the language model's words
-    one_sided: float = 0.65  # share of what is abnormal that makes a side the abnormal one
+    recalled: dict[str, float] = field(default_factory=dict)
+    # by tool, the likelihood from which a short answer is preferred to what the tool gives
     calibration: dict[str, list[float]] = field(default_factory=dict)
-    # by who answers, slope and offset that turn the logit of a likelihood into that of being right (Platt, 1999)
+    # by tool, slope and offset that turn the logit of a likelihood into that of being right (Platt, 1999)
 
     # Reports
     certain: float = 0.65  # presence from which what is shown is called present, not possible
@@ -107,7 +107,7 @@ def _fits(name: str, value: object) -> bool:
     def number(v: object) -> bool:
         return isinstance(v, (int, float)) and not isinstance(v, bool)
 
-    if name == "labels":
+    if name in ("labels", "recalled"):
         return isinstance(value, dict) and all(number(v) for v in value.values())
     if name == "calibration":
         lines = value.values() if isinstance(value, dict) else [None]

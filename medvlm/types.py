@@ -154,7 +154,8 @@ class Answer:
     text: str
     confidence: float
     regions: list[Region] = field(default_factory=list)
-    thoughts: str | None = None
+    thoughts: str | None = None  # the calls that the question was read as and what they gave, a line each
+    detail: str = ""  # sentences beside the text: what is shown, where, and what speaks for and against it
     abstained: bool = False  # no answer is given, or would be: `reason` says why
     declined: bool = False  # for a question that no image can answer
     reason: str | None = None
@@ -163,10 +164,13 @@ class Answer:
     scores: dict[str, float] | None = None  # option -> probability, for a `choose` request
     scope: str = ""  # which of several images were looked at
     notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
+    source: str = ""  # whose likelihood the confidence is made of, a tool's or a calibration's name …
+    likelihood: float = 0.0  # … and that likelihood, before calibration
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "text": self.text,
+            "detail": self.detail,
             "confidence": round(float(self.confidence), 4),
             "regions": [r.to_json() for r in self.regions],
             "thoughts": self.thoughts,

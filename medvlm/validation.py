@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from .errors import RequestError
 from .languages import surely_foreign
-from .questions import denied_name
+from .records.vocabulary import known_name
 from .types import Box, Study
 
 MAX_QUESTION = 4000  # characters
@@ -19,6 +20,10 @@ MAX_PHRASE = 200  # characters
 MAX_POINTS = 100
 
 # Cyrillic, Chinese and so on; Greek stays, since medicine writes alpha and beta.
+DENIES = re.compile(
+    r"(?:there is |there are )?(?:no|not|without|absence of|lack of|free of)(?: an?| any| the| visible)* (.+)", re.I
+)
+
 LATIN_ENOUGH = ("LATIN", "GREEK", "MICRO", "FEMININE", "MASCULINE", "KELVIN", "ANGSTROM", "MODIFIER", "FULLWIDTH LATIN")
 
 
@@ -51,8 +56,9 @@ def check_question(text: Any) -> str:
 def check_phrase(text: Any) -> str:
     """A phrase of 1 to 200 characters in Latin script that names what to find, blanks tidied."""
     text = _text(text, "phrase", MAX_PHRASE, "left lung")
-    if denied := denied_name(text):
-        raise RequestError(f"Name what to find, not what is missing: write “{denied}”.")
+    denied = None if known_name(text) else DENIES.fullmatch(text)
+    if denied:
+        raise RequestError(f"Name what to find, not what is missing: write “{known_name(denied[1]) or denied[1]}”.")
     return text
 
 

@@ -17,7 +17,6 @@ PARTS = {
     "query_projector": "query of a phrase",
     "word_votes": "votes of single words",
     "answer_head": "short answers",
-    "decline_head": "questions that are declined",
     "medical_head": "what is no medical image",
 }
 

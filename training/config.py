@@ -69,10 +69,13 @@ class AnswersSettings:
 
 
 @dataclass
-class DeclinedSettings:
-    """The head that reads whether a question asks for what no image can answer."""
+class ReaderSettings:
+    """What turns questions into calls: LoRA in a small language model, and a decoder."""
 
-    steps: int = 100  # of L-BFGS
+    steps: int = 6000
+    batch: int = 96  # questions a step
+    lr: float = 6e-4
+    max_seconds: float | None = None  # the run ends by then
 
 
 @dataclass
@@ -89,8 +92,8 @@ STAGES: dict[str, type] = {  # in the order in which they run; each reads what t
     "language": LanguageSettings,
     "phrases": PhrasesSettings,
     "answers": AnswersSettings,
-    "declined": DeclinedSettings,
     "medical": MedicalSettings,
+    "reader": ReaderSettings,
 }
 UNCOMPARED = ("save_every", "log_every", "workers", "output_dir", "cache")  # they change nothing in what is learned
 

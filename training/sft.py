@@ -3,8 +3,8 @@
 Differs from LLaVA-style recipes in its order: the vision encoder and the grounding heads learn first, asked by label
 numbers; then LoRA and the projector learn over them, frozen. Both stages run on `transformers.Trainer` and resume from
 their last checkpoint. Short fits over cached states follow: of the query projector, so that the wordings of a phrase say
-what the label's number said, of the head that chooses among short answers, and of that which declines questions. Last
-comes a compact model folder with its card, which says how each of its tensors came to be.
+what the label's number said, and of the head that chooses among short answers. The reader of questions learns from text
+alone. Last comes a compact model folder with its card, which says how each of its tensors came to be.
 """
 
 from __future__ import annotations

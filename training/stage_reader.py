@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from medvlm.conversation.reader_model import ReaderModel
 
 from .reading import FOLDER, Examples, Wording, known_values, read_wordings, same
 
+EVERY = 250  # steps between lines of the log
 POOL = 16  # batches that are made at once and sorted by length
 
 
@@ -68,12 +69,12 @@ def loss_of(model: ReaderModel, taught: Lesson) -> torch.Tensor:
 class Lessons(IterableDataset):
     """Endless lessons of examples alike in length, whose things are all known or in their question."""
 
-    def __init__(self, reader: NanoReader, wordings: list[Wording], size: int):
-        self.reader, self.wordings, self.size = reader, wordings, size
+    def __init__(self, reader: NanoReader, wordings: list[Wording], size: int, seed: int = 0):
+        self.reader, self.wordings, self.size, self.seed = reader, wordings, size, seed
 
     def __iter__(self) -> Iterator[Lesson]:
         worker = get_worker_info()
-        examples = Examples(self.wordings, worker.id if worker else 0)
+        examples = Examples(self.wordings, 1000 * self.seed + (worker.id if worker else 0))
         while True:
             pool: list[tuple[int, tuple[str, str, Program]]] = []
             while len(pool) < POOL * self.size:
@@ -88,7 +89,7 @@ class Lessons(IterableDataset):
             yield from (lesson(self.reader, part) for part in parts)
 
 
-def score(reader: NanoReader, wordings: list[Wording], show: bool = False) -> float:
+def score(reader: NanoReader, wordings: Sequence[Wording], show: bool = False) -> float:
     """The share of wordings that become (one of) their calls."""
     right = 0
     for at in range(0, len(wordings), 50):
@@ -103,57 +104,69 @@ def score(reader: NanoReader, wordings: list[Wording], show: bool = False) -> fl
     return right / max(1, len(wordings))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=48)
-    parser.add_argument("--lr", type=float, default=6e-4)
-    parser.add_argument("--tune", type=Path, help="wordings that are scored on the way")
-    parser.add_argument("--every", type=int, default=500, help="steps between scores and copies of the weights")
-    parser.add_argument("--seconds", type=float, default=1e9)
-    parser.add_argument("--processes", type=int, default=0, help="that make examples beside the training")
-    parser.add_argument(
-        "--encoder", type=Path, help="a folder with the pretrained encoder, if its package is not there"
-    )
-    args = parser.parse_args()
-    torch.manual_seed(0)
+def train_reader(
+    steps: int,
+    size: int,
+    lr: float,
+    seconds: float | None = None,
+    processes: int = 0,
+    seed: int = 0,
+    encoder: Path | None = None,
+    start: Path | None = None,
+    tune: Sequence[Wording] = (),
+) -> tuple[NanoReader, int]:
+    """A reader that was taught all wordings, and the steps it took; the rate falls to zero by `steps` or `seconds`.
+
+    `start` is the folder of a reader to go on from, `processes` make the examples beside the training, and `tune` holds
+    wordings that are scored on the way.
+    """
+    torch.manual_seed(seed)
     wordings = [wording for path in sorted(FOLDER.glob("*.txt")) for wording in read_wordings(path)]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    reader = new_reader(Symbols(known_values(wordings)), args.encoder)
-    lessons = Lessons(reader, wordings, args.batch)
-    made = iter(
-        DataLoader(
-            lessons,
-            batch_size=None,
-            num_workers=args.processes,
-            multiprocessing_context="fork" if args.processes else None,
-        )
-    )
+    reader = NanoReader.load(start, encoder) if start else new_reader(Symbols(known_values(wordings)), encoder)
+    how = {"num_workers": processes, "multiprocessing_context": "fork" if processes else None}
+    made = iter(DataLoader(Lessons(reader, wordings, size, seed), batch_size=None, **how))
     reader.model.to(device)
     trained = [p for p in reader.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=args.lr, weight_decay=0.01)
-    began = time.time()
-    for step in range(args.steps):
-        done = max(step / args.steps, (time.time() - began) / args.seconds)
-        if done >= 1:
-            break
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.01)
+    began, step = time.time(), 0
+    while (done := max(step / steps, (time.time() - began) / (seconds or torch.inf))) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 100) * (1 - done)
+            group["lr"] = lr * min(1, (step + 1) / 100) * (1 - done)
         reader.model.train()
         loss = loss_of(reader.model, next(made).to(device))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        if step % 50 == 0:
-            print(f"{step} {time.time() - began:.0f} s loss {float(loss):.3f}", file=sys.stderr, flush=True)
-        if args.tune and step % args.every == args.every - 1:
-            print(f"{step} tune {score(reader, read_wordings(args.tune)):.3f}", file=sys.stderr, flush=True)
-            reader.save(args.output)
+        step += 1
+        if step % EVERY == 0:
+            told = f", tune {score(reader, tune):.3f}" if tune else ""
+            print(f"{step} {time.time() - began:.0f} s loss {loss.item():.3f}{told}", file=sys.stderr, flush=True)
+    reader.model.cpu()
+    return reader, step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--processes", type=int, default=0, help="that make examples beside the training")
+    parser.add_argument(
+        "--encoder", type=Path, help="a folder with the pretrained encoder, if its package is not there"
+    )
+    parser.add_argument("--start", type=Path, help="the folder of a reader to go on from")
+    parser.add_argument("--tune", type=Path, help="wordings that are scored on the way")
+    args = parser.parse_args()
+    tune = read_wordings(args.tune) if args.tune else []
+    how = {"seconds": args.seconds, "processes": args.processes, "encoder": args.encoder, "start": args.start}
+    reader, _ = train_reader(args.steps, args.batch, args.lr, **how, tune=tune)
     reader.save(args.output)
-    if args.tune:
-        print(f"tune {score(reader, read_wordings(args.tune)):.3f}", file=sys.stderr)
+    if tune:
+        print(f"tune {score(reader, tune, show=True):.3f}")
 
 
 if __name__ == "__main__":

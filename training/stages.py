@@ -31,11 +31,11 @@ from .data import count_split
 from .grounding_examples import GroundingExamples
 from .language_examples import LanguageExamples
 from .stage_answers import train_answers
-from .stage_declined import train_declined
 from .stage_heads import train_heads
 from .stage_language import train_language
 from .stage_medical import train_medical
 from .stage_phrases import train_phrases
+from .stage_reader import train_reader
 from .start import Model, begin, leave, load_model
 
 IN_THE_MIDDLE = ("steps", "max_seconds", "phases", "compile")  # settings that may change before a stage is finished
@@ -103,10 +103,11 @@ def answers(work: Work) -> int:
     return train_answers(work.model, work.processor, work.cache, s.epochs, s.views, s.lr, work.recipe.seed)
 
 
-def declined(work: Work) -> int:
+def reader(work: Work) -> int:
     s = work.settings
-    train_declined(work.model, work.processor, work.cache.records, s.steps)
-    return s.steps
+    trained, steps = train_reader(s.steps, s.batch, s.lr, s.max_seconds, work.recipe.processes, work.recipe.seed)
+    trained.save(work.folder)
+    return steps
 
 
 def medical(work: Work) -> int:
@@ -120,8 +121,8 @@ STAGES: dict[str, Callable[[Work], Progress | int]] = {  # the names of `config.
     "language": language,
     "phrases": phrases,
     "answers": answers,
-    "declined": declined,
     "medical": medical,
+    "reader": reader,
 }
 
 

@@ -27,6 +27,7 @@ from .config import Recipe
 from .data import asked_kinds, fact_kinds, fact_values
 from .stage_language import add_adapter
 
+READER = "reader.*"  # the reader of questions beside the weights
 SIDE = 448  # pixels of a new model's input
 PREFIX = "grounder."
 
@@ -71,8 +72,9 @@ def leave(model: Model, folder: Path, source: Path | None, chain: list[dict], re
         model.config.save_pretrained(beside)
     else:
         save_compact(model, beside)
-    if source and (source / POLICY).is_file():
-        shutil.copy(source / POLICY, beside)
+    kept = [*source.glob(POLICY), *source.glob(READER)] if source else []
+    for path in [*kept, *folder.parent.glob(READER)]:  # a stage's own reader comes last
+        shutil.copy(path, beside)
     record.weights, record.changed = weights_code(beside), changed_parts(source, beside)
     write_chain(beside, chain, record)
     beside.rename(folder)

@@ -81,7 +81,7 @@ TOOLS = {
     "help": Tool(),
 }
 CHOICES = {"which": RANKS, "where": PLACES}  # modifiers with one of some words …
-OPEN = ("in", "near", "of", "is")  # … and with a thing, or a value
+OPEN = ("in", "near", "of", "is", "over", "under")  # … and with a thing, a value, or a number
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class Symbols:
         tool = TOOLS[name]
         things = ["thing:" + thing for thing in THINGS]
         if last.endswith("=") or last == AND:
-            values = [f"value:{value}" for value in self.values] if last == "is=" else things
+            values = {"is=": [f"value:{value}" for value in self.values], "over=": [], "under=": []}.get(last, things)
             return [*values, COPY]
         open_modifier = next((s for s in reversed(call) if s.endswith("=") or s == AND or s.endswith("(")), "")
         count = sum(s == AND for s in call) + any(s.startswith("thing:") or s == COPY for s in call[1:])

@@ -15,17 +15,18 @@ from scipy.special import expit, logit
 from tqdm import tqdm
 
 from ..policy import DecisionPolicy
-from ..records import Record, read_records
+from ..records import QA, Record, read_records
 from ..records.presence import known_presence
 from ..records.vocabulary import other_types, whole
-from ..types import Study
+from ..types import Answer, Study
 from .metrics import box_iou, dice, exact_match
 
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
 PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
 SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
 UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
-BATCH = 8  # questions in one pass
+FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
+WORTH = 0.02  # of right answers: less is no reason to
 
 
 @dataclass
@@ -51,9 +52,12 @@ class Said:
     """An answer, how likely it was to the model, and whether it is right."""
 
     patient: str
-    who: str
+    who: str  # whose likelihood it is
     likelihood: float
     right: bool
+    tool: str = ""  # that the question was read as, where it was one alone
+    short: float = 0.0  # likelihood of the likeliest short answer …
+    short_right: bool = False  # … and whether that is right
 
 
 def tune_records(sources: Iterable[Path], limit: int | None) -> Iterator[list[Record]]:
@@ -106,26 +110,62 @@ def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
 
 
 def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> list[Said]:
-    """The answers to all English questions that images can answer, and to one on the presence of each known label."""
+    """The tools' answers to all English questions that images can answer with the short answers beside them, and what is
+    said of the presence of each known label."""
+    kept, assistant.policy = assistant.policy, replace(assistant.policy, recalled={})
     said = []
-    for record in tqdm(records, desc=f"{records[0].set}, questions", unit="image", file=sys.stderr):
-        asked = [qa for qa in record.qa if qa.lang == "en" and qa.question.strip()]
-        if not asked:
-            continue
-        study, declined = record.study(), assistant.must_decline([qa.question for qa in asked])
-        asked = [qa for qa, no in zip(asked, declined, strict=True) if not no]
-        told = {i: known for i, qa in enumerate(asked) if (known := assistant.judged(study, qa.question))}
-        rest = [i for i in range(len(asked)) if i not in told]
-        for some in (rest[i : i + BATCH] for i in range(0, len(rest), BATCH)):
-            texts, likelihoods = assistant.generate([study] * len(some), [asked[i].question for i in some])
-            told |= {i: ("generated", t, c) for i, t, c in zip(some, texts, likelihoods, strict=True)}
-        said += [Said(record.patient, who, c, exact_match(text, asked[i].answer)) for i, (who, text, c) in told.items()]
+    try:
+        for record in tqdm(records, desc=f"{records[0].set}, questions", unit="image", file=sys.stderr):
+            asked = [qa for qa in record.qa if qa.lang == "en" and qa.question.strip()]
+            study = record.study() if asked else None
+            for qa, answer in zip(asked, _answers(assistant, study, asked), strict=True):
+                calls = (answer.thoughts or "").splitlines()
+                if answer.declined or not answer.source:
+                    continue
+                text, likelihood = assistant.recall(study, qa.question)
+                one = Said(record.patient, answer.source, answer.likelihood, exact_match(answer.text, qa.answer))
+                tool = calls[0].split("(")[0] if len(calls) == 1 else ""
+                said.append(replace(one, tool=tool, short=likelihood, short_right=exact_match(text, qa.answer)))
+    finally:
+        assistant.policy = kept
     for row in rows:
         if row.share == 1.0:
             likelihood = expit(abs(logit(_inside(row.chance)) - logit(_inside(assistant.policy.least(row.label)))))
             yes = row.chance >= assistant.policy.least(row.label)
-            said.append(Said(row.patient, "seen", float(likelihood), yes == row.there))
+            said.append(Said(row.patient, "present", float(likelihood), yes == row.there))
     return said
+
+
+def _answers(assistant: Any, study: Study | None, asked: Sequence[QA]) -> list[Answer]:
+    return assistant.ask_many([(study, qa.question) for qa in asked], abstain=False) if asked else []
+
+
+def choose_recalled(said: Sequence[Said]) -> dict[str, float]:
+    """By tool the likelihood from which a short answer is right more often than what the tool gives; tools for which that
+    gains less than `WORTH` are left out."""
+    out = {}
+    for tool in sorted({s.tool for s in said if s.tool}):
+        mine = [s for s in said if s.tool == tool and s.short > 0 and s.who not in ("short", "generated")]
+        if len(mine) < FEW:
+            continue
+        own, short = (
+            np.array([float(v) for v in some]) for some in zip(*((s.right, s.short_right) for s in mine), strict=True)
+        )
+        over = np.array([s.short for s in mine])[:, None] >= GRID
+        right = np.where(over, short[:, None], own[:, None]).mean(0)
+        if right.max() >= own.mean() + WORTH:
+            out[tool] = float(GRID[len(GRID) - 1 - right[::-1].argmax()])  # of equal ones the highest
+    return out
+
+
+def recalled(said: Sequence[Said], least: Mapping[str, float]) -> list[Said]:
+    """What is said where short answers are preferred from a likelihood on, by tool."""
+    return [
+        replace(s, who="short", likelihood=s.short, right=s.short_right)
+        if s.tool in least and s.who not in ("short", "generated") and s.short >= least[s.tool]
+        else s
+        for s in said
+    ]
 
 
 def _inside(chance: float) -> float:
@@ -194,6 +234,8 @@ def tune(
     rows = [row for records in chosen for row in look(assistant, records)]
     assistant.policy = choose_types(rows, choose_presence(rows, assistant.policy))
     said = [s for records in chosen for s in listen(assistant, records, [r for r in rows if r.set == records[0].set])]
+    assistant.policy = replace(assistant.policy, recalled=choose_recalled(said))
+    said = recalled(said, assistant.policy.recalled)
     by_who: dict[str, list[Said]] = defaultdict(list)
     for s in said:
         by_who[s.who].append(s)

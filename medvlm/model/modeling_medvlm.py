@@ -12,7 +12,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from ..errors import ModelError
 from .answers import AnswerHead
 from .configuration_medvlm import EVIDENCE_TOKENS, MedVLMConfig
-from .declining import DEPTHS, DeclineHead
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
 from .recognising import MedicalHead
@@ -76,7 +75,6 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
             nn.GELU(), nn.Dropout(0.3), nn.Linear(size, size),
         )  # fmt: skip
         self.word_votes = WordVotes(len(config.grounding_config.labels) + 1)
-        self.decline_head = DeclineHead(hidden)
         self.answer_head = None
         if config.answers:
             self.add_answers(config.answers)
@@ -196,11 +194,6 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
             layer = layers[round(depth * (len(layers) - 1))]
             states += [(layer * counted).sum(1) / counted.sum(1), layer[asks]]
         return torch.cat(states, dim=1)
-
-    def must_decline(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """The probability `(N,)` that questions, as the processor's `phrases` `(N, T)`, ask for what no image can answer."""
-        states = self.deep_states(input_ids, attention_mask, DEPTHS)
-        return self.decline_head(states, input_ids, attention_mask).sigmoid()
 
     def looks_medical(self, features: ImageFeatures) -> torch.Tensor:
         """The probability `(B,)` that images are medical ones, and no pages, charts, screens or drawings; 1 in a model that

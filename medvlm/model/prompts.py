@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from ..types import Box, mask_box
-from ..views import Window, shifted
+from ..windows import Window, shifted
 from .processing_medvlm import letterbox_frame
 
 BOX, POINTS, NEGATIVE, SCRIBBLE = range(4)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from ..questions import presence_question
+import re
+
+from ..mentions import label_of
 from .record import Record
 from .vocabulary import LABELS, canonical, expected_labels, is_finding
 
+HERE = r"(?: (?:in|on|of) (?:this|the) (?:image|picture|scan|film|x-ray|study))?"
+FORMS = [  # in which records ask whether something is there
+    re.compile(form + r" ?\??")
+    for form in (
+        rf"(?:is|are) there (?:an?|any|the)? ?(.+?){HERE}",
+        r"does (?:this|the) (?:image|picture|scan|film) (?:contain|show) (?:an?|any|the)? ?(.+?)",
+        rf"(?:does|do|is|are) (?:the|an?)? ?(.+?) (?:appear|exist|present|visible|seen){HERE}",
+    )
+]
 NORMAL = ("normal", "no finding")  # an image-level fact with such a value says that nothing abnormal is there
 
 
@@ -25,7 +36,16 @@ def known_presence(record: Record) -> dict[str, bool]:
     known |= {name: value == "yes" for name, value in facts.items() if name in LABELS and value in ("yes", "no")}
     for qa in record.qa:
         answer = qa.answer.strip().lower()
-        if qa.lang == "en" and answer in ("yes", "no") and (asked := presence_question(qa.question)):
-            known[asked.label] = (answer == "yes") != asked.denied
+        if qa.lang == "en" and answer in ("yes", "no") and (label := asked_label(qa.question)):
+            known[label] = answer == "yes"
     known |= dict.fromkeys(record.absent, False) | {r.label: True for r in record.regions}
     return {label: there for label, there in known.items() if label in LABELS}
+
+
+def asked_label(question: str) -> str | None:
+    """The label whose presence a record's question asks for in one of the plain forms; `None` for any other question."""
+    text = " ".join(question.lower().split())
+    for form in FORMS:
+        if (match := form.fullmatch(text)) and (label := label_of(match[1])):
+            return label
+    return None

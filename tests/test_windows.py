@@ -5,7 +5,7 @@ import pytest
 
 from medvlm.model.prompts import BOX, NEGATIVE, POINTS, SCRIBBLE, Prompt
 from medvlm.types import Image
-from medvlm.views import around, crop, hull, inside, put_back, shifted, tiles
+from medvlm.windows import around, crop, hull, inside, put_back, shifted, tiles
 
 SIZE = (120, 200)  # (H, W)
 

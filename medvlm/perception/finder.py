@@ -1,4 +1,4 @@
-"""What the heads see in a study: its kind, phrases and prompts as regions. Language is the `Assistant`'s."""
+"""What the heads see in a study: its kind, phrases and prompts as regions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .model.fingerprint import fingerprint
-from .model.grounding_model import ImageFeatures
-from .model.instances import instances, separate, source_logits
-from .model.loading import load, model_folder
-from .model.modeling_medvlm import MedVLMForConditionalGeneration
-from .model.processing_medvlm import MedVLMProcessor
-from .model.prompts import Prompt
-from .notices import notices, scope
-from .policy import DecisionPolicy, read_policy
-from .records.vocabulary import FINE, LABELS, asked_name, other_types, parts, whole
-from .report.draft import examined_images
-from .seams import across
-from .types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
-from .validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
-from .views import Window, around, crop, hull, inside, put_back, tiles
+from ..model.fingerprint import fingerprint
+from ..model.grounding_model import ImageFeatures
+from ..model.instances import instances, separate, source_logits
+from ..model.loading import load, model_folder
+from ..model.modeling_medvlm import MedVLMForConditionalGeneration
+from ..model.processing_medvlm import MedVLMProcessor
+from ..model.prompts import Prompt
+from ..notices import notices, scope
+from ..policy import DecisionPolicy, read_policy
+from ..records.vocabulary import FINE, asked_name, other_types, parts, whole
+from ..report.draft import examined_images
+from ..seams import across
+from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
+from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
+from ..windows import around, crop, hull, inside, put_back, tiles
+from .view import Found, ImageView
 
 BATCH = 8  # images in one pass on an accelerator; a CPU takes one, which is as fast and holds less
 PHRASES = 32  # phrases in one pass
@@ -77,12 +78,22 @@ class Finder:
         fingerprint: str = "in memory",
     ):
         self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
-        self.policy, self.fingerprint = policy or DecisionPolicy(), fingerprint
         self.side = model.config.image_size
         self.config = model.config.grounding_config
-        self.features: weakref.WeakKeyDictionary[Image, ImageFeatures] = weakref.WeakKeyDictionary()
-        self.tiles: weakref.WeakKeyDictionary[Image, tuple[list[Window], list[Image]]] = weakref.WeakKeyDictionary()
+        self.views: weakref.WeakKeyDictionary[Image, ImageView] = weakref.WeakKeyDictionary()
         self.numbers = {label: i for i, label in enumerate(self.config.labels)}
+        self.policy, self.fingerprint = policy or DecisionPolicy(), fingerprint
+
+    @property
+    def policy(self) -> DecisionPolicy:
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: DecisionPolicy) -> None:
+        """What was found under another policy is forgotten; what was seen stays."""
+        self._policy = policy
+        for view in self.views.values():
+            view.found.clear()
 
     @classmethod
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
@@ -91,53 +102,36 @@ class Finder:
         return cls(*load(model), device, read_policy(folder), fingerprint(folder))
 
     @torch.inference_mode()
-    def encode(self, images: Sequence[Image]) -> list[ImageFeatures]:
-        """The features of each image; those not seen before are encoded, on an accelerator `BATCH` at a time."""
-        fresh = list({id(i): i for i in images if i not in self.features}.values())
-        held: dict[int, ImageFeatures] = {}
+    def look(self, images: Sequence[Image]) -> list[ImageView]:
+        """The view of each image; those not seen before are encoded, on an accelerator `BATCH` at a time."""
+        fresh = list({id(i): i for i in images if i not in self.views}.values())
+        held: dict[int, ImageView] = {}
         size = 1 if self.device == "cpu" else BATCH
         for start in range(0, len(fresh), size):
             batch = fresh[start : start + size]
             pixels = self.processor(images=[i.pixels for i in batch])["pixel_values"].to(self.device)
             features = self.model.encode_images(pixels)
             for n, image in enumerate(batch):
-                held[id(image)] = self.features[image] = features[n]
-        return [held.get(id(i)) or self.features[i] for i in images]
+                held[id(image)] = self.views[image] = self.view_of(features[n])
+        return [held.get(id(i)) or self.views[i] for i in images]
 
-    def image(self, study: Study, index: int | None) -> Image:
-        return study.images[check_image(index, study)]
+    def view_of(self, features: ImageFeatures) -> ImageView:
+        """The view of one encoded image."""
+        logits, values = self.model.grounder.heads.classify(features.maps), self.config.facts
+        facts = {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
+        return ImageView(features, facts, float(self.model.looks_medical(features)))
 
-    def only(self, study: Study, image: int | None) -> Study:
-        """A study of the one image meant."""
-        return replace(study, images=[self.image(study, image)], default=0)
+    def view(self, study: Study, image: int | None = None) -> ImageView:
+        """The view of one image of a study, the default one where none is named."""
+        return self.look([study.images[check_image(image, study)]])[0]
 
-    @torch.inference_mode()
     def facts(self, study: Study, image: int | None = None) -> ImageFacts:
         """Modality, body part and whether this is a medical image of a kind the model knows."""
-        features = self.encode([self.image(study, image)])[0]
-        chances = self.chances(features)
-        photograph = chances["modality"].pop("photograph", 0.0)
-        modality = max(chances["modality"], key=chances["modality"].get)
-        chances["body_part"].pop("none", None)
-        body_part = max(chances["body_part"], key=chances["body_part"].get)
-        return ImageFacts(
-            modality=modality,
-            modality_confidence=chances["modality"][modality],
-            body_part=body_part,
-            body_part_confidence=chances["body_part"][body_part],
-            medical=(1 - photograph) * float(self.model.looks_medical(features)),
-        )
+        return self.view(study, image).described()
 
-    def chances(self, features: ImageFeatures) -> dict[str, dict[str, float]]:
-        """The probability of every value of every image-level fact that the heads learned."""
-        logits = self.model.grounder.heads.classify(features.maps)
-        values = self.config.facts
-        return {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
-
-    @torch.inference_mode()
     def labels_many(self, studies: Sequence[Study]) -> list[dict[str, dict[str, float]]]:
         """The probability of every value of every image-level fact, for the default image of each study."""
-        return [self.chances(f) for f in self.encode([s.images[s.default] for s in studies])]
+        return [view.facts for view in self.look([s.images[s.default] for s in studies])]
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
         """Find every instance of each phrase in one image, or in all of a study (a few evenly spread ones of many)."""
@@ -151,79 +145,71 @@ class Finder:
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
         """Ground phrases in many studies' default images; images and phrases are each encoded once."""
         asked = [(study, [check_phrase(p) for p in phrases]) for study, phrases in requests]
-        meant = self.read_phrases([p for _, phrases in asked for p in phrases])
         images = [study.images[study.default] for study, _ in asked]
+        views = self.look(images)
+        fresh = [[p for p in phrases if p not in view.found] for (_, phrases), view in zip(asked, views, strict=True)]
+        meant = self.read_phrases([p for phrases in fresh for p in phrases])
         out = []
-        for (study, phrases), image, features in zip(asked, images, self.encode(images), strict=True):
-            result = Grounding([], {}, [])
-            if phrases:
-                fits = self.fits(features)
-                known = {p: self.asked(p, meant[p], fits) for p in phrases}
-                output = self.model.ground(features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
-                possible = torch.tensor([known[p].possible for p in phrases])
-                output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
-                for number, phrase in enumerate(phrases):
-                    label, named = known[phrase].label, known[phrase].named
-                    presence = result.presence[phrase] = float(output.presence[0, number].sigmoid())
-                    there, share = self.typed(features, label) if other_types(label or "") else (presence, 1.0)
-                    name, regions = self.called(phrase if named else label or phrase, label, share), []
-                    if label is None or there < self.policy.least(label):
-                        pass
-                    elif share < self.policy.type_least:
-                        result.notes[phrase] = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
-                    elif label in FINE:
-                        regions = self.fine_regions(image, known[phrase], presence)
-                    else:
-                        regions = self.regions(output, number, label, image, there)
-                        if regions and share < self.policy.type_sure:
-                            result.notes[phrase] = f"Its type is uncertain: {name}."
-                    if not named:
-                        result.notes[phrase] = read_as(phrase, label, bool(regions))
-                    regions = [region for region in regions if not across(region.box, image.parts)]
-                    for region in regions:
-                        region.label, region.phrase, region.image, region.turn = name, phrase, study.default, image.turn
-                    result.regions += regions
-                    if not regions:
-                        result.absent.append(phrase)
-            out.append(result)
+        for (study, phrases), image, view, new in zip(asked, images, views, fresh, strict=True):
+            if new := [p for p in dict.fromkeys(new) if p not in view.found]:
+                self.find(image, view, new, meant)
+            out.append(view.grounding(list(dict.fromkeys(phrases)), study.default))
         return out
+
+    def find(self, image: Image, view: ImageView, phrases: list[str], meant: dict[str, torch.Tensor]) -> None:
+        """Put what phrases bring in an image into its view."""
+        fits = self.fits(view)
+        known = {p: self.asked(p, meant[p], fits) for p in phrases}
+        output = self.model.ground(view.features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
+        possible = torch.tensor([known[p].possible for p in phrases])
+        output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
+        for number, phrase in enumerate(phrases):
+            label, named, note = known[phrase].label, known[phrase].named, ""
+            presence = float(output.presence[0, number].sigmoid())
+            there, share = self.typed(view, label) if other_types(label or "") else (presence, 1.0)
+            name, regions = self.called(phrase if named else label or phrase, label, share), []
+            if label is None or there < self.policy.least(label):
+                pass
+            elif share < self.policy.type_least:
+                note = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
+            elif label in FINE:
+                regions = self.fine_regions(image, view, known[phrase], presence)
+            else:
+                regions = self.regions(output, number, label, image, there)
+                if regions and share < self.policy.type_sure:
+                    note = f"Its type is uncertain: {name}."
+            if not named:
+                note = read_as(phrase, label, bool(regions))
+            regions = [region for region in regions if not across(region.box, image.parts)]
+            for region in regions:
+                region.label, region.phrase, region.turn = name, phrase, image.turn
+            view.found[phrase] = Found(presence, regions, note)
 
     @torch.inference_mode()
     def presence(self, study: Study, label: str) -> float:
         """The chance that one of the model's labels is in the default image, as `ground` gives it, without drawing it."""
-        features, heads = self.encode([study.images[study.default]])[0], self.model.grounder.heads
-        logits = heads.presence(features.pyramid, heads.labels.weight[[self.numbers[label]]])
-        return float(logits.sigmoid()) * self.possible(self.chances(features), label)
+        view, heads = self.view(study), self.model.grounder.heads
+        logits = heads.presence(view.features.pyramid, heads.labels.weight[[self.numbers[label]]])
+        return float(logits.sigmoid()) * view.possible(label)
 
-    def fits(self, features: ImageFeatures) -> torch.Tensor:
+    def fits(self, view: ImageView) -> torch.Tensor:
         """The chance that this kind of image can show each label `(labels + 1,)`; 1 for the last, which names nothing."""
-        kind = self.chances(features)
-        return torch.tensor([self.possible(kind, label) for label in self.config.labels] + [1.0], device=self.device)
-
-    def possible(self, kind: dict[str, dict[str, float]], name: str) -> float:
-        """The chance that this kind of image can show a label: no polyp in a chest X-ray."""
-        label = LABELS.get(name)
-        if label is None or not {"modality", "body_part"} <= kind.keys():
-            return 1.0
-        misses = []
-        for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
-            misses.append(1 - sum(kind[fact].get(place, 0.0) for place in set(places)))
-        return 1 - misses[0] * misses[1]
+        return torch.tensor([view.possible(label) for label in self.config.labels] + [1.0], device=self.device)
 
     def typed_presence(self, study: Study, label: str) -> tuple[float, float]:
         """`typed`, of one of the model's labels in the default image."""
-        return self.typed(self.encode([study.images[study.default]])[0], label)
+        return self.typed(self.view(study), label)
 
     @torch.inference_mode()
-    def typed(self, features: ImageFeatures, label: str | None) -> tuple[float, float]:
+    def typed(self, view: ImageView, label: str | None) -> tuple[float, float]:
         """The chance that the thing of which a label is a type is there at all, and the type's share of it; of a label that
         is no type its presence, and 1."""
         names = [name for name in (label, *other_types(label or "")) if name in self.numbers]
         if not names:
             return 0.0, 1.0
-        heads, kind = self.model.grounder.heads, self.chances(features)
-        logits = heads.presence(features.pyramid, heads.labels.weight[[self.numbers[name] for name in names]])
-        chances = np.array([self.possible(kind, name) for name in names]) * logits[0].sigmoid().float().cpu().numpy()
+        heads = self.model.grounder.heads
+        logits = heads.presence(view.features.pyramid, heads.labels.weight[[self.numbers[name] for name in names]])
+        chances = np.array([view.possible(name) for name in names]) * logits[0].sigmoid().float().cpu().numpy()
         share = float(chances[0] / max(chances.sum(), 1e-6)) if len(names) > 1 else 1.0
         return float(1 - (1 - chances).prod()), share
 
@@ -238,13 +224,13 @@ class Finder:
         kept = [i for i in sorted(found, key=lambda i: -i.score) if i.score >= self.policy.region]
         return [Region("", 0, i.box, i.mask, there * i.score, n) for n, i in enumerate(kept)]
 
-    def fine_regions(self, image: Image, asked: Asked, presence: float) -> list[Region]:
+    def fine_regions(self, image: Image, view: ImageView, asked: Asked, presence: float) -> list[Region]:
         """The regions of a thin or tiny thing that is there, drawn on enlarged parts of the image."""
-        windows, parts_of = self.enlarged(image)
+        view.windows = view.windows or [(window, crop(image, window)) for window in tiles(image.size)]
         logits, weight, quality = np.zeros(image.size, np.float32), np.zeros(image.size, np.float32), []
-        for window, part, features in zip(windows, parts_of, self.encode(parts_of), strict=True):
-            output = self.model.ground(features, asked.query[None, None]).to_cpu()
-            x0, y0, x1, y1 = window
+        looks = self.look([part for _, part in view.windows])
+        for ((x0, y0, x1, y1), part), closer in zip(view.windows, looks, strict=True):
+            output = self.model.ground(closer.features, asked.query[None, None]).to_cpu()
             logits[y0:y1, x0:x1] += source_logits(output.masks[0, 0], part.size, self.side)
             weight[y0:y1, x0:x1] += 1
             quality.append(float(output.quality[0, 0].sigmoid()))
@@ -252,13 +238,6 @@ class Finder:
         score = presence * float(np.mean(quality))
         pieces = [mask] if parts(asked.label or "") == "tree" else separate(mask)
         return [Region("", 0, mask_box(m), m, score, n) for n, m in enumerate(pieces) if m.any()]
-
-    def enlarged(self, image: Image) -> tuple[list[Window], list[Image]]:
-        """Overlapping windows of an image and what they show, kept as long as the image is."""
-        if image not in self.tiles:
-            windows = tiles(image.size)
-            self.tiles[image] = windows, [crop(image, w) for w in windows]
-        return self.tiles[image]
 
     def read_phrases(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
         """The chance that each label is meant by each phrase `(labels + 1,)`: sure for a known name, else as the language
@@ -325,7 +304,7 @@ class Finder:
         """The mask's logits `(h, w)` under a prompt on an image, on the canvas, and its expected IoU."""
         maps, kind = prompt.maps(image.size, self.side)
         masks, quality = self.model.segment(
-            self.encode([image])[0],
+            self.look([image])[0].features,
             torch.from_numpy(maps)[None, None].to(self.device),
             torch.tensor([[kind]], device=self.device),
         )
@@ -333,10 +312,11 @@ class Finder:
 
     def recognised(self, image: Image, canvas: torch.Tensor, extent: Box) -> np.ndarray:
         """Mask logits `(H, W)` of the label that looks most like a prompt's logits `(h, w)` in a box; 0 where none does."""
-        features, heads = self.encode([image])[0], self.model.grounder.heads
+        view, heads = self.look([image])[0], self.model.grounder.heads
+        features = view.features
         queries = heads.look(features.pyramid, heads.labels.weight[None, :-1])
         shown = heads.coarse_masks(features.pyramid, queries, 2)[0].sigmoid().cpu()
-        there = heads.judge(features.pyramid, queries)[0, :, 0].sigmoid() * self.fits(features)[:-1]
+        there = heads.judge(features.pyramid, queries)[0, :, 0].sigmoid() * self.fits(view)[:-1]
         maps, kind = Prompt(box=extent).maps(image.size, self.side)
         within = F.adaptive_max_pool2d(torch.from_numpy(maps[kind])[None], shown.shape[-2:])
         shown, wanted = shown * within, F.adaptive_avg_pool2d(canvas[None].sigmoid(), shown.shape[-2:]) * within

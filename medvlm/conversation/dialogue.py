@@ -1,0 +1,227 @@
+"""One turn of a conversation: the question and the turns before become calls, the calls results, the results an answer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import RequestError
+from ..notices import notices, scope
+from ..perception import Finder
+from ..report.draft import examined_images
+from ..types import Answer, Region, Study
+from ..validation import check_image, check_question
+from ..which import Meant, images_meant
+from . import writer
+from .grammar import ANYTHING, IT, Call, Program, parse
+from .places import same_place
+from .reader import Reader, Reading
+from .recall import Recall
+from .results import Result, Scene
+from .tools import Tools
+
+History = Sequence[tuple[str, Answer]]
+MOST_TURNS = 50  # of a history that are read
+UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
+WITHHELD = "I cannot tell from this image."
+NO_IMAGE_CAN = "no image can answer this question"
+UNREAD = "I am not sure what you ask for."
+ARROW = " → "
+
+
+@dataclass
+class Before:
+    """What the turns before leave to speak of: the calls of the last one, what "it" was called, and where it was shown."""
+
+    calls: Program = ()
+    things: tuple[str, ...] = ()
+    focus: tuple[Region, ...] = ()
+
+
+def before(history: History, study: Study) -> Before:
+    """What a history leaves. Calls are taken from the traces of its answers alone, never from their words.
+
+    Raises `RequestError` where a region is not of this study.
+    """
+    out = Before()
+    for _, answer in list(history)[-MOST_TURNS:]:
+        calls = _traced(answer.thoughts or "")
+        if not calls or all(call.tool in ("decline", "help") for call in calls):
+            continue
+        named = tuple(t for call in calls for t in call.things if t not in (IT, ANYTHING))
+        for region in answer.regions:
+            _check(region, study)
+        things = tuple(dict.fromkeys(region.phrase or region.label for region in answer.regions)) or named[-1:]
+        out = Before(calls, things or out.things, tuple(answer.regions) if things else out.focus)
+    return out
+
+
+def _traced(thoughts: str) -> Program:
+    calls: list[Call] = []
+    for line in thoughts.splitlines():
+        try:
+            calls += parse(line.split(ARROW)[0])
+        except ValueError:
+            continue
+    return tuple(calls[:4])
+
+
+def _check(region: Region, study: Study) -> None:
+    if not 0 <= region.image < len(study.images):
+        raise RequestError("The history speaks of an image that is not open: leave it out, or open that study.")
+    height, width = study.images[region.image].size
+    x0, y0, x1, y1 = region.box
+    inside = 0 <= x0 < x1 <= width + 1 and 0 <= y0 < y1 <= height + 1
+    if not inside or (region.mask is not None and region.mask.shape != (height, width)):
+        raise RequestError("The history holds a region of another image: leave it out, or open that image.")
+
+
+class Conversation:
+    """Answers questions about a study over what `finder` sees."""
+
+    def __init__(self, finder: Finder, reader: Reader):
+        self.finder, self.reader = finder, reader
+        self.recall = Recall(finder)
+        self.tools = Tools(finder, self.recall)
+
+    def ask(
+        self,
+        study: Study,
+        question: str,
+        history: History = (),
+        region: Region | None = None,
+        image: int | None = None,
+        abstain: bool = True,
+    ) -> Answer:
+        """The answer to a question about the image that it names, else `image`, else that of a drawn `region`, else all of a
+        study (a few evenly spread ones of many): then about the one that shows most of what it speaks of.
+
+        Without `abstain` an answer that would be withheld keeps its text. Raises `RequestError` for what cannot be asked.
+        """
+        began = time.perf_counter()
+        meant = images_meant(check_question(question), study)
+        past = before(history, study)
+        if region is not None:
+            _check(region, study)
+        reading = self.reader.read(meant.question, past.calls or None, region is not None)
+        looked_at, index = self.looked_at(study, meant, reading.calls, past, region, image)
+        scene = Scene(study, index, meant.question, modality=self.finder.view(study, index).kind[0])
+        scene.focus, scene.things = self.focus(region, past, scene)
+        answer = self.told(scene, reading, abstain)
+        answer.scope = scope(study, looked_at, index)
+        answer.notices = notices(study, [r.label for r in answer.regions])
+        answer.model, answer.seconds = self.finder.name, time.perf_counter() - began
+        return answer
+
+    def focus(self, region: Region | None, past: Before, scene: Scene) -> tuple[list[Region], tuple[str, ...]]:
+        """What "it" is: a drawn region, outlined where that is possible, else what the turns before showed in this image."""
+        if region is None:
+            return [r for r in past.focus if r.image == scene.index], past.things
+        if region.mask is None:
+            drawn = self.finder.segment(scene.study, scene.index, box=region.box)
+            region = replace(region, mask=drawn[0].mask if drawn else None)
+        return [region], past.things if region.label in past.things else (region.label or "region",)
+
+    def looked_at(
+        self, study: Study, meant: Meant, calls: Program, past: Before, region: Region | None, image: int | None
+    ) -> tuple[list[int], int]:
+        """The images that a question is answered from, and the one that shows most of what its calls speak of."""
+        if meant.named:
+            images = list(meant.named)
+        elif region is not None:
+            images = [region.image]
+        elif image is not None or meant.shown:
+            images = [check_image(image, study)]
+        elif past.focus and any(IT in call.things for call in calls):
+            images = [past.focus[0].image]
+        else:
+            images = examined_images(study)
+        scene = Scene(study, images[0], meant.question, things=past.things)
+        labels = {label for call in calls for thing in call.things for label in self.tools.labels(thing, scene)}
+        known = [label for label in labels if label in self.finder.numbers]
+        if len(images) == 1 or not known:
+            one = study.default if study.default in images else images[0]
+            return [one], one
+        self.finder.look([study.images[i] for i in images])
+
+        def most(i: int) -> float:
+            return max(self.finder.presence(replace(study, default=i), label) for label in known)
+
+        return images, max(images, key=most)
+
+    def told(self, scene: Scene, reading: Reading, abstain: bool) -> Answer:
+        """The answer that the calls of a reading give."""
+        policy, calls = self.finder.policy, reading.calls
+        plain = all(call.tool in ("decline", "help") for call in calls)
+        if not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
+            reason = "not a known kind of medical image"
+            return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason=reason, thoughts=_lines(calls))
+        if reading.chance < policy.read and not plain:
+            calls = (Call("recall"),)
+        results: list[tuple[Result, float]] = []
+        for call in calls:
+            result = self.preferred(self.tools.run(call, scene), scene)
+            chance = self.chance(result)
+            if result.who in ("short", "generated") and chance < policy.answer and abstain:
+                offer = writer.offers(self.tools.expected(scene))
+                unread = UNREAD if reading.chance < policy.read else WITHHELD
+                result = replace(result, why_not=f"{unread}{offer}", value=None)
+            results.append((result, chance))
+            if result.regions and call.tool not in ("compare", "grade"):
+                scene.focus = list(result.regions)
+            scene.things = result.things or scene.things
+        return self.answer(scene, results)
+
+    def preferred(self, result: Result, scene: Scene) -> Result:
+        """A tool's result, or the short answer where that was right more often on questions to this tool, and is sure."""
+        least = self.finder.policy.recalled.get(result.call.tool)
+        if least is None or result.who in ("short", "generated"):
+            return result
+        text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)
+        if not text or likelihood < least:
+            return result
+        value: bool | str = {"Yes": True, "No": False}.get(text, text)
+        return replace(result, value=value, likelihood=likelihood, source="short", why_not="", remarks=[])
+
+    def chance(self, result: Result) -> float:
+        """The chance that what a result says is right."""
+        slope, offset = self.finder.policy.calibration.get(result.who, (1.0, 0.0))
+        odds = min(max(result.likelihood, 1e-6), 1 - 1e-6)
+        return 1 / (1 + math.exp(-(slope * math.log(odds / (1 - odds)) + offset)))
+
+    def answer(self, scene: Scene, results: list[tuple[Result, float]]) -> Answer:
+        """What results say together; one part that is told makes it an answer."""
+        told = [(r, c) for r, c in results if r.told and r.call.tool != "decline"]
+        declined = any(r.call.tool == "decline" for r, _ in results)
+        regions: list[Region] = []
+        for result, _ in results:
+            for one in result.regions:
+                one.image = scene.index
+                if not any(one.label == other.label and same_place(one, other) for other in regions):
+                    regions.append(one)
+        for label in {region.label for region in regions}:
+            for number, one in enumerate([r for r in regions if r.label == label]):
+                one.instance = number
+        shown = [r for r in regions if r.label != "region"]
+        texts = list(dict.fromkeys(writer.said(r, scene) for r, _ in results))
+        details = [line for r, _ in results for line in writer.beside(r, scene)]
+        best = min(told, key=lambda pair: pair[1], default=None)
+        reason = None if told else NO_IMAGE_CAN if declined else texts[0]
+        return Answer(
+            "\n".join(texts),
+            best[1] if best else 0.0,
+            shown,
+            thoughts="\n".join(result.trace(chance) for result, chance in results),
+            abstained=not told,
+            declined=declined,
+            reason=reason,
+            detail=" ".join(dict.fromkeys(details)),
+            source=best[0].who if best else "",
+            likelihood=best[0].likelihood if best else 0.0,
+        )
+
+
+def _lines(calls: Sequence[Call]) -> str:
+    return "\n".join(f"{call}{ARROW}not asked" for call in calls)

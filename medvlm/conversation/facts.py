@@ -1,0 +1,179 @@
+"""The tools that tell what kind of image it is and what was learned of it as a whole, with words recalled as the last resort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..normalise import normalise_answer
+from ..perception import Finder
+from ..types import Region
+from .grammar import Call
+from .recall import Recall
+from .results import Result, Scene
+
+NAMES = {  # what a call names → the facts that the heads learned
+    "tumour type": "tumour_type",
+    "breast finding": "breast_finding",
+    "breast tissue": "breast_tissue",
+    "macular edema": "diabetic macular edema risk",
+    "lesion asymmetry": "asymmetry",
+    "thyroid calcifications": "calcifications",
+    "red cell disease": "red_cell_disease",
+    "red cell type": "main_abnormal_red_cell_type",
+    "pneumonia": "medmnist_pneumoniamnist",
+}
+ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "sagittal plane"}
+DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
+NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
+
+
+class Facts:
+    """Answers from the probabilities of a view's facts."""
+
+    def __init__(self, finder: Finder, recall: Recall):
+        self.finder, self.recall = finder, recall
+
+    def chances(self, word: str, scene: Scene) -> dict[str, float]:
+        """The probability of each value of a fact; nothing where it was not learned on images of this kind."""
+        fact, view = NAMES.get(word, word), self.finder.view(scene.study, scene.index)
+        known = list(view.kind) in self.finder.config.fact_kinds.get(fact, ())
+        return view.facts.get(fact, {}) if known else {}
+
+    def kind(self, call: Call, scene: Scene) -> Result:
+        """Modality, body part, plane, sequence or view; yes or no where one value is asked for."""
+        result = self.told_kind(call, scene)
+        wanted = call.get("is")
+        if not wanted or not result.told or result.who == "generated" or isinstance(result.value, bool):
+            return result
+        said = str(result.value)
+        right = means(said, wanted) or ALIKE.get(wanted, wanted) == ALIKE.get(said.lower(), said.lower())
+        return replace(result, value=right != call.denied, things=(), remarks=[f"It is {shown_kind(said)}."])
+
+    def told_kind(self, call: Call, scene: Scene) -> Result:
+        study, view = scene.study, self.finder.view(scene.study, scene.index)
+        modality, body_part = view.likeliest("modality"), view.likeliest("body_part")
+        if call.word in ("modality", "image"):
+            value, chance = (study.modality, 1.0) if study.modality else modality
+            part = study.body_part or body_part[0]
+            return Result(call, chance, value=value, things=(part,) if call.word == "image" else ())
+        if call.word == "body part":
+            value, chance = (study.body_part, 1.0) if study.body_part else body_part
+            return Result(call, chance, value=value)
+        if stated := study.metadata.get(call.word):
+            return Result(call, 1.0, value=str(stated))
+        if chances := self.chances(call.word, scene):
+            value = max(chances, key=chances.__getitem__)
+            return Result(call, chances[value], value=value)
+        told = self.words(call, scene) if call.word == "plane" else Result(call, why_not="nothing")
+        return told if told.who == "short" else Result(call, why_not=self.untold(call.word))
+
+    def untold(self, word: str) -> str:
+        return f"Neither the file nor the image tells me the {word}."
+
+    def grade(self, call: Call, scene: Scene) -> Result:
+        chances = self.chances(call.word, scene)
+        if not chances:
+            told = self.words(call, scene)
+            return (
+                told if told.told else Result(call, why_not=f"I have not learned to tell {call.word} in such an image.")
+            )
+        value = max(chances, key=chances.__getitem__)
+        wanted = call.get("is")
+        if not wanted:
+            return Result(call, chances[value], value=value, remarks=others(chances, value))
+        share = sum(chance for name, chance in chances.items() if means(name, wanted))
+        right = (share >= 0.5) != call.denied
+        remark = f"Most likely {value} ({min(chances[value], 0.99):.2f})."
+        return Result(call, max(share, 1 - share), value=right, remarks=[remark])
+
+    def presence(self, call: Call, scene: Scene) -> Result | None:
+        """Yes or no to a thing that is a fact learned as a whole, such as a fracture or pneumonia; `None` for other things."""
+        if call.modifiers or call.things[0] not in ("fracture", "pneumonia", "covid-19", "diabetic retinopathy"):
+            return None
+        chances = self.chances(call.things[0], scene)
+        if not chances:
+            return None
+        share = 1 - sum(chance for name, chance in chances.items() if name in NORMAL)
+        remarks = [f"By the whole image the probability is {min(share, 0.99):.2f}."]
+        likelihood = max(share, 1 - share)
+        regions = self.finder.ground(scene.study, [call.things[0]], scene.index).regions if share >= 0.5 else []
+        return Result(
+            call, likelihood, "grade", (share >= 0.5) != call.denied, regions, things=call.things, remarks=remarks
+        )
+
+    def abnormal(
+        self, call: Call, scene: Scene, regions: Sequence[Region], labels: Sequence[str], presence: float
+    ) -> Result:
+        """Whether anything is abnormal: the fact that was learned where there is one, else what is found."""
+        wanted_no = (call.get("is") == "no") != call.denied
+        open_to = call.tool == "grade" and not call.get("is")
+        chances = self.chances("abnormal", scene)
+        if chances:
+            yes, source = chances.get("yes", 0.0), "grade"
+        elif labels:
+            yes, source = (presence if regions else min(presence, 0.49)), "present"
+        else:
+            return Result(call, why_not="I know no abnormality to look for in this kind of image.")
+        abnormal, shown = yes >= 0.5, list(regions)
+        remarks = []
+        if shown and not abnormal:
+            remarks = [f"By its look as a whole it is normal, but I find {listed(shown)}."]
+        if abnormal and not shown:
+            remarks = ["I cannot show where."]
+        value = ("abnormal" if abnormal else "normal") if open_to else abnormal != wanted_no
+        return Result(call, max(yes, 1 - yes), source, value, shown, things=tuple(labels), remarks=remarks)
+
+    def yes_or_no(self, call: Call, scene: Scene) -> Result | None:
+        """What the short answers say of the presence of a thing that cannot be outlined here; `None` where they are unsure."""
+        chances = self.recall.short_answers(scene.study, f"Is there a {call.things[0]}?", scene.index)
+        yes, no = chances.get("Yes", 0.0), chances.get("No", 0.0)
+        if yes + no < 0.5:
+            return None
+        share = yes / (yes + no)
+        return Result(call, max(share, 1 - share), "short", (share >= 0.5) != call.denied, things=call.things)
+
+    def words(self, call: Call, scene: Scene, otherwise: str = "") -> Result:
+        """A learned short answer, or the language model's own words; `otherwise`, why there is none, in place of these."""
+        text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)
+        if text and likelihood >= self.finder.policy.short_answer:
+            value: bool | str = {"Yes": True, "No": False}.get(text, text)
+            return Result(call, likelihood, "short", value)
+        if otherwise:
+            return Result(call, why_not=otherwise)
+        text, likelihood = self.recall.generate(scene.study, scene.question, scene.index)
+        if not text:
+            return Result(call, why_not="None of my tools can answer this.")
+        return Result(call, likelihood, "generated", text)
+
+
+def means(name: str, wanted: str) -> bool:
+    """Whether a fact's value is the one that a call names: the same words, or some of its words."""
+    said, asked = normalise_answer(name).split(), normalise_answer(wanted).split()
+    if {*said} & {"no"} and asked[:1] != ["no"]:
+        return asked in (["none"], ["absent"], ["normal"])
+    return (
+        said == asked or set(asked) <= set(said) and "non" not in set(said) - set(asked) or _stem(said) == _stem(asked)
+    )
+
+
+def _stem(words: Sequence[str]) -> str:
+    return " ".join(word.removesuffix("genicity").removesuffix("ic") for word in words)
+
+
+def others(chances: dict[str, float], best: str) -> list[str]:
+    """A sentence on the runner-up where it is near."""
+    rest = {name: chance for name, chance in chances.items() if name != best}
+    second = max(rest, key=rest.__getitem__, default="")
+    return [f"It could also be {second} ({rest[second]:.2f})."] if second and rest[second] >= 0.15 else []
+
+
+def listed(regions: Sequence[Region]) -> str:
+    """The labels of some regions as one says them."""
+    names = list(dict.fromkeys(region.label for region in regions))
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def shown_kind(value: str) -> str:
+    """A kind as one writes it, such as "CT"."""
+    return DISPLAYED.get(value, value)

@@ -1,0 +1,81 @@
+"""The last resort: short answers that were learned with the images, and the language model's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..model.grounding_model import ImageFeatures
+from ..perception import Finder
+from ..types import Study
+
+ANSWER_TOKENS = 48
+BATCH = 8  # options in one pass
+
+
+def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Features of single images as one batch."""
+    return ImageFeatures(
+        [torch.cat(m) for m in zip(*(p.maps for p in parts), strict=True)],
+        [torch.cat(m) for m in zip(*(p.pyramid for p in parts), strict=True)],
+    )
+
+
+class Recall:
+    """What the model says of an image without outlining it, with the likelihood of each answer."""
+
+    def __init__(self, finder: Finder):
+        self.finder, self.model, self.processor = finder, finder.model, finder.processor
+
+    @torch.inference_mode()
+    def short_answers(self, study: Study, question: str, image: int | None = None) -> dict[str, float]:
+        """The probability of each of the model's short answers; empty where images of this kind were never asked about."""
+        view = self.finder.view(study, image)
+        if self.model.answer_head is None or list(view.kind) not in self.finder.config.asked_kinds:
+            return {}
+        states = self.model.text_states(**self.processor.phrases([question]).to(self.finder.device))
+        chances = self.model.choose_answers(view.features, states)[0].float().tolist()
+        return dict(zip(self.model.config.answers, chances, strict=True))
+
+    def shortest(self, study: Study, question: str, image: int | None = None) -> tuple[str, float]:
+        """The likeliest short answer and its probability; nothing at all where there is none."""
+        chances = self.short_answers(study, question, image)
+        best = max(chances, key=chances.__getitem__, default="")
+        return best, chances.get(best, 0.0)
+
+    @torch.inference_mode()
+    def generate(self, study: Study, question: str, image: int | None = None) -> tuple[str, float]:
+        """A greedy answer of the language model and its likelihood, the mean probability of its tokens (geometric)."""
+        tokenizer = self.processor.tokenizer
+        text = self.processor(text=[self.processor.question(question)], return_tensors="pt").to(self.finder.device)
+        out = self.model.generate(
+            **text,
+            image_features=self.finder.view(study, image).features,
+            max_new_tokens=ANSWER_TOKENS,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_logits=True,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        told = out.sequences[0, text["input_ids"].shape[1] :]
+        log_chance = torch.stack(out.logits, dim=1)[0].float().log_softmax(-1)  # (T, vocabulary)
+        likelihood = log_chance.gather(-1, told[:, None]).mean().exp()
+        return tokenizer.decode(told, skip_special_tokens=True).strip(), float(likelihood)
+
+    @torch.inference_mode()
+    def rank(self, study: Study, question: str, options: Sequence[str]) -> list[float]:
+        """The probability of each option by the language model: the mean over its tokens, so that length does not count."""
+        features, tokenizer = self.finder.view(study).features, self.processor.tokenizer
+        start = self.processor(text=self.processor.question(question))["input_ids"][0]
+        tails = [tokenizer(o, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for o in options]
+        width = max(map(len, tails))
+        rows = torch.tensor([start + t + [tokenizer.pad_token_id] * (width - len(t)) for t in tails])
+        mean = []
+        for i in range(0, len(rows), BATCH):
+            batch = rows[i : i + BATCH].to(self.finder.device)
+            logits = self.model(input_ids=batch, image_features=merge_features([features] * len(batch))).logits
+            log_chance = logits[:, len(start) - 1 : -1].float().log_softmax(-1)
+            for row, tail in enumerate(tails[i : i + BATCH]):
+                mean.append(float(log_chance[row, range(len(tail)), tail].mean()))
+        return torch.tensor(mean).softmax(0).tolist()

@@ -1,0 +1,65 @@
+"""What a tool gives: a typed value with what shows it. Sentences are made of it by the writer, and of nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..types import Measurement, Region, Study
+from .grammar import Call
+
+
+@dataclass
+class Scene:
+    """What a question is asked about: one image of a study, and what the turns before, or a drawing, point at."""
+
+    study: Study
+    index: int  # of the image
+    question: str
+    focus: list[Region] = field(default_factory=list)  # what "it" is, if it was shown …
+    things: tuple[str, ...] = ()  # … and what it was called
+    modality: str = ""  # what the image is taken for
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(H, W)` of the image in pixels."""
+        return self.study.images[self.index].size
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Millimetres a pixel `(row, column)`, where they are known."""
+        return self.study.images[self.index].spacing_mm
+
+
+@dataclass
+class Result:
+    """The outcome of one call. `value` is yes or no (bool), a number of things, or words."""
+
+    call: Call
+    likelihood: float = 0.0  # that the value is right, as the model has it …
+    source: str = ""  # … and whose likelihood it is: a calibration's name, the tool's own where it is empty
+    value: bool | int | str | None = None
+    regions: list[Region] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    things: tuple[str, ...] = ()  # what the things of the call were taken for
+    remarks: list[str] = field(default_factory=list)  # sentences that belong beside the value
+    why_not: str = ""  # a sentence where there is no value
+
+    @property
+    def told(self) -> bool:
+        """Whether it has anything to tell."""
+        return not self.why_not
+
+    @property
+    def who(self) -> str:
+        """The name of its calibration."""
+        return self.source or self.call.tool
+
+    def trace(self, chance: float) -> str:
+        """The call and what it gave, in one line."""
+        if self.why_not:
+            return f"{self.call} → {self.why_not}"
+        value = ("yes" if self.value else "no") if isinstance(self.value, bool) else str(self.value or "")
+        measured = ", ".join(f"{m.name} {m.value:.4g} {m.unit}" for m in self.measurements)
+        shown = f"{len(self.regions)} region{'s' * (len(self.regions) != 1)}" if self.regions else ""
+        gave = ", ".join(part for part in (value, measured, shown) if part)
+        return f"{self.call} → {gave or 'nothing'} ({chance:.2f})"

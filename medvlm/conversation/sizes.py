@@ -1,0 +1,163 @@
+"""The tools that measure what was outlined, and compare it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..report.agreement import RATIO
+from ..report.measurements import head_circumference, measure
+from ..types import Measurement, Region
+from .grammar import IT, Call
+from .places import extent
+from .results import Result, Scene
+
+if TYPE_CHECKING:
+    from .tools import Tools
+
+RATIOS = {
+    "heart": RATIO,
+    "cardiomegaly": RATIO,
+    "optic cup": "vertical cup-to-disc ratio",
+    "optic disc": "vertical cup-to-disc ratio",
+}
+RATIO_OF = {"cardiomegaly": "heart", "optic disc": "optic cup"}  # what is measured for the ratio of another
+BESIDE = {"heart": ("left lung", "right lung"), "optic cup": ("optic disc",)}  # what a ratio is taken with
+NAMES = {"length": "longest diameter", "width": "perpendicular diameter", "diameter": "longest diameter"}
+OPPOSITE = {"smaller": "larger", "fewer": "more", "lower": "higher"}
+AUXILIARY = re.compile(r"(?:so |and |but )?(?:is|are|was|were|do|does|did|has|have|can)\b(?!.*\bor\b)", re.IGNORECASE)
+CLEAR = 0.05  # share by which two sizes have to differ for one to be called the larger
+
+
+class Sizes:
+    """Measurements over what the other tools find."""
+
+    def __init__(self, tools: Tools):
+        self.tools = tools
+
+    def measure(self, call: Call, scene: Scene) -> Result:
+        if call.word == "ratio":
+            call = self.of_ratio(call, scene)
+        result = self.tools.find(call, scene)
+        if not result.told or not result.regions:
+            return result
+        found = self.values(call, scene, result.regions, result.things)
+        if not found:
+            return Result(call, things=result.things, regions=result.regions, why_not=self.unmeasured(call, result))
+        result.measurements, result.value = found, None
+        if call.word != "share":
+            result.regions = [max(result.regions, key=extent)]
+        if scene.spacing is None and any(m.unit.startswith("px") for m in found):
+            result.remarks.append("The pixel spacing is unknown, so sizes are in pixels.")
+        return result
+
+    def of_ratio(self, call: Call, scene: Scene) -> Call:
+        """The call of the thing that a ratio is measured of."""
+        named = self.tools.labels(call.things[0], scene)[:1] or [call.things[0]]
+        return replace(call, things=(RATIO_OF.get(named[0], named[0]),))
+
+    def unmeasured(self, call: Call, result: Result) -> str:
+        name = " and ".join(result.things)
+        if call.word == "ratio" and name in BESIDE:
+            return f"For a ratio of the {name} I would need the {' and the '.join(BESIDE[name])} as well, which I do not find."
+        return f"I cannot measure the {call.word} of the {name}."
+
+    def values(self, call: Call, scene: Scene, regions: Sequence[Region], things: Sequence[str]) -> list[Measurement]:
+        """What a word asks to be measured of the largest of some regions; of the share, of all."""
+        largest, name = max(regions, key=extent), things[0] if things else ""
+        if call.word == "share":
+            return self.share(call, scene, regions)
+        if call.word == "circumference":
+            return [replace(m, name="circumference") for m in [_around(largest, scene.spacing)] if m]
+        beside = {r.label: r.mask for r in self.beside(name, scene) if r.mask is not None}
+        every = {m.name: m for m in measure(largest, beside, scene.spacing, self.tools.modality(scene))}
+        if call.word == "ratio":
+            return [every[RATIOS[name]]] if RATIOS.get(name) in every else []
+        if call.word == "height":
+            spacing = scene.spacing or (1.0, 1.0)
+            return [
+                Measurement("height", (largest.box[3] - largest.box[1]) * spacing[0], "mm" if scene.spacing else "px")
+            ]
+        if call.word == "area":
+            return [every["area"]] if "area" in every else []
+        if call.word in NAMES:
+            other = {"length": "height", "width": "width", "diameter": "width"}[call.word]  # of a box without a mask
+            return [every.get(NAMES[call.word]) or every[other]]
+        return [m for n, m in every.items() if n in (*NAMES.values(), "width", "height", "area")]
+
+    def share(self, call: Call, scene: Scene, regions: Sequence[Region]) -> list[Measurement]:
+        """The per cent of the image, or of another thing, that some regions cover."""
+        whole = float(scene.size[0] * scene.size[1])
+        if (organ := call.get("of")) and organ != IT:
+            holders = self.tools.seen(self.tools.labels(organ, scene) or [organ], scene)[0]
+            whole = sum(map(extent, holders))
+        covered = sum(map(extent, regions))
+        return [Measurement("share", 100 * covered / whole, "percent")] if whole else []
+
+    def beside(self, label: str, scene: Scene) -> list[Region]:
+        names = BESIDE.get(label, ())
+        return self.tools.seen(names, scene)[0] if names else []
+
+    def compare(self, call: Call, scene: Scene) -> Result:
+        names = list(call.things)
+        if len(names) == 1:
+            names = self.tools.labels(names[0], scene)
+        found: dict[str, list[Region]] = {}
+        for name in names:
+            labels = self.tools.labels(name, scene)
+            regions = scene.focus if name == IT and scene.focus else self.tools.seen(labels, scene)[0] if labels else []
+            found[labels[0] if len(labels) == 1 else name] = list(regions)
+        shown = [region for regions in found.values() for region in regions]
+        missing = [name for name, regions in found.items() if not regions]
+        if len(found) < 2:
+            return Result(call, regions=shown, why_not="Name two things that I should compare.")
+        if missing and not (call.word in ("more", "fewer") and shown):
+            what = " and ".join(missing)
+            return Result(call, regions=shown, why_not=f"I do not find {what} here, so there is nothing to compare.")
+        sizes = {name: self.amount(call.word, regions, scene) for name, regions in found.items()}
+        best = (min if call.word in OPPOSITE else max)(sizes, key=lambda name: sizes[name].value)
+        values = sorted(m.value for m in sizes.values())
+        low, high = abs(values[-2]), abs(values[-1])
+        share = max(low, high) / max(low + high, 1e-9)
+        remarks = [] if abs(high - low) > CLEAR * max(high, low) else ["They differ by less than 5 %."]
+        told = [replace(m, name=name) for name, m in sizes.items()] if call.word not in ("higher", "lower") else []
+        value: bool | str = best
+        if AUXILIARY.match(scene.question):  # "is the left kidney larger than the right?"
+            value, remarks = (best == next(iter(sizes))) != call.denied, [f"The {best} is {call.word}.", *remarks]
+        return Result(call, share, "", value, shown, told, tuple(found), remarks)
+
+    def amount(self, word: str, regions: Sequence[Region], scene: Scene) -> Measurement:
+        """What things are compared by: their area, their number, or how high up they are."""
+        word = OPPOSITE.get(word, word)
+        if word == "more":
+            return Measurement("count", len(regions), "count")
+        if word == "higher":
+            return Measurement(
+                "height", scene.size[0] - sum((r.box[1] + r.box[3]) / 2 for r in regions) / len(regions), "px"
+            )
+        scale = scene.spacing or (1.0, 1.0)
+        unit = "mm2" if scene.spacing else "px2"
+        return Measurement("area", sum(map(extent, regions)) * scale[0] * scale[1], unit)
+
+    def weighed(self, result: Result, scene: Scene) -> Result:
+        """An enlarged heart against the measured ratio: where the two disagree, both are said and neither is sure."""
+        if result.things != ("cardiomegaly",) or self.tools.modality(scene) != "x-ray":
+            return result
+        ratio = self.measure(Call("measure", ("heart",), "ratio"), scene)
+        if not ratio.measurements:
+            return result
+        value, limit = ratio.measurements[0].value, self.tools.finder.policy.enlarged_heart
+        enlarged = value > limit
+        side = "above" if enlarged else "not above"
+        result.remarks.append(f"The cardiothoracic ratio is {value:.2f}, {side} {limit:.2f}.")
+        result.regions = result.regions or ratio.regions
+        if enlarged == (result.value != result.call.denied):
+            return result
+        result.remarks.append("By its look it would be the other way round, so this is uncertain.")
+        return replace(result, value=enlarged != result.call.denied, likelihood=0.5)
+
+
+def _around(region: Region, spacing: tuple[float, float] | None) -> Measurement | None:
+    return None if region.mask is None else head_circumference(region.mask, spacing)

@@ -1,0 +1,245 @@
+"""The tools that a question calls: typed, over one image of a study. What they do not see, they do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..perception import Finder
+from ..records.vocabulary import ANYWHERE, LABELS, expected_labels, is_finding, known_name, other_types
+from ..report.location import container
+from ..types import Image, Region, Study
+from ..windows import around, crop, hull
+from .facts import Facts
+from .grammar import ANYTHING, IT, Call
+from .places import SIDED, apart, extent, lies, overlap, ranked, within, words_for
+from .recall import Recall
+from .results import Result, Scene
+from .sizes import Sizes
+
+SAME = 0.2  # overlap (IoU) from which a drawn region is taken for what was found there
+
+
+def unknown(thing: str) -> str:
+    return f"“{thing}” is not among what I can find."
+
+
+class Tools:
+    """Runs calls over what `finder` sees; `recall` is asked where nothing can be shown."""
+
+    def __init__(self, finder: Finder, recall: Recall):
+        self.finder = finder
+        self.facts, self.sizes = Facts(finder, recall), Sizes(self)
+
+    def run(self, call: Call, scene: Scene) -> Result:
+        """What a call gives; one that has nothing to tell says why."""
+        tool: Callable[[Call, Scene], Result] = getattr(self, call.tool)
+        return tool(call, scene)
+
+    # What the words of a call stand for
+
+    def modality(self, scene: Scene) -> str:
+        return scene.study.modality or self.finder.view(scene.study, scene.index).kind[0]
+
+    def expected(self, scene: Scene) -> list[str]:
+        """The labels that are looked for in this kind of image."""
+        modality, body_part = self.finder.view(scene.study, scene.index).kind
+        return expected_labels(scene.study.modality or modality, scene.study.body_part or body_part)
+
+    def labels(self, thing: str, scene: Scene) -> list[str]:
+        """The labels that the name of a thing stands for; none where it is not known."""
+        if thing == IT:
+            return [name for name in scene.things if name in LABELS]
+        if thing == ANYTHING:
+            return [label for label in self.expected(scene) if is_finding(label)]
+        single = thing[:-1] if thing.endswith("s") and thing not in LABELS else thing
+        own = known_name(thing) or known_name(single)
+        sides = [name for name in (f"left {single}", f"right {single}") if name in LABELS]
+        view = self.finder.view(scene.study, scene.index)
+        here = [name for name in [own, *sides] if name and (view.kind in LABELS[name].places)]
+        if own in here:
+            return [own]
+        return here or ([own] if own else sides)
+
+    def seen(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
+        """The regions of some labels in the image, and the presence of the surest."""
+        found = self.finder.ground(scene.study, list(dict.fromkeys(labels)), scene.index)
+        return found.regions, max(found.presence.values(), default=0.0)
+
+    def picked(self, call: Call, scene: Scene, thing: str) -> tuple[list[Region], list[str], float]:
+        """The regions of a thing that a call's modifiers leave, the labels it stands for, and its presence."""
+        labels = self.labels(thing, scene)
+        if thing == IT and scene.focus and call.get("which") != "other":
+            regions, presence = list(scene.focus), max(region.score for region in scene.focus)
+        elif labels:
+            regions, presence = self.seen(labels, scene)
+        else:
+            return [], [], 0.0
+        if where := call.get("where"):
+            mirrored = self.modality(scene) in SIDED
+            regions = [r for r in regions if lies(r, where, scene.size, mirrored)]
+        if organ := call.get("in"):
+            holders = scene.focus if organ == IT else self.seen(self.labels(organ, scene) or [organ], scene)[0]
+            regions = [r for r in regions if within(r, holders)] if holders else regions
+        if call.get("near") and scene.focus:
+            regions = sorted(regions, key=lambda r: min(apart(r, f) for f in scene.focus))[:1]
+        return ranked(regions, call.get("which"), scene.focus), labels, presence
+
+    # The tools
+
+    def present(self, call: Call, scene: Scene) -> Result:
+        thing = call.things[0]
+        if thing == ANYTHING:
+            return self.facts.abnormal(replace(call, denied=call.denied), scene, *self.seen_abnormal(scene))
+        if thing == IT and not scene.things:
+            return self.facts.words(call, scene, "There is nothing yet that “it” could stand for: name it.")
+        if fact := self.facts.presence(call, scene):
+            return fact
+        regions, labels, presence = self.picked(call, scene, thing)
+        if not labels and thing != IT:
+            return self.facts.yes_or_no(call, scene) or Result(call, why_not=unknown(thing))
+        label = labels[0] if labels else ""
+        elsewhere = label in ANYWHERE and self.finder.view(scene.study, scene.index).possible(label) < 0.5
+        if elsewhere and not regions:
+            told = self.facts.yes_or_no(replace(call, things=(label,), modifiers=()), scene)
+            if told:
+                return replace(told, call=call)
+        least = min((self.finder.policy.least(name) for name in labels), default=0.5)
+        there = bool(regions) or (presence >= least and not call.modifiers)
+        likelihood = sure_of(presence, least)
+        result = Result(call, likelihood, "", there != call.denied, regions, things=tuple(labels))
+        return self.sizes.weighed(result, scene)
+
+    def find(self, call: Call, scene: Scene) -> Result:
+        thing = call.things[0]
+        if thing == IT and not scene.things:
+            return self.facts.words(
+                call, scene, "There is nothing yet that “it” could stand for: name it, or draw a box."
+            )
+        regions, labels, presence = self.picked(call, scene, thing)
+        if not labels and not regions:
+            return self.facts.words(call, scene, unknown(thing))
+        least = min((self.finder.policy.least(name) for name in labels), default=0.5)
+        return Result(call, sure_of(presence, least), "", len(regions), regions, things=tuple(labels) or (thing,))
+
+    def count(self, call: Call, scene: Scene) -> Result:
+        if call.things[0] == IT and call.get("which") == "" and scene.focus and self.labels(IT, scene):
+            call = replace(call, things=(self.labels(IT, scene)[0],))  # how many there are, not how many were shown
+        return self.find(call, scene)
+
+    def place(self, call: Call, scene: Scene) -> Result:
+        result = self.find(call, scene)
+        if result.regions:
+            largest = max(result.regions, key=extent)
+            result.value = words_for(largest, scene.size, self.modality(scene) in SIDED)
+            if organ := self.organ(largest, scene):
+                result.remarks.append(f"It lies within the {organ}.")
+        return result
+
+    def organ(self, region: Region, scene: Scene) -> str | None:
+        """The organ that holds a finding, if one is outlined there."""
+        if not is_finding(region.phrase or region.label):
+            return None
+        organs = [label for label in self.expected(scene) if LABELS[label].kind == "anatomy"]
+        found = self.seen(organs, scene)[0] if organs else []
+        return container(region, {r.label: r.mask for r in found if r.mask is not None})
+
+    def measure(self, call: Call, scene: Scene) -> Result:
+        return self.sizes.measure(call, scene)
+
+    def compare(self, call: Call, scene: Scene) -> Result:
+        return self.sizes.compare(call, scene)
+
+    def kind(self, call: Call, scene: Scene) -> Result:
+        return self.facts.kind(call, scene)
+
+    def grade(self, call: Call, scene: Scene) -> Result:
+        if call.word == "abnormal":
+            return self.facts.abnormal(call, scene, *self.seen_abnormal(scene))
+        return self.facts.grade(call, scene)
+
+    def seen_abnormal(self, scene: Scene) -> tuple[list[Region], list[str], float]:
+        """The regions of all abnormalities that this kind of image is searched for, their labels, and the surest presence."""
+        labels = self.labels(ANYTHING, scene)
+        regions, presence = self.seen(labels, scene) if labels else ([], 0.0)
+        return likeliest_types(regions), labels, presence
+
+    def describe(self, call: Call, scene: Scene) -> Result:
+        thing = call.things[0] if call.things else ""
+        if thing == IT and scene.focus:
+            return Result(call, 1.0, "", len(scene.focus), list(scene.focus), things=scene.things)
+        labels = self.labels(thing, scene) if thing else self.expected(scene)
+        if not labels:
+            why_not = unknown(thing) if thing else "I know nothing to look for in this kind of image."
+            return self.facts.words(call, scene, why_not)
+        regions, presence = self.seen(labels, scene)
+        return Result(call, max(presence, 0.5), "", len(regions), likeliest_types(regions), things=tuple(labels))
+
+    def identify(self, call: Call, scene: Scene) -> Result:
+        if not scene.focus:
+            return Result(call, why_not="Draw a box around what you mean, or click on it.")
+        drawn, labels = scene.focus[0], self.expected(scene)
+        found = self.seen(labels, scene)[0] if labels else []
+        best = max(found, key=lambda region: overlap(region, drawn), default=None)
+        if best is None or overlap(best, drawn) < SAME:
+            return Result(call, regions=scene.focus, why_not="It is nothing that I can name in this kind of image.")
+        return Result(call, best.score, "present", best.label, [best], things=(best.phrase or best.label,))
+
+    def look(self, call: Call, scene: Scene) -> Result:
+        """The same thing asked again of an enlarged part around where it was found, or around a drawn region."""
+        regions, labels, presence = self.picked(call, scene, call.things[0])
+        if not labels:
+            labels = self.labels(ANYTHING, scene)
+        window = around(_around(regions), scene.size) if regions else None
+        if not labels or window is None:
+            return self.describe(replace(call, tool="describe"), scene)
+        closer = crop(scene.study.images[scene.index], window)
+        again = self.finder.ground(_alone(scene.study, closer), labels, 0)
+        chance = max(again.presence.values())
+        least = min(self.finder.policy.least(name) for name in labels)
+        there = chance >= least
+        remark = f"Looked at enlarged, its probability is {min(chance, 0.99):.2f}; in the whole image {min(presence, 0.99):.2f}."
+        result = Result(call, sure_of(chance, least), "present", there, regions, things=tuple(labels), remarks=[remark])
+        return result
+
+    def recall(self, call: Call, scene: Scene) -> Result:
+        return self.facts.words(call, scene)
+
+    def decline(self, call: Call, scene: Scene) -> Result:
+        return Result(call, 1.0, value=call.word)
+
+    def help(self, call: Call, scene: Scene) -> Result:
+        return Result(call, 1.0)
+
+
+def sure_of(presence: float, least: float) -> float:
+    """How likely what is said of a presence is, from how far it lies from where a thing is shown."""
+    odds = [min(max(chance, 1e-6), 1 - 1e-6) for chance in (presence, least)]
+    margin = abs(np.log(odds[0] / (1 - odds[0])) - np.log(odds[1] / (1 - odds[1])))
+    return float(1 / (1 + np.exp(-margin)))
+
+
+def likeliest_types(regions: Sequence[Region]) -> list[Region]:
+    """Of the types of one thing, of which an image shows at most one, those of the surest alone."""
+    best: dict[str, float] = {}
+    for region in regions:
+        name = region.phrase or region.label
+        best[name] = max(best.get(name, 0.0), region.score)
+
+    def beaten(name: str) -> bool:
+        return any(best.get(other, 0.0) > best[name] for other in other_types(name))
+
+    return [region for region in regions if not beaten(region.phrase or region.label)]
+
+
+def _around(regions: Sequence[Region]) -> tuple[float, float, float, float]:
+    box = regions[0].box
+    for region in regions[1:]:
+        box = hull(box, region.box)
+    return box
+
+
+def _alone(study: Study, image: Image) -> Study:
+    return replace(study, images=[image], default=0)

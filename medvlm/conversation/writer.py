@@ -1,0 +1,215 @@
+"""Results → the words of an answer. Every number and every place in them comes from a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..records.vocabulary import LABELS
+from ..types import Measurement, Region
+from .facts import shown_kind
+from .grammar import ANYTHING
+from .places import SIDED, extent, words_for
+from .results import Result, Scene
+
+UNITS = {"mm2": "mm²", "px2": "px²", "percent": "%", "ratio": "", "count": ""}
+PLURALS = {"nucleus": "nuclei", "tooth": "teeth"}
+MOST = 3  # kinds of things that are told one by one
+DECLINED = {
+    "treatment": "I cannot tell what to do about it: that needs a clinician who knows the patient.",
+    "medicine": "I cannot say anything about medicines: please ask a clinician or a pharmacist who knows the patient.",
+    "outlook": "No image tells how it will go on or how serious it is: please ask a clinician who knows the patient.",
+    "cause": "No image tells where it comes from: please ask a clinician who knows the patient.",
+    "person": "An image does not tell who a person is or how they live, and I do not guess.",
+    "prior": "I have no earlier image to compare with, so I cannot tell what has changed.",
+    "elsewhere": "I can only answer about the images that are open.",
+}
+HELP = (
+    "I outline, count and measure what I find in the open image, tell its kind and what I have learned to grade, and "
+    "draft a report. Ask, for example, “Is there a polyp?”, “Where is it?”, “How large is it?” or “Describe the image.” "
+    "For research, not a medical device."
+)
+
+
+def said(result: Result, scene: Scene) -> str:
+    """The answer of one result: as short as the question allows, "Yes", "2 polyps" or "34.2 mm"."""
+    call = result.call
+    if call.tool == "decline":
+        return DECLINED[call.word]
+    if call.tool == "help":
+        return HELP
+    if result.why_not:
+        return result.why_not
+    if isinstance(result.value, bool):
+        return "Yes" if result.value else "No"
+    return WRITERS.get(call.tool, _value)(result, scene)
+
+
+def beside(result: Result, scene: Scene) -> list[str]:
+    """What belongs to it in sentences: what is shown, where, how large, and what was not found."""
+    if not result.told:
+        return []
+    lines = list(result.remarks)
+    call = result.call
+    if call.tool in ("present", "find", "count", "grade", "look", "describe") and result.regions:
+        lines += [where_and_size(name, mine, scene) for name, mine in _groups(result.regions)[:MOST]]
+    if call.tool == "compare" and result.measurements:
+        lines.append("; ".join(f"{m.name} {number(m)}" for m in result.measurements) + ".")
+    if call.tool == "describe" and (missing := absent(result)):
+        lines.append(f"Looked for and not found: {', '.join(missing)}.")
+    if call.tool == "measure" and len(result.things) == 1 and result.regions:
+        lines.append(f"Measured on the {result.regions[0].label} that is shown.")
+    return lines
+
+
+def absent(result: Result) -> list[str]:
+    shown = {name for region in result.regions for name in (region.label, region.phrase)}
+    return [name for name in result.things if name not in shown]
+
+
+def where_and_size(name: str, regions: Sequence[Region], scene: Scene) -> str:
+    """Such as "2 polyps, the largest in the upper left of the image.": no place where the name says the side."""
+    largest = max(regions, key=extent)
+    place = phrase(words_for(largest, scene.size, _mirrored(scene)), _mirrored(scene))
+    what = name if len(regions) == 1 else f"{counted(len(regions), name)}, the largest"
+    if {"left", "right"} & set(name.split()):
+        return f"{what[:1].upper()}{what[1:]} shown." if len(regions) == 1 else f"{what} shown."
+    return f"{what[:1].upper()}{what[1:]} {place}."
+
+
+def _mirrored(scene: Scene) -> bool:
+    study = scene.study
+    return (study.modality or scene.modality) in SIDED
+
+
+def phrase(words: str, mirrored: bool) -> str:
+    """A place as part of a sentence, such as "in the upper right of the image" or "in the lower part, on the patient's left"."""
+    if words == "most":
+        return "across most of the image"
+    if words == "centre":
+        return "in the centre of the image"
+    row, column = (
+        next((w for w in words.split() if w in side), "") for side in (("upper", "lower"), ("left", "right"))
+    )
+    if not column:
+        return f"in the {row} part of the image"
+    if not mirrored:
+        return f"in the {words} of the image" if row else f"on the {column} side of the image"
+    return f"in the {row} part, on the patient's {column}" if row else f"on the patient's {column}"
+
+
+def number(m: Measurement) -> str:
+    """A measurement as text, such as "34.2 mm", "0.53" or "12.4 %"."""
+    if m.unit == "count":
+        return f"{m.value:.0f}"
+    value = f"{m.value:.2f}" if m.unit == "ratio" else f"{m.value:.1f}" if m.value < 100 else f"{m.value:,.0f}"
+    return f"{value} {UNITS.get(m.unit, m.unit)}".strip()
+
+
+def plural(name: str) -> str:
+    first, *rest = name.split(", ", 1)
+    words = PLURALS.get(first, first if first.endswith(("s", "teeth", "nuclei")) else f"{first}s")
+    return ", ".join([words, *rest])
+
+
+def counted(count: int, name: str) -> str:
+    return f"{count} {name if count == 1 else plural(name)}"
+
+
+def _groups(regions: Sequence[Region]) -> list[tuple[str, list[Region]]]:
+    names = list(dict.fromkeys(region.label for region in regions))
+    return [(name, [r for r in regions if r.label == name]) for name in names]
+
+
+def _named(result: Result) -> str:
+    names = list(dict.fromkeys(r.label for r in result.regions)) or list(result.things)
+    if ANYTHING in result.call.things and not result.regions:
+        return "abnormality"
+    return " or ".join(names) if len(names) <= MOST else "thing that I look for"
+
+
+def _found(result: Result, scene: Scene) -> str:
+    if not result.regions:
+        return f"I find no {_named(result)} here."
+    return f"{_listed([counted(len(mine), name) for name, mine in _groups(result.regions)])} shown."
+
+
+def _count(result: Result, scene: Scene) -> str:
+    groups = _groups(result.regions)
+    if not groups:
+        return f"0: I find no {_named(result)} here."
+    if len(groups) == 1:
+        return counted(len(result.regions), groups[0][0])
+    if len(result.call.things) == 1 and _sides(groups):
+        return counted(len(result.regions), groups[0][0].split(" ", 1)[1])
+    return f"{len(result.regions)}: " + _listed([counted(len(mine), name) for name, mine in groups])
+
+
+def _sides(groups: Sequence[tuple[str, list[Region]]]) -> bool:
+    """Whether groups are the two sides of one thing."""
+    return len({name.removeprefix("left ").removeprefix("right ") for name, _ in groups}) == 1
+
+
+def _place(result: Result, scene: Scene) -> str:
+    if not result.regions:
+        return f"I find no {_named(result)} here."
+    text = phrase(str(result.value), _mirrored(scene))
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _measure(result: Result, scene: Scene) -> str:
+    if not result.regions:
+        return f"I find no {_named(result)} here, so there is nothing to measure."
+    if len(result.measurements) == 1:
+        return number(result.measurements[0])
+    return ", ".join(f"{m.name} {number(m)}" for m in result.measurements)
+
+
+def _compare(result: Result, scene: Scene) -> str:
+    text = str(result.value)
+    return text[:1].upper() + text[1:]
+
+
+def _kind(result: Result, scene: Scene) -> str:
+    value = shown_kind(str(result.value))
+    part = result.things[0] if result.things and result.things[0] not in ("", "none") else ""
+    text = f"{value}, {part}" if part else value
+    return text[:1].upper() + text[1:]
+
+
+def _describe(result: Result, scene: Scene) -> str:
+    if not result.regions:
+        return f"I find none of what I look for in this kind of image ({', '.join(result.things)})."
+    return f"I find {_listed([counted(len(mine), name) for name, mine in _groups(result.regions)])}."
+
+
+def _identify(result: Result, scene: Scene) -> str:
+    return f"Most likely: {result.value}."
+
+
+def _value(result: Result, scene: Scene) -> str:
+    text = str(result.value)
+    return text[:1].upper() + text[1:]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+WRITERS: dict[str, Callable[[Result, Scene], str]] = {
+    "find": _found,
+    "count": _count,
+    "place": _place,
+    "measure": _measure,
+    "compare": _compare,
+    "kind": _kind,
+    "describe": _describe,
+    "identify": _identify,
+}
+
+
+def offers(labels: Sequence[str]) -> str:
+    """What the tools can do for an image, said where a question is not answered."""
+    anatomy = [name for name in labels if LABELS[name].kind != "finding"]
+    findings = [name for name in labels if LABELS[name].kind == "finding"]
+    some = [*findings[:MOST], *anatomy[:MOST]]
+    return f" I can look for {_listed(some)}, and more." if len(some) > 1 else ""

@@ -1,0 +1,75 @@
+"""One image as the model sees it: encoded and described once, and kept as long as the image is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..model.grounding_model import ImageFeatures
+from ..records.vocabulary import LABELS
+from ..types import Grounding, Image, ImageFacts, Region
+from ..windows import Window
+
+NOTHING = {"modality": "photograph", "body_part": "none"}  # values that are no kind of medical image
+
+
+@dataclass
+class Found:
+    """What one phrase brought in one image."""
+
+    presence: float  # probability that it is there
+    regions: list[Region]  # best first
+    note: str = ""  # a sentence on what was found in its place
+
+
+@dataclass
+class ImageView:
+    """What was computed of one image.
+
+    `facts` holds the probability of each value of each image-level fact, `medical` that of a medical picture, and `found`
+    what phrases brought so far: ask, find and report read the same.
+    """
+
+    features: ImageFeatures
+    facts: dict[str, dict[str, float]]
+    medical: float
+    windows: list[tuple[Window, Image]] = field(default_factory=list)  # enlarged looks, made when they are needed
+    found: dict[str, Found] = field(default_factory=dict)
+
+    def likeliest(self, fact: str) -> tuple[str, float]:
+        """The likeliest value of a fact and its probability; of modality and body part one of a medical image."""
+        chances = {value: chance for value, chance in self.facts[fact].items() if value != NOTHING.get(fact)}
+        best = max(chances, key=chances.__getitem__)
+        return best, chances[best]
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """The likeliest modality and body part."""
+        return self.likeliest("modality")[0], self.likeliest("body_part")[0]
+
+    def described(self) -> ImageFacts:
+        modality, body_part = self.likeliest("modality"), self.likeliest("body_part")
+        photograph = self.facts["modality"].get("photograph", 0.0)
+        return ImageFacts(*modality, *body_part, medical=(1 - photograph) * self.medical)
+
+    def possible(self, name: str) -> float:
+        """The chance that this kind of image can show a label: no polyp in a chest X-ray."""
+        label = LABELS.get(name)
+        if label is None or not {"modality", "body_part"} <= self.facts.keys():
+            return 1.0
+        misses = []
+        for fact, places in zip(("modality", "body_part"), zip(*label.places, strict=True), strict=True):
+            misses.append(1 - sum(self.facts[fact].get(place, 0.0) for place in set(places)))
+        return 1 - misses[0] * misses[1]
+
+    def grounding(self, phrases: list[str], image: int) -> Grounding:
+        """What phrases that were looked for brought, as regions of the image of that number."""
+        out = Grounding([], {}, [])
+        for phrase in phrases:
+            found = self.found[phrase]
+            out.regions += [replace(region, image=image) for region in found.regions]
+            out.presence[phrase] = found.presence
+            if not found.regions:
+                out.absent.append(phrase)
+            if found.note:
+                out.notes[phrase] = found.note
+        return out
