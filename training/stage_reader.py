@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -104,6 +106,17 @@ def score(reader: NanoReader, wordings: Sequence[Wording], show: bool = False) -
     return right / max(1, len(wordings))
 
 
+def take_up(reader: NanoReader, folder: Path) -> None:
+    """Put the weights of an earlier reader in the place of a new one's; symbols that it did not know stay as they are."""
+    known = {name: row for row, name in enumerate(json.loads((folder / "reader.json").read_text())["symbols"])}
+    state, mine = load_file(folder / "reader.safetensors"), reader.model.state_dict()
+    rows = [(new, known[name]) for new, name in enumerate(reader.symbols.names) if name in known]
+    for part in ("symbol.weight", "bias"):
+        old, state[part] = state[part].float(), mine[part].clone()
+        state[part][[new for new, _ in rows]] = old[[row for _, row in rows]]
+    reader.model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)
+
+
 def train_reader(
     steps: int,
     size: int,
@@ -123,7 +136,9 @@ def train_reader(
     torch.manual_seed(seed)
     wordings = [wording for path in sorted(FOLDER.glob("*.txt")) for wording in read_wordings(path)]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    reader = NanoReader.load(start, encoder) if start else new_reader(Symbols(known_values(wordings)), encoder)
+    reader = new_reader(Symbols(known_values(wordings)), encoder)
+    if start:
+        take_up(reader, start)
     how = {"num_workers": processes, "multiprocessing_context": "fork" if processes else None}
     made = iter(DataLoader(Lessons(reader, wordings, size, seed), batch_size=None, **how))
     reader.model.to(device)

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..errors import ModelError
 from .grammar import COPY, END, Program, Symbols, text_of
 from .reader_model import MOST_SYMBOLS, ReaderModel
 
@@ -128,17 +130,24 @@ class NanoReader:
         state = {k: v.half() for k, v in self.model.state_dict().items() if "base_layer" not in k and _trained(k)}
         folder.mkdir(parents=True, exist_ok=True)
         save_file(state, folder / "reader.safetensors")
-        (folder / "reader.json").write_text(json.dumps({"values": self.symbols.values}, indent=1) + "\n")
+        told = {"values": self.symbols.values, "symbols": self.symbols.names}
+        (folder / "reader.json").write_text(json.dumps(told, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path, encoder: Path | None = None) -> NanoReader:
-        """What `save` wrote, over the pretrained encoder (that of the package, if no folder is named)."""
-        values = json.loads((folder / "reader.json").read_text())["values"]
-        reader = new_reader(Symbols(tuple(values)), encoder)
-        state = {k: v.float() for k, v in load_file(folder / "reader.safetensors").items()}
-        unknown = reader.model.load_state_dict(state, strict=False).unexpected_keys
-        if unknown:
-            raise ValueError(f"the reader's file holds {unknown[0]}, which this version does not know")
+        """What `save` wrote, over the pretrained encoder (that of the package, if no folder is named).
+
+        Raises `ModelError` where the files are not there, or were written for other calls than this version's.
+        """
+        try:
+            told = json.loads((folder / "reader.json").read_text(encoding="utf-8"))
+            state = {k: v.float() for k, v in load_file(folder / "reader.safetensors").items()}
+            reader = new_reader(Symbols(tuple(told["values"])), encoder)
+            if list(reader.symbols.names) != told["symbols"]:
+                raise ModelError(f"The reader in {folder.name!r} was trained for other calls: train it again.")
+            reader.model.load_state_dict(state, strict=False)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"The reader in {folder.name!r} cannot be read: put its two files back.") from error
         return reader
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..records.vocabulary import LABELS
 from ..report.agreement import RATIO
 from ..report.measurements import head_circumference, measure
 from ..types import Measurement, Region
@@ -28,6 +29,7 @@ BESIDE = {"heart": ("left lung", "right lung"), "optic cup": ("optic disc",)}  #
 NAMES = {"length": "longest diameter", "width": "perpendicular diameter", "diameter": "longest diameter"}
 OPPOSITE = {"smaller": "larger", "fewer": "more", "lower": "higher"}
 AUXILIARY = re.compile(r"(?:so |and |but )?(?:is|are|was|were|do|does|did|has|have|can)\b(?!.*\bor\b)", re.IGNORECASE)
+NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 CLEAR = 0.05  # share by which two sizes have to differ for one to be called the larger
 
 
@@ -51,7 +53,28 @@ class Sizes:
             result.regions = [max(result.regions, key=extent)]
         if scene.spacing is None and any(m.unit.startswith("px") for m in found):
             result.remarks.append("The pixel spacing is unknown, so sizes are in pixels.")
-        return result
+        return self.against(result)
+
+    def against(self, result: Result) -> Result:
+        """Yes or no where a question names a number to be above or below, of the first measurement or of the count."""
+        call = result.call
+        bound = next((call.get(word) for word in ("over", "under") if call.get(word)), "")
+        limit = quantity(bound) if result.told and result.regions else None
+        if limit is None:
+            return result
+        found = result.measurements[0] if result.measurements else Measurement("count", len(result.regions), "count")
+        value = _in_unit(found, limit[1])
+        if value is None:
+            unit = shown_unit(found.unit)
+            return replace(
+                result, why_not=f"I measure {found.value:.1f} {unit}, which cannot be compared with {bound}."
+            )
+        right = value > limit[0] if call.get("over") else value < limit[0]
+        remark = (
+            f"It is {value:.2f}." if found.unit == "ratio" else f"It is {value:.0f}." if found.unit == "count" else ""
+        )
+        remark = remark or f"The {found.name} is {found.value:.1f} {shown_unit(found.unit)}."
+        return replace(result, value=right != call.denied, remarks=[remark, *result.remarks])
 
     def of_ratio(self, call: Call, scene: Scene) -> Call:
         """The call of the thing that a ratio is measured of."""
@@ -67,6 +90,8 @@ class Sizes:
     def values(self, call: Call, scene: Scene, regions: Sequence[Region], things: Sequence[str]) -> list[Measurement]:
         """What a word asks to be measured of the largest of some regions; of the share, of all."""
         largest, name = max(regions, key=extent), things[0] if things else ""
+        if call.word == "area" and not call.get("which") and name in LABELS and LABELS[name].kind == "anatomy":
+            return [replace(self.amount("larger", regions, scene), name="area")]
         if call.word == "share":
             return self.share(call, scene, regions)
         if call.word == "circumference":
@@ -157,6 +182,34 @@ class Sizes:
             return result
         result.remarks.append("By its look it would be the other way round, so this is uncertain.")
         return replace(result, value=enlarged != result.call.denied, likelihood=0.5)
+
+
+def quantity(text: str) -> tuple[float, str] | None:
+    """The number in words such as "4 cm", "20" or "five", and its unit ("" for none); `None` where there is no number."""
+    match = re.search(r"\d+(?:[.,]\d+)?", text)
+    words = [word for word in text.lower().split() if word in NUMBERS]
+    if match is None and not words:
+        return None
+    number = float(match[0].replace(",", ".")) if match else float(NUMBERS.index(words[0]))
+    unit = re.search(r"mm|millim|cm|centim|px|pixel|%|per ?cent", text.lower())
+    return number, unit[0][:2] if unit else ""
+
+
+def _in_unit(found: Measurement, unit: str) -> float | None:
+    """A measurement's value in the unit of a bound; `None` where one is in pixels and the other is not."""
+    if unit == "":
+        return found.value
+    if unit in ("mm", "mi", "cm", "ce") and found.unit.startswith("mm"):
+        power = 2 if found.unit.endswith("2") else 1
+        return found.value / (10**power if unit in ("cm", "ce") else 1)
+    if unit in ("px", "pi") and found.unit.startswith("px"):
+        return found.value
+    return found.value if unit in ("%", "pe") and found.unit == "percent" else None
+
+
+def shown_unit(unit: str) -> str:
+    """A unit as one writes it."""
+    return {"mm2": "mm²", "px2": "px²", "percent": "%", "ratio": "", "count": ""}.get(unit, unit)
 
 
 def _around(region: Region, spacing: tuple[float, float] | None) -> Measurement | None:

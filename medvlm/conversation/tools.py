@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..perception import Finder
-from ..records.vocabulary import ANYWHERE, LABELS, expected_labels, is_finding, known_name, other_types
+from ..records.vocabulary import ANYWHERE, LABELS, LUMPS, expected_labels, is_finding, known_name, other_types
 from ..report.location import container
 from ..types import Image, Region, Study
 from ..windows import around, crop, hull
@@ -61,6 +61,8 @@ class Tools:
         here = [name for name in [own, *sides] if name and (view.kind in LABELS[name].places)]
         if own in here:
             return [own]
+        if own in LUMPS and not here:
+            here = [name for name in LUMPS if view.kind in LABELS[name].places]
         return here or ([own] if own else sides)
 
     def seen(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
@@ -75,6 +77,7 @@ class Tools:
             regions, presence = list(scene.focus), max(region.score for region in scene.focus)
         elif labels:
             regions, presence = self.seen(labels, scene)
+            regions = likeliest_types(regions)
         else:
             return [], [], 0.0
         if where := call.get("where"):
@@ -119,6 +122,8 @@ class Tools:
                 call, scene, "There is nothing yet that “it” could stand for: name it, or draw a box."
             )
         regions, labels, presence = self.picked(call, scene, thing)
+        if not labels and not regions and call.tool in ("find", "measure"):
+            return Result(call, why_not=unknown(thing))
         if not labels and not regions:
             return self.facts.words(call, scene, unknown(thing))
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
@@ -127,7 +132,7 @@ class Tools:
     def count(self, call: Call, scene: Scene) -> Result:
         if call.things[0] == IT and call.get("which") == "" and scene.focus and self.labels(IT, scene):
             call = replace(call, things=(self.labels(IT, scene)[0],))  # how many there are, not how many were shown
-        return self.find(call, scene)
+        return self.sizes.against(self.find(call, scene))
 
     def place(self, call: Call, scene: Scene) -> Result:
         result = self.find(call, scene)

@@ -10,8 +10,8 @@ from .facts import shown_kind
 from .grammar import ANYTHING
 from .places import SIDED, extent, words_for
 from .results import Result, Scene
+from .sizes import shown_unit
 
-UNITS = {"mm2": "mm²", "px2": "px²", "percent": "%", "ratio": "", "count": ""}
 PLURALS = {"nucleus": "nuclei", "tooth": "teeth"}
 MOST = 3  # kinds of things that are told one by one
 DECLINED = {
@@ -102,7 +102,7 @@ def number(m: Measurement) -> str:
     if m.unit == "count":
         return f"{m.value:.0f}"
     value = f"{m.value:.2f}" if m.unit == "ratio" else f"{m.value:.1f}" if m.value < 100 else f"{m.value:,.0f}"
-    return f"{value} {UNITS.get(m.unit, m.unit)}".strip()
+    return f"{value} {shown_unit(m.unit)}".strip()
 
 
 def plural(name: str) -> str:

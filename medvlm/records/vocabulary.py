@@ -124,6 +124,12 @@ TYPES = {
     "brain tumour": ("glioma", "meningioma", "pituitary tumour"),
 }
 
+# What people call a lump, mass, growth or tumour: which of them is meant, the kind of image tells.
+LUMPS = (
+    "mass", "lung mass", "lung nodule", "lung cancer", "liver cancer", "brain tumour", "glioma", "meningioma",
+    "pituitary tumour", "benign tumour", "malignant tumour", "thyroid nodule", "polyp", "skin lesion",
+)  # fmt: skip
+
 # Found in other parts of the body too, where the model does not know them.
 ANYWHERE = ("mass", "calcification", "fracture", "haemorrhages", "benign tumour", "malignant tumour")
 
