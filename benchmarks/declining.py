@@ -1,9 +1,10 @@
-"""Are questions that no image can answer declined, and the others not? No training saw the questions of either part.
+"""Are questions that no image can answer declined, and the others not? Training saw none of these questions.
 
     python benchmarks/declining.py [--part tune] [--model nano]
 
-Prints a line a group with its share of declined questions, n and a 95 % interval; always declining would have 1 in all. Of
-those that no image can answer also how many are answered all the same, asked of the first image of each set in `tests/sample`.
+Prints a line a group with its share of declined questions, n and a 95 % interval; always declining would have 1 in all. A
+question is declined where all that it is read as asking for is. Of those that no image can answer also how many are answered
+all the same, asked of the first image of each set in `tests/sample`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from medvlm.records import data_sets, read_records
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "sample"
 QUESTIONS = {part: Path(__file__).parent / f"declining_{part}.yaml" for part in ("tune", "report")}
-BATCH = 32
 
 
 def main() -> None:
@@ -36,9 +36,8 @@ def main() -> None:
     }
     studies, lines = [read_records(folder, "val")[0].study() for folder in data_sets([SAMPLE])], []
     for name, questions in groups.items():
-        declined = []
-        for start in range(0, len(questions), BATCH):
-            declined += assistant.must_decline(questions[start : start + BATCH])
+        read = [assistant.conversation.reader.read(question).calls for question in questions]
+        declined = [all(call.tool == "decline" for call in calls) for calls in read]
         answered = ""
         if questions is not sides["answerable"]:
             told = assistant.ask_many([(study, question) for study in studies for question in questions])

@@ -105,7 +105,7 @@ def compare(
 ) -> list[dict]:
     """Dice of both models and of the filled box with each mask `(H, W)` of an image; the image is encoded once."""
     image = study.images[0]
-    clock("medvlm", "image", assistant.encode, [image])
+    clock("medvlm", "image", assistant.finder.look, [image])
     features = clock("LiteMedSAM", "image", rival.encode, image.rgb)
     rows = []
     for truth in truths:

@@ -61,7 +61,7 @@ def main() -> None:
     assistant = Assistant.load(args.model)
 
     def refused(pixels: np.ndarray) -> bool:
-        return not assistant.medical(Study([Image(pixels)]))
+        return assistant.facts(Study([Image(pixels)])).medical < assistant.policy.medical
 
     lines, columns = [], [[], [], [], []]
     for records in chosen(args.data, args.split, args.limit, lambda r: r.modality != "photograph"):

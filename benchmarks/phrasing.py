@@ -9,7 +9,7 @@ python benchmarks/phrasing.py DATA_SET… [--split val] [--limit 10] [--model na
    0.5. Pairs that were looked at while the rules for such questions were written stand apart from new ones.
 
 Without images, first: for how many of the phrases the right label is the likeliest, how many phrases for things that no
-label names (`outside_phrases.yaml`) are named all the same, and how many pairs the rules read.
+label names (`outside_phrases.yaml`) are named all the same, and how many pairs the reader takes for presence and its denial.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ import yaml
 from common import arguments, bar, chosen, interval, mean_of_means, overlap, patient, table, write_rows
 
 from medvlm.assistant import Assistant
+from medvlm.conversation.grammar import Call
+from medvlm.conversation.reader import Reader
 from medvlm.mentions import mentioned
 from medvlm.normalise import normalise_answer
-from medvlm.questions import presence_question
 from medvlm.records import Record
 from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent
 from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT, free_wordings
@@ -143,24 +144,26 @@ def phrase_table(rows: list[dict]) -> str:
 
 def reading_table(assistant: Assistant, phrasings: dict[str, list[str]], pairs: list[Pair]) -> str:
     """The share of phrases whose label is the likeliest, and of pairs that are read as presence and its denial."""
-    said = [(label, phrase) for label, phrases in phrasings.items() for phrase in phrases if label in assistant.numbers]
+    numbers, labels = assistant.finder.numbers, assistant.finder.config.labels
+    said = [(label, phrase) for label, phrases in phrasings.items() for phrase in phrases if label in numbers]
     with torch.inference_mode():
-        meant = assistant.read_phrases([phrase for _, phrase in said])
-    labels = assistant.config.labels
+        meant = assistant.finder.read_phrases([phrase for _, phrase in said])
     alike = {
         k: torch.tensor([not LABELS[k].places.isdisjoint(LABELS[x].places) for x in labels] + [True]) for k in phrasings
     }
     right = {
-        "phrases, image not known": [int(meant[p].argmax()) == assistant.numbers[k] for k, p in said],
+        "phrases, image not known": [int(meant[p].argmax()) == numbers[k] for k, p in said],
         "phrases, kind of image known": [
-            int((meant[p] * (alike[k] + assistant.policy.elsewhere)).argmax()) == assistant.numbers[k] for k, p in said
+            int((meant[p] * (alike[k] + assistant.policy.elsewhere)).argmax()) == numbers[k] for k, p in said
         ],
     }
     for known in (True, False):
         right[f"{'known' if known else 'new'} pairs"] = [
-            [q and q.denied for q in (presence_question(form.format(x=x), assistant.processor.common) for form in (p.plain, p.negated))] == [False, True]
-            for p in pairs if p.known == known for x in ("polyp", "left lung")
-        ]  # fmt: skip
+            is_read(assistant.conversation.reader, pair, label)
+            for pair in pairs
+            if pair.known == known
+            for label in ("polyp", "left lung")
+        ]
     lines = [
         [title, len(some), interval(list(map(float, some)), list(range(len(some))))] for title, some in right.items()
     ]
@@ -168,6 +171,12 @@ def reading_table(assistant: Assistant, phrasings: dict[str, list[str]], pairs: 
 
 
 # Negation
+
+
+def is_read(reader: Reader, pair: Pair, label: str) -> bool:
+    """Whether a pair is read as the presence of a label and its denial."""
+    read = [reader.read(form.format(x=label)).calls for form in (pair.plain, pair.negated)]
+    return read == [(Call("present", (label,), denied=denied),) for denied in (False, True)]
 
 
 def asked_labels(record: Record) -> list[tuple[str, bool]]:
@@ -221,7 +230,7 @@ def outside_table(assistant: Assistant, path: Path) -> str:
     """Of phrases for things that no label names, the share that is taken for a label; naming none would reach 0."""
     rows = []
     for part, phrases in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-        chances = assistant.read_phrases(phrases)
+        chances = assistant.finder.read_phrases(phrases)
         taken = [float(float(chances[p][:-1].max()) >= assistant.policy.named) for p in phrases]
         rows.append((part, interval(taken, phrases), len(taken)))
     return table(["phrases for other things", "taken for a label", "n"], rows)

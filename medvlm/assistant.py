@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from .conversation import choices
+from .conversation.backends import make_reader
 from .conversation.dialogue import NO_IMAGE_CAN, Conversation, History
-from .conversation.reader import NanoReader, Reader
-from .model.loading import EMBEDDED, model_folder
+from .conversation.reader import Reader
+from .model.loading import model_folder
 from .notices import add_notices
 from .perception import Finder
 from .policy import DecisionPolicy
 from .records.vocabulary import expected_labels
+from .report.claims import Claim, check_claims, read_claims
 from .report.draft import draft_report, examined_images
 from .types import Answer, Box, Grounding, ImageFacts, Region, Report, Study
 from .validation import check_image, check_options, check_question
@@ -35,9 +36,11 @@ class Assistant:
         self.name, self.fingerprint, self.device = finder.name, finder.fingerprint, finder.device
 
     @classmethod
-    def load(cls, model: str | None = None, device: str = "cpu") -> Self:
-        """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
-        return cls(Finder.load(model, device), load_reader(model_folder(model)))
+    def load(cls, model: str | None = None, device: str = "cpu", language: str | None = None) -> Self:
+        """Load `nano`, a folder or whatever MEDVLM_MODEL names, with the reader of questions that comes with it or that
+        `language` names (see `make_reader`). Raises `ModelError` and `LanguageError`."""
+        reader = make_reader(language, model_folder(model), device)
+        return cls(Finder.load(model, device), reader)
 
     @property
     def policy(self) -> DecisionPolicy:
@@ -54,9 +57,10 @@ class Assistant:
         image: int | None = None,
         history: History = (),
         region: Region | None = None,
+        sensitivity: float | None = None,
     ) -> Answer:
         """The answer to a question, after the turns of `history` and over a drawn `region` if there is one."""
-        return self.conversation.ask(study, question, history, region, image)
+        return self.conversation.ask(study, question, history, region, image, sensitivity=sensitivity)
 
     def ask_many(self, requests: Sequence[tuple[Study, str]], abstain: bool = True) -> list[Answer]:
         """Answers to questions about the default images of studies; requests on the same image share its encoding.
@@ -117,6 +121,10 @@ class Assistant:
         """What an image is taken for."""
         return self.finder.facts(study, image)
 
+    def check_report(self, study: Study, text: str) -> list[Claim]:
+        """What an existing report claims, each claim with a verdict and the regions that it rests on."""
+        return check_claims(study, read_claims(text, self.conversation.reader), self.conversation)
+
     def report(self, study: Study) -> Report:
         """A report draft over the study's images."""
         facts = self.facts(study)
@@ -125,9 +133,3 @@ class Assistant:
         if facts.medical >= self.policy.medical and looked_for:
             groundings = [self.ground(study, looked_for, i) for i in examined_images(study)]
         return add_notices(draft_report(study, facts, groundings, looked_for, self.name, self.policy), study)
-
-
-def load_reader(folder: Path) -> Reader:
-    """The reader beside a model's weights, or the embedded one: a question reads the same whatever the eyes are."""
-    own = folder / "reader.safetensors"
-    return NanoReader.load(folder if own.is_file() else EMBEDDED["nano"])

@@ -15,8 +15,17 @@ from tqdm import tqdm
 
 from .errors import MedVLMError, RequestError
 from .notices import notices
-from .types import Study
-from .validation import check_one_prompt, check_options, check_phrase, check_question, check_rle
+from .types import Answer, Box, Region, Study
+from .validation import (
+    check_box,
+    check_image,
+    check_one_prompt,
+    check_options,
+    check_phrase,
+    check_points,
+    check_question,
+    check_rle,
+)
 from .which import names_image
 
 log = logging.getLogger(__name__)
@@ -160,12 +169,53 @@ def _check(body: dict[str, Any]) -> None:
         raise RequestError(f"The task {str(task)[:40]!r} is unknown; choose from {', '.join(TASKS)}.")
     if task in ("answer", "choose"):
         check_question(body.get("question", ""))
+    if task == "answer":
+        read_history(body.get("history"))
+        if _drawn(body):
+            check_one_prompt(body.get("box"), body.get("points"))
     if task == "choose":
         check_options(body.get("options"))
     if task == "ground":
         check_phrase(body.get("phrase", ""))
     if task == "segment":
         check_one_prompt(body.get("box"), body.get("points"), body.get("scribble"))
+
+
+def _drawn(body: dict[str, Any]) -> bool:
+    return body.get("box") is not None or body.get("points") is not None
+
+
+def read_history(turns: Any) -> list[tuple[str, Answer]]:
+    """The turns of a history as JSON, a list of `{"question", "answer": Answer}`; none of `None`. Raises `RequestError`."""
+    if turns is None:
+        return []
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise RequestError('The history is a list of {"question": …, "answer": {…}}, the oldest first.')
+    return [(check_question(turn.get("question", "")), Answer.from_json(turn.get("answer"))) for turn in turns]
+
+
+def drawn_region(
+    assistant: Any,
+    study: Study,
+    image: int | None = None,
+    box: Box | None = None,
+    points: Sequence[tuple[float, float, int]] | None = None,
+) -> Region | None:
+    """The region of an image of a study that a question is about: a drawn box, or what points outline; `None` without either.
+
+    Raises `RequestError` for both, for what does not lie in the image, and for points at which nothing stands out.
+    """
+    if box is None and points is None:
+        return None
+    check_one_prompt(box, points)
+    index = check_image(image, study)
+    shown = study.images[index]
+    if box is not None:
+        return Region("region", index, check_box(box, shown.size), None, 1.0, turn=shown.turn)
+    regions = assistant.segment(study, index, points=check_points(points, shown.size))
+    if not regions:
+        raise RequestError("Nothing stands out at these points: draw a box around what you mean.")
+    return regions[0]
 
 
 # Answering
@@ -220,13 +270,19 @@ def _answer_batch(assistant, batch: list[tuple[Request, Study | Exception]]) -> 
 
 
 def _batched(body: dict[str, Any], study: Study, task: str) -> bool:
-    """Whether a request of this task is about the only image of a study, so that it can share a pass with others."""
-    return body["task"] == task and len(study.images) == 1 and not (task == "answer" and names_image(body["question"]))
+    """Whether a request of this task is about the only image of a study alone, so that it can share a pass with others."""
+    if body["task"] != task or len(study.images) > 1:
+        return False
+    return task != "answer" or not (names_image(body["question"]) or body.get("history") or _drawn(body))
 
 
 def _single(assistant, study: Study, body: dict[str, Any]) -> Any:
     if body["task"] == "answer":
-        return assistant.ask(study, body["question"])
+        history = read_history(body.get("history"))
+        for shown in (region for _, answer in history for region in answer.regions):
+            shown.turn = study.images[shown.image].turn if shown.image < len(study.images) else None
+        region = drawn_region(assistant, study, None, body.get("box"), body.get("points"))
+        return assistant.ask(study, body["question"], history=history, region=region)
     if body["task"] == "ground":
         return assistant.ground(study, [body["phrase"]])
     if body["task"] == "choose":

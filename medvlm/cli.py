@@ -23,6 +23,12 @@ def build_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--model", help="a model's name or folder (default: MEDVLM_MODEL, else nano)")
     common.add_argument("--device", default="cpu", help="cpu, cuda, … (default: cpu)")
+    common.add_argument(
+        "--language",
+        metavar="URL_OR_FOLDER",
+        help="what reads the questions: the address of an OpenAI-compatible server, which is sent the questions and no "
+        "image, or a folder with a causal language model (default: the reader that comes with the model)",
+    )
     common.add_argument("--json", action="store_true", help="print exactly one JSON object")
 
     parser = argparse.ArgumentParser(prog="medvlm", description="A grounded medical assistant, for research alone.")
@@ -48,7 +54,17 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add("ask", commands.ask, "answer a question about images", options=[one, which])
     sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip; several make one study")
-    sub.add_argument("-q", "--question", required=True)
+    sub.add_argument(
+        "-q", "--question", action="append", required=True, help="repeatable: each is asked after the ones before"
+    )
+    sub.add_argument("--box", metavar="x0,y0,x1,y1", help="what the first question is about, in pixels, half-open")
+    sub.add_argument("--point", action="append", metavar="x,y", help="a point in what it is about, as for segment")
+    sub.add_argument(
+        "--sensitivity",
+        type=float,
+        metavar="SHARE",
+        help="give what was learned of whole images (a fracture, covid-19, malignancy) so that this share would be found",
+    )
 
     sub = add("ground", commands.ground, "find what phrases name in an image", options=[one, which])
     sub.add_argument("image")
@@ -66,6 +82,10 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("image", nargs="+")
     sub.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to write report files into")
     sub.add_argument("--format", default="md,json", help="formats to write, separated by commas (default: md,json)")
+
+    sub = add("check-report", commands.check_report, "check what a report says against images", options=[which])
+    sub.add_argument("image", nargs="+")
+    sub.add_argument("report", type=Path, metavar="REPORT.txt", help="the report as plain text")
 
     sub = add("series", commands.series, "list what there is among files, the most useful first")
     sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip")
@@ -149,7 +169,7 @@ def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_
         print(json.dumps(result))
     elif text:
         print(text)
-        if args.command in ("ask", "ground", "segment"):
+        if args.command in ("ask", "ground", "segment", "check-report"):
             from .types import DISCLAIMER
 
             print(DISCLAIMER, file=sys.stderr)

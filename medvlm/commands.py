@@ -21,22 +21,37 @@ Output = tuple[dict[str, Any], str]
 def load_assistant(args: argparse.Namespace) -> Any:
     from .assistant import Assistant
 
-    return Assistant.load(args.model, args.device)
+    return Assistant.load(args.model, args.device, args.language)
 
 
 def ask(args: argparse.Namespace, load: Load) -> Output:
-    from .validation import check_question
+    from .batch import drawn_region
+    from .types import Answer
+    from .validation import check_one_prompt, check_question, check_sensitivity
     from .which import images_meant
 
-    question, study = check_question(args.question), _study(args)
+    how = {"sensitivity": check_sensitivity(args.sensitivity)}
+    questions = [check_question(question) for question in args.question]
+    if args.box is not None or args.point is not None:
+        check_one_prompt(args.box, args.point)
+    study = _study(args)
     image = _image(args, study)
-    images_meant(question, study)
-    answer = load(args).ask(study, question, image)
-    where = f"; {answer.scope}" if answer.scope else ""
-    lines = [f"{answer.text}  (confidence {answer.confidence:.2f}{where})"]
-    if answer.abstained and answer.reason:
-        lines.append(answer.reason)
-    return answer.to_json(), "\n".join(lines + _region_lines(answer.regions))
+    for question in questions:
+        images_meant(question, study)
+    prompt = _prompt(args, study, image)
+    assistant = load(args)
+    region = drawn_region(assistant, study, image, **prompt)
+    history: list[tuple[str, Answer]] = []
+    for question in questions:
+        answer = assistant.ask(
+            study, question, image, history=tuple(history), region=None if history else region, **how
+        )
+        history.append((question, answer))
+    if len(history) == 1:
+        return answer.to_json(), "\n".join(_answer_lines(answer))
+    told = [line for question, answer in history for line in (f"> {question}", *_answer_lines(answer), "")]
+    notices = list(dict.fromkeys(notice for _, answer in history for notice in answer.notices))
+    return {"answers": [answer.to_json() for _, answer in history], "notices": notices}, "\n".join(told[:-1])
 
 
 def ground(args: argparse.Namespace, load: Load) -> Output:
@@ -53,18 +68,14 @@ def ground(args: argparse.Namespace, load: Load) -> Output:
 
 def segment(args: argparse.Namespace, load: Load) -> Output:
     from .studies import load_study
-    from .validation import check_box, check_one_prompt, check_points, check_scribble
+    from .validation import check_one_prompt, check_scribble
 
     check_one_prompt(args.box, args.point, args.scribble)
     study = _study(args)
     image = _image(args, study)
-    size = study.images[study.default if image is None else image].size
-    prompt: dict[str, Any] = {}
-    if args.box is not None:
-        prompt["box"] = check_box(_numbers(args.box, 4, "--box x0,y0,x1,y1"), size)
-    elif args.point is not None:
-        prompt["points"] = check_points([_point(text) for text in args.point], size)
-    else:
+    prompt = _prompt(args, study, image)
+    if not prompt:
+        size = study.images[study.default if image is None else image].size
         prompt["scribble"] = check_scribble(load_study(args.scribble).images[0].rgb.max(axis=2) > 127, size)
     regions = load(args).segment(study, image, **prompt)
     if args.overlay:
@@ -84,6 +95,19 @@ def report(args: argparse.Namespace, load: Load) -> Output:
     if args.output:
         text += "".join(f"\nwritten: {path}" for path in write_report(draft, args.output, formats))
     return draft.to_json(), text
+
+
+def check_report(args: argparse.Namespace, load: Load) -> Output:
+    from .notices import notices
+    from .report.sentences import sentences
+
+    text, study = _report_text(args.report), _study(args)
+    sentences(text)
+    claims = load(args).check_report(study, text)
+    lines = [_claim_line(claim) for claim in claims]
+    told = notices(study, [region.label for claim in claims for region in claim.regions])
+    result = {"claims": [claim.to_json() for claim in claims], "notices": told}
+    return result, "\n".join(lines or ["The report claims nothing that an image could show."])
 
 
 def series(args: argparse.Namespace, load: Load) -> Output:
@@ -174,7 +198,8 @@ def serve(args: argparse.Namespace, load: Load) -> Output:
         from serving import serve
     except ImportError as error:
         raise RequestError(f"The page needs {error.name or 'more packages'}; pip install 'medvlm[serving]'.") from error
-    serve(model=args.model, device=args.device, host=args.host, port=args.port, allowed=args.allow_host)
+    model = {"model": args.model, "device": args.device, "language": args.language}
+    serve(**model, host=args.host, port=args.port, allowed=args.allow_host)
     return {}, ""
 
 
@@ -190,6 +215,52 @@ def _study(args: argparse.Namespace) -> Any:
     from .studies import load_study
 
     return load_study(args.image, series=args.series, hounsfield=args.hounsfield)
+
+
+def _report_text(path: Path) -> str:
+    """The text of a report's file, checked. Raises `RequestError`."""
+    from .report.sentences import MOST_CHARACTERS, check_report_text
+
+    if not path.is_file():
+        raise RequestError(f"There is no file {str(path)!r}; give the report as a text file, after the images.")
+    try:
+        with path.open("rb") as file:
+            content = file.read(4 * MOST_CHARACTERS + 4)  # a character takes four bytes at most
+    except OSError as error:
+        raise RequestError(f"{path}: {error.strerror}. Check the path.") from error
+    if b"\0" in content:
+        raise RequestError(f"{str(path)!r} is no plain text: save the report as text (UTF-8).")
+    if len(content) > 4 * MOST_CHARACTERS:
+        raise RequestError(
+            f"{str(path)!r} is longer than {MOST_CHARACTERS:,} characters: give the report alone, as text."
+        )
+    try:
+        return check_report_text(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{str(path)!r} is no plain text: save the report as text (UTF-8).") from error
+
+
+def _prompt(args: argparse.Namespace, study: Any, image: int | None) -> dict[str, Any]:
+    """The box or the points of a command, checked against the image; nothing where neither is given."""
+    from .validation import check_box, check_points
+
+    size = study.images[study.default if image is None else image].size
+    if args.box is not None:
+        return {"box": check_box(_numbers(args.box, 4, "--box x0,y0,x1,y1"), size)}
+    return {} if args.point is None else {"points": check_points([_point(text) for text in args.point], size)}
+
+
+def _answer_lines(answer: Any) -> list[str]:
+    """The text, what belongs beside it, how sure it is, why nothing is said, and the regions."""
+    where = f"; {answer.scope}" if answer.scope else ""
+    why = answer.reason if answer.abstained and answer.reason != answer.text else None
+    lines = [answer.text, answer.detail, f"confidence {answer.confidence:.2f}{where}", why]
+    return [line for line in lines if line] + _region_lines(answer.regions)
+
+
+def _claim_line(claim: Any) -> str:
+    note = f" {claim.note}" if claim.note else ""
+    return f"{claim.verdict}: {claim.label}, {claim.presence} (“{claim.sentence}”){note}"
 
 
 def _image(args: argparse.Namespace, study: Any) -> int | None:

@@ -19,3 +19,7 @@ class RequestError(MedVLMError):
 
 class ModelError(MedVLMError):
     """The model or its weights cannot be loaded."""
+
+
+class LanguageError(MedVLMError):
+    """The language model that reads the questions cannot be loaded or reached."""

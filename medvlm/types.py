@@ -6,15 +6,19 @@ Pixels have their origin at the top left of the image as shown, x to the right a
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pycocotools import mask as coco
 
+from .errors import RequestError
 from .geometry import Turn
 
 DISCLAIMER = "Draft by a research model. Not a medical device; not for diagnosis or treatment."
+
+MOST_PIXELS, MOST_SIDE = 64_000_000, 1_000_000  # of a mask that somebody sent, and of a side of its image
 
 Box = tuple[float, float, float, float]
 
@@ -28,6 +32,37 @@ def encode_mask(mask: np.ndarray) -> dict[str, Any]:
 def decode_mask(code: dict[str, Any]) -> np.ndarray:
     """The bool mask `(H, W)` behind a COCO compressed run-length code."""
     return coco.decode({"size": code["size"], "counts": code["counts"].encode("ascii")}).astype(bool)
+
+
+def _told(data: dict[str, Any], what: str, name: str, kind: tuple[type, ...], otherwise: Any = None) -> Any:
+    """A field of an object that somebody sent, `otherwise` where it is left out or null. Raises `RequestError` where it is
+    of none of some types, or a number that is not finite; a field without another value must be there."""
+    value = data.get(name)
+    if value is None and otherwise is not None:
+        return otherwise
+    right = isinstance(value, kind) and (not isinstance(value, bool) or bool in kind)
+    if not right or (isinstance(value, float) and not math.isfinite(value)):
+        words = {str: "text", list: "a list", bool: "true or false", dict: "an object"}
+        raise RequestError(
+            f"The {name} of {what} must be {words.get(kind[0], 'a number')}; send back what was answered."
+        )
+    return value
+
+
+def _sent(data: Any, what: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise RequestError(f"{what[0].upper()}{what[1:]} must be an object; send back what was answered.")
+    return data
+
+
+def _sent_mask(code: Any) -> np.ndarray:
+    from .validation import check_rle
+
+    size = _told(_sent(code, "the mask of a region"), "a region's mask", "size", (list,))
+    whole = len(size) == 2 and all(type(n) is int and n > 0 for n in size)
+    if not whole or size[0] * size[1] > MOST_PIXELS:
+        raise RequestError(f"The size of a region's mask must be two whole numbers of pixels, {MOST_PIXELS:,} at most.")
+    return check_rle(code, (size[0], size[1]))
 
 
 def mask_box(mask: np.ndarray) -> Box:
@@ -116,6 +151,27 @@ class Region:
             **({"stored": self._stored(self.turn)} if self.turn and not self.turn.identity else {}),
         }
 
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """The region that `to_json` wrote, without `stored`. Raises `RequestError` in one sentence that names what is wrong."""
+        from .validation import check_box
+
+        what = "a region"
+        data = _sent(data, what)
+        image, instance = (_told(data, what, name, (int,), 0) for name in ("image", "instance"))
+        score = _told(data, what, "score", (int, float), 1.0)
+        if image < 0 or instance < 0 or not 0 <= score <= 1:
+            raise RequestError("The image and the instance of a region count from 0, and its score lies within 0..1.")
+        return cls(
+            _told(data, what, "label", (str,)),
+            image,
+            check_box(_told(data, what, "box", (list,)), (MOST_SIDE, MOST_SIDE)),
+            None if data.get("mask") is None else _sent_mask(data["mask"]),
+            score,
+            instance,
+            _told(data, what, "phrase", (str,), ""),
+        )
+
     def _stored(self, turn: Turn) -> dict[str, Any]:
         box = [round(float(v), 1) for v in turn.box_to_stored(self.box)]
         return {"box": box, "mask": None if self.mask is None else encode_mask(turn.to_stored(self.mask))}
@@ -184,6 +240,37 @@ class Answer:
         if self.scores is not None:
             out["scores"] = {option: round(float(p), 4) for option, p in self.scores.items()}
         return out
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """The answer that `to_json` wrote; all but its text may be left out. Raises `RequestError` in one sentence that names
+        what is wrong."""
+        what = "an answer"
+        data = _sent(data, what)
+        texts = {
+            name: _told(data, what, name, (str,), "") for name in ("detail", "thoughts", "reason", "model", "scope")
+        }
+        numbers = {name: _told(data, what, name, (int, float), 0.0) for name in ("confidence", "seconds")}
+        if not 0 <= numbers["confidence"] <= 1:
+            raise RequestError("The confidence of an answer lies within 0..1.")
+        notices = _told(data, what, "notices", (list,), [])
+        if not all(isinstance(notice, str) for notice in notices):
+            raise RequestError("The notices of an answer must be a list of texts.")
+        scores = _sent(data.get("scores") or {}, "the scores of an answer")
+        return cls(
+            _told(data, what, "text", (str,)),
+            numbers["confidence"],
+            [Region.from_json(region) for region in _told(data, what, "regions", (list,), [])],
+            thoughts=texts["thoughts"] or None,
+            detail=texts["detail"],
+            abstained=_told(data, what, "abstained", (bool,), False),
+            reason=texts["reason"] or None,
+            model=texts["model"],
+            seconds=numbers["seconds"],
+            scores={option: _told(scores, "an option's scores", option, (int, float)) for option in scores} or None,
+            scope=texts["scope"],
+            notices=notices,
+        )
 
 
 @dataclass

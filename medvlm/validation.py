@@ -62,6 +62,15 @@ def check_phrase(text: Any) -> str:
     return text
 
 
+def check_sensitivity(value: float | None) -> float | None:
+    """A share above 0 and at most 1, or `None` for the usual point."""
+    if value is not None and not 0 < value <= 1:
+        raise RequestError(
+            f"A sensitivity of {value:g} cannot be asked for: name one above 0 and at most 1, such as 0.9."
+        )
+    return value
+
+
 def check_options(options: Any) -> list[str]:
     """Two or more different answers to choose among."""
     if not isinstance(options, (list, tuple)) or len(options) < 2:

@@ -15,18 +15,19 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 7860,
     allowed: Iterable[str] = (),
+    language: str | None = None,
 ) -> None:
     """Serve the page until it is stopped; the model loads while the page comes up.
 
-    It answers to loopback names, to `host` and to the names in `allowed`.
-    Raises `RequestError` where the address cannot be used and `ModelError` where the model cannot be loaded.
+    It answers to loopback names, to `host` and to the names in `allowed`. `language` names what reads the questions.
+    Raises `RequestError` where the address cannot be used, `ModelError` and `LanguageError` where a model cannot be loaded.
     """
     from .server import run
 
     def load():
         from medvlm.assistant import Assistant
 
-        return Assistant.load(model, device)
+        return Assistant.load(model, device, language)
 
     run(load, host, port, allowed)
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from medvlm.errors import MedVLMError, RequestError
-from medvlm.policy import DecisionPolicy
-from medvlm.types import Answer, Grounding, ImageFacts, Study
+from medvlm.report.sentences import check_report_text
+from medvlm.types import Study
 from medvlm.validation import check_image, check_phrase, check_question
 
 from . import payload
 from .examples import load_example
+from .replies import greeting, reply_to
 from .session import Layer, Pending, Session
 from .uploads import Inbox
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
 OPEN_FIRST = "Open an image first."
 WORKING = "…"
+CHECKS = {"ask": check_question, "find": check_phrase, "check": check_report_text}  # of what is asked, by its kind
+SHOWN = {"ask": "{}", "find": "Find: {}", "report": "Draft a report", "check": "Check a report"}  # of it in the chat
 
 log = logging.getLogger("medvlm.serving")
 
@@ -39,10 +42,6 @@ def told(error: Exception) -> str:
 def message(session: Session, note: str = "", **file: str) -> str:
     """What the page's script is told beside pictures and regions: that a request is done, a note, a file to save."""
     return payload.to_text({"seq": session.count(), "note": note, **file})
-
-
-def share(value: float) -> str:
-    return f"{100 * value:.0f} %"
 
 
 class Handlers:
@@ -102,22 +101,26 @@ class Handlers:
         return self.submit("find", text, session)
 
     def report(self, session: Session):
-        return self.submit("report", "Draft a report", session)[0]
+        return self.submit("report", "", session)[0]
 
-    def submit(self, kind: str, text: str, session: Session):
+    def check(self, session: Session, event: gr.EventData):
+        """An existing report that was pasted into the panel."""
+        return self.submit("check", field(event, "text"), session)[0]
+
+    def submit(self, kind: str, text: Any, session: Session):
         """Put a request into the chat and the queue: the chat, and the text if it can be used."""
         chat = session.chat
         try:
             if session.study is None:
                 raise RequestError(OPEN_FIRST)
-            checked = {"ask": check_question, "find": check_phrase}.get(kind, str)(text)
+            checked = CHECKS.get(kind, str)(text)
         except MedVLMError as error:
             if not chat.messages or chat.messages[-1]["content"] != str(error):
                 chat.say(str(error))
             return payload.chat(session), ""
-        chat.say(f"Find: {checked}" if kind == "find" else checked, "user")
+        chat.say(SHOWN[kind].format(checked), "user")
         reply = chat.say(WORKING)
-        session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply))
+        session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply, session.drawn))
         return payload.chat(session), text
 
     def work(self, session: Session) -> tuple:
@@ -127,28 +130,15 @@ class Handlers:
         pending = session.waiting.popleft()
         entry = pending.conversation.messages[pending.reply]
         try:
-            entry["content"], layer = self.reply(pending)
+            reply, layer = reply_to(pending, self.assistant())
         except Exception as error:
             entry["content"] = told(error)
             return payload.chat(session), gr.skip()
+        entry.update(reply)
         if session.study is not pending.study:
             return payload.chat(session), gr.skip()
         pending.conversation.layers[pending.reply] = session.layer = layer
         return payload.chat(session), payload.layer(session)
-
-    def reply(self, pending: Pending) -> tuple[str, Layer]:
-        assistant = self.assistant()
-        if pending.kind == "ask":
-            answer = assistant.ask(pending.in_view, pending.text)
-            return answer_text(answer, pending.fresh(answer.notices)), Layer(pending.text, answer.regions)
-        if pending.kind == "find":
-            found = assistant.ground(pending.in_view, [pending.text])
-            text = "\n".join([found_text(found, pending.text, assistant.policy), *pending.fresh(found.notices)])
-            return text, Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
-        report = assistant.report(pending.study)
-        last = report.sections[-1].sentences if report.sections else []
-        text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
-        return text.strip(), Layer("Report draft", report.regions, report)
 
     def recall(self, session: Session, event: gr.EventData):
         """Show again what an earlier reply showed."""
@@ -181,7 +171,7 @@ class Handlers:
             return gr.skip(), message(session)
         if not regions:
             return gr.skip(), message(session, "Nothing stands out there; draw it a little larger, or add a point.")
-        session.layer = Layer("From the drawn box" if box else "From the points", regions)
+        session.layer = Layer("From the drawn box" if box else "From the points", regions, drawn=True)
         return payload.layer(session), message(session)
 
     def clear_layer(self, session: Session):
@@ -214,33 +204,3 @@ def opened(session: Session) -> Study:
     if session.study is None:
         raise RequestError(OPEN_FIRST)
     return session.study
-
-
-def found_text(found: Grounding, phrase: str, policy: DecisionPolicy) -> str:
-    """What a search for a phrase brought, as one line."""
-    presence, count = found.presence.get(phrase, 0.0), len(found.regions)
-    none = {"absent": "Not found", "uncertain": "Uncertain, and not located"}
-    result = f"{count} region{'s' * (count != 1)} found" if count else none[policy.verdict(presence, shown=False)]
-    where = f" ({found.scope})" if found.scope else ""
-    return f"{result}, presence {share(presence)}{where}. {found.notes.get(phrase, '')}".strip()
-
-
-def greeting(study: Study, facts: ImageFacts, policy: DecisionPolicy) -> str:
-    count = len(study.images)
-    lines = ["1 image opened." if count == 1 else f"{count} images opened, {study.images[study.default].name} shown."]
-    if facts.medical >= policy.medical:
-        looks = f"{facts.modality} ({share(facts.modality_confidence)}), {facts.body_part} ({share(facts.body_part_confidence)})"
-        lines.append(f"The model takes it for: {looks}.")
-    else:
-        lines.append("This does not look like a medical image of a kind the model knows.")
-    return "\n".join([*lines, *study.notices])
-
-
-def answer_text(answer: Answer, notices: Sequence[str] = ()) -> str:
-    """An answer as a message, with what has to be said beside it."""
-    if answer.abstained:
-        return answer.text
-    count = len(answer.regions)
-    shown = f", {count} region{'s' * (count != 1)} shown" if count else ""
-    where = f", {answer.scope}" if answer.scope else ""
-    return "\n".join([answer.text, f"confidence {share(answer.confidence)}{shown}{where}", *notices])

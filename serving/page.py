@@ -83,7 +83,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
                     report = gr.Button("Report", elem_id="mv-report-button", min_width=0, scale=0)
                 panel = gr.HTML(
                     html_template=template("panel.html"),
-                    js_on_load="medvlm.panel(element, props, watch)",
+                    js_on_load="medvlm.panel(element, (data) => trigger('check', data), props, watch)",
                     elem_id="mv-panel",
                     apply_default_css=False,
                 )
@@ -104,7 +104,8 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
             shown.then(None, [text, accepted], text, js=EMPTY, **QUIET)
             shown.then(do.work, session, [chat, panel], **MODEL)
-        report.click(do.report, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
+        for event, handler in ((report.click, do.report), (panel.check, do.check)):
+            event(handler, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
         chat.recall(do.recall, session, panel, **LIGHT)
         viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
         viewer.segment(do.segment, session, [panel, outbox], **MODEL)

@@ -1,4 +1,4 @@
-// Around the viewer: files in (intake), the list of findings and regions (panel), messages and downloads (outbox).
+// Around the viewer: files in (intake), the list of findings and regions with a field for reports (panel), messages and downloads (outbox).
 (function () {
   "use strict";
   const { bus, tell, parse } = window.medvlm;
@@ -47,8 +47,20 @@
     }
   }
 
-  function panel(element, props, watch) {
+  // The field for an existing report: it folds when its text is sent, which stays there until another study is open.
+  function checker(root, check) {
+    const field = root.querySelector("textarea");
+    let study = "";
+    root.querySelector("button").addEventListener("click", () => { root.open = false; check({ text: field.value }); });
+    return (now) => {
+      if (study && now !== study) { field.value = ""; root.open = false; }
+      study = now;
+    };
+  }
+
+  function panel(element, check, props, watch) {
     const body = element.querySelector(".mv-list-body"), title = element.querySelector(".mv-list-title"), saves = element.querySelector(".mv-saves");
+    const opened = checker(element.querySelector(".mv-check"), check);
     let lit = new Set();
     const items = () => [...body.querySelectorAll("[data-regions]")];
     const numbers = (item) => item.dataset.regions.split(" ").map(Number);
@@ -72,6 +84,7 @@
     function receive() {
       const layer = parse(props.value);
       if (!layer) return;
+      opened(layer.study);
       lit = new Set();
       body.replaceChildren();
       title.textContent = layer.title || "Regions";

@@ -28,7 +28,7 @@ def to_text(value: dict[str, Any]) -> str:
 
 
 def chat(session: Session) -> str:
-    """The conversation as plain text, and which of its messages can show regions again."""
+    """The conversation: messages as plain text, as `said` makes them, and which of them can show regions again."""
     talk = session.chat
     messages = [{**message, "shows": index in talk.layers} for index, message in enumerate(talk.messages)]
     return to_text({"seq": session.count(), "messages": messages})

@@ -5,11 +5,17 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from medvlm.types import Region, Report, Study
+from medvlm.types import Answer, Region, Report, Study
 
-Message = dict[str, Any]  # role (user, assistant) and content, plain text
+MOST_TURNS = 50  # of a conversation that later questions can speak of
+
+Message = dict[str, str]  # role (user, assistant) and what `said` makes: all of it plain text
+
+
+def said(content: str, detail: str = "", note: str = "", trace: str = "") -> Message:
+    """What a message says: its text, sentences beside it, a line on how sure it is and what it rests on, and how it was found."""
+    return {"content": content, "detail": detail, "note": note, "trace": trace}
 
 
 @dataclass
@@ -20,6 +26,7 @@ class Layer:
     regions: list[Region]
     report: Report | None = None
     note: str = ""
+    drawn: bool = False  # whether its region was drawn by the user, with a box or points
 
 
 @dataclass(eq=False)
@@ -28,10 +35,11 @@ class Conversation:
 
     messages: list[Message] = field(default_factory=list)
     layers: dict[int, Layer] = field(default_factory=dict)  # index of the reply -> what it showed
+    turns: deque[tuple[str, Answer]] = field(default_factory=lambda: deque(maxlen=MOST_TURNS))  # oldest first
 
     def say(self, text: str, role: str = "assistant") -> int:
         """Append a message and return its index."""
-        self.messages.append({"role": role, "content": text})
+        self.messages.append({"role": role, **said(text)})
         return len(self.messages) - 1
 
 
@@ -39,12 +47,13 @@ class Conversation:
 class Pending:
     """A request that waits for the model."""
 
-    kind: str  # ask | find | report
-    text: str
+    kind: str  # ask | find | report | check
+    text: str  # the question, the phrase, or the report to check
     study: Study | None
     image: int
     conversation: Conversation
     reply: int  # index of the message that will hold the answer
+    drawn: Layer | None = None  # the drawn region that was shown on the image in view
 
     @property
     def in_view(self) -> Study:
@@ -54,7 +63,8 @@ class Pending:
 
     def fresh(self, notices: list[str]) -> list[str]:
         """Those that the conversation has not said yet."""
-        return [text for text in notices if not any(text in str(m["content"]) for m in self.conversation.messages)]
+        before = "\n".join(f"{m['content']}\n{m['note']}" for m in self.conversation.messages)
+        return [text for text in notices if text not in before]
 
 
 @dataclass(eq=False)
@@ -67,6 +77,12 @@ class Session:
     chat: Conversation = field(default_factory=Conversation)
     waiting: deque[Pending] = field(default_factory=deque)
     sent: int = 0  # counts what was sent to the browser: two equal values in a row would not be noticed there
+
+    @property
+    def drawn(self) -> Layer | None:
+        """What is shown, if it is a region that was drawn on the image in view."""
+        top = self.layer
+        return top if top and top.drawn and top.regions[0].image == self.image else None
 
     def open(self, study: Study, upload: str = "") -> None:
         """Put a new study in the place of all that was open."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import PIL.Image
 from scipy import ndimage
@@ -18,6 +20,18 @@ def square(size=(64, 64), box=(16, 16, 48, 40), value=200) -> np.ndarray:
     pixels = np.zeros(size, np.uint8)
     pixels[box[1] : box[3], box[0] : box[2]] = value
     return pixels
+
+
+@dataclass
+class FakeClaim:
+    """One thing that a sentence of a report says, and whether the image shows it."""
+
+    sentence: str
+    label: str
+    presence: str  # present | absent | uncertain
+    verdict: str  # supported | contradicted | cannot be shown
+    regions: list[Region] = field(default_factory=list)
+    note: str = ""
 
 
 class FakeAssistant:
@@ -38,11 +52,27 @@ class FakeAssistant:
         self.calls.append(f"labels_many {len(studies)}")
         return [{"fracture": {"no": 0.3, "yes": 0.7}, "grade": {"low": 0.1, "high": 0.9}} for _ in studies]
 
-    def ask(self, study: Study, question: str, image: int | None = None) -> Answer:
-        """With the regions of a question that names something to "find"."""
+    def ask(
+        self,
+        study: Study,
+        question: str,
+        image: int | None = None,
+        history=(),
+        region: Region | None = None,
+        sensitivity: float | None = None,
+    ) -> Answer:
+        """With the regions of a question that names something to "find"; none to one that asks for a "guess".
+
+        Its detail tells what came with the question.
+        """
         answer = self.ask_many([(study, question)])[0]
         if "find" in question:
             answer.regions = self.ground(study, [question.split("find", 1)[1].strip() or "thing"], image).regions
+        if "guess" in question:
+            answer.text, answer.abstained = "I cannot tell from this image.", True
+        before = f"After {history[-1][0]!r} and {len(history) - 1} more." if history else ""
+        over = f"Over a box of {region.box[2] - region.box[0]:.0f} px." if region else ""
+        answer.detail, answer.thoughts = f"{before} {over}".strip(), f"look({question}) → {answer.text}"
         return answer
 
     def ask_many(self, requests, abstain=True) -> list[Answer]:
@@ -94,6 +124,18 @@ class FakeAssistant:
         mask = np.zeros((height, width), bool)
         mask[int(y0) : int(y1), int(x0) : int(x1)] = True
         return [Region("prompt", 0, mask_box(mask), mask, 0.9)]
+
+    def check_report(self, study: Study, text: str) -> list[FakeClaim]:
+        """One claim a sentence, of what it says after its first word: "maybe" is not shown, "no" contradicted by what is."""
+        claims = []
+        for sentence in filter(None, text.splitlines()):
+            first, label = sentence.rstrip(".").split(" ", 1)
+            regions = [] if first == "Maybe" else self.ground(study, [label]).regions
+            agrees = "supported" if bool(regions) == (first != "No") else "contradicted"
+            verdict = "cannot be shown" if first == "Maybe" else agrees
+            presence = {"No": "absent", "Maybe": "uncertain"}.get(first, "present")
+            claims.append(FakeClaim(sentence, label, presence, verdict, regions, "Looked at."))
+        return claims
 
     def report(self, study: Study):
         looked_for = ["fetal head", "absent thing"]

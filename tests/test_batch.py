@@ -8,7 +8,7 @@ import pytest
 
 from medvlm.batch import run_batch
 from medvlm.errors import RequestError
-from medvlm.types import encode_mask
+from medvlm.types import Answer, Region, encode_mask, mask_box
 from medvlm.validation import check_rle
 
 from .fakes import FakeAssistant, fake_study, square
@@ -110,6 +110,121 @@ def test_bad_requests_never_stop_the_rest(files):
     assert all(row["error"]["message"].endswith(".") for row in rows if "error" in row)
     assert got[12]["error"]["type"] == "StudyError"
     assert [r["error"]["message"].split()[1] for r in rows if r["id"] is None] == ["2", "3", "4", "17:", "19"]
+
+
+def turn(question="Is it bright?", **more):
+    return {"question": question, "answer": {**Answer("yes", 0.8).to_json(), **more}}
+
+
+def test_follow_ups_and_drawn_regions_are_asked_one_by_one(files):
+    write(
+        files[0],
+        [
+            {**answer("first"), "history": []},
+            {**answer("next", question="Where?"), "history": [turn(), turn("Bright at all?")]},
+            {**answer("box", question="What is this?"), "box": [10, 10, 20, 30]},
+            {**answer("points", question="What is this?"), "points": [[12, 13, 1]]},
+            {**answer("both", question="And this?"), "history": [turn()], "box": [10, 10, 30, 30]},
+        ],
+    )
+    assistant = FakeAssistant()
+    assert run(files, assistant)["answered"] == 5
+    got = {row["id"]: row["detail"] for row in read(files[1])}
+    assert got == {
+        "first": "",
+        "next": "After 'Bright at all?' and 1 more.",
+        "box": "Over a box of 10 px.",
+        "points": "Over a box of 1 px.",
+        "both": "After 'Is it bright?' and 0 more. Over a box of 20 px.",
+    }
+    assert assistant.calls.count("ask_many 1") == 5
+
+
+def test_bad_histories_and_regions_are_refused(files):
+    region = shown().to_json()
+    bad = {
+        "text": {"history": "before"},
+        "turns": {"history": ["before"]},
+        "question": {"history": [turn(question="")]},
+        "answer": {"history": [{"question": "Bright?"}]},
+        "regions": {"history": [turn(regions=[{**region, "box": [1, 2]}])]},
+        "prompts": {"box": [1, 1, 9, 9], "points": [[1, 1, 1]]},
+        "outside": {"box": [50, 50, 80, 60]},
+        "point": {"points": [[64, 1, 1]]},
+    }
+    write(files[0], [answer("good"), *({**answer(name), **body} for name, body in bad.items())])
+    assert run(files) == {"answered": 1, "failed": 8, "skipped": 0}
+    errors = {row["id"]: row["error"] for row in read(files[1]) if "error" in row}
+    assert errors.keys() == bad.keys() and {error["type"] for error in errors.values()} == {"RequestError"}
+    assert "The history is a list" in errors["turns"]["message"] and "leaves the image" in errors["outside"]["message"]
+
+
+# Answers and regions that come back
+
+
+def shown(mask=True):
+    there = np.zeros((64, 64), bool)
+    there[3:7, 5:20] = True
+    return Region("polyp", 0, mask_box(there), there if mask else None, 0.75, 1, phrase="growth")
+
+
+def test_an_answer_comes_back_as_it_was_sent():
+    answer = Answer(
+        *("yes", 0.8, [shown(), shown(mask=False)], "present(polyp) → yes", "One polyp."),
+        abstained=True, reason="why", model="nano", seconds=1.5, scores={"yes": 0.7, "no": 0.3}, scope="1 of 2", notices=["n"],
+    )  # fmt: skip
+    back = Answer.from_json(json.loads(json.dumps(answer.to_json())))
+    assert back.to_json() == answer.to_json()
+    assert (back.regions[0].mask == answer.regions[0].mask).all() and back.regions[0].box == (5.0, 3.0, 20.0, 7.0)
+    assert Answer.from_json({"text": "yes"}).to_json() == Answer("yes", 0.0).to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"text": None}, "text of an answer must be text"),
+        ({"text": 5}, "text of an answer must be text"),
+        ({"confidence": "high"}, "confidence of an answer must be a number"),
+        ({"confidence": True}, "confidence of an answer must be a number"),
+        ({"confidence": float("nan")}, "confidence of an answer must be a number"),
+        ({"confidence": 1.5}, "0..1"),
+        ({"thoughts": ["a"]}, "thoughts of an answer must be text"),
+        ({"abstained": "no"}, "abstained of an answer must be true or false"),
+        ({"notices": [1]}, "notices"),
+        ({"scores": [1]}, "must be an object"),
+        ({"scores": {"yes": "much"}}, "must be a number"),
+        ({"regions": {}}, "regions of an answer must be a list"),
+        ({"regions": [5]}, "A region must be an object"),
+    ],
+)
+def test_a_bad_answer_is_refused_in_one_sentence(change, words):
+    with pytest.raises(RequestError, match=words) as error:
+        Answer.from_json({**Answer("yes", 0.8).to_json(), **change})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"label": None}, "label of a region must be text"),
+        ({"image": -1}, "count from 0"),
+        ({"image": 1.5}, "image of a region must be a number"),
+        ({"score": 2}, "0..1"),
+        ({"box": None}, "box of a region must be a list"),
+        ({"box": [1, 2, 3]}, "four numbers"),
+        ({"box": [9, 9, 5, 5]}, "exchanged"),
+        ({"mask": "rle"}, "must be an object"),
+        ({"mask": {"size": [64], "counts": "a"}}, "two whole numbers"),
+        ({"mask": {"size": [10**6, 10**6], "counts": "a"}}, "two whole numbers"),
+        ({"mask": {"size": [64, 64], "counts": "zzzz"}}, "run-length code"),
+    ],
+)
+def test_a_bad_region_is_refused_in_one_sentence(change, words):
+    with pytest.raises(RequestError, match=words):
+        Region.from_json({**shown().to_json(), **change})
+    for nothing in (None, [], "region"):
+        with pytest.raises(RequestError, match="must be an object"):
+            Region.from_json(nothing)
 
 
 def test_one_image_is_loaded_once_and_asked_together(files):

@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 
 from medvlm.cli import main
-from medvlm.types import DISCLAIMER, decode_mask
+from medvlm.report.claims import Claim
+from medvlm.types import DISCLAIMER, Region, decode_mask
 
 from .fakes import FakeAssistant, square
 
@@ -42,9 +43,54 @@ def test_ask(capsys, image):
     code, out, _ = run(capsys, "ask", image, "-q", "Is it bright?", "--json")
     answer = json.loads(out)
     assert code == 0 and answer["text"] == "yes" and answer["model"] == "fake"
-    assert set("text confidence regions thoughts abstained reason model seconds scope notices".split()) == answer.keys()
+    keys = "text detail confidence regions thoughts abstained reason model seconds scope notices"
+    assert set(keys.split()) == answer.keys()
     code, out, err = run(capsys, "ask", image, image, "-q", "Is it bright?")
     assert code == 0 and out.startswith("yes") and DISCLAIMER in err
+
+
+def test_follow_ups_are_asked_after_what_came_before(capsys, image):
+    asked = ("-q", "Is it bright?", "-q", "Where?", "-q", "How large?")
+    code, out, _ = run(capsys, "ask", image, *asked, "--json")
+    told = json.loads(out)
+    assert code == 0 and told.keys() == {"answers", "notices"}
+    details = [answer["detail"] for answer in told["answers"]]
+    assert details == ["", "After 'Is it bright?' and 0 more.", "After 'Where?' and 1 more."]
+    code, out, _ = run(capsys, "ask", image, *asked)
+    lines = out.splitlines()
+    assert lines[:4] == ["> Is it bright?", "yes", "confidence 0.80", ""]
+    assert lines[4:] == [
+        *("> Where?", "yes", details[1], "confidence 0.80", ""),
+        *("> How large?", "yes", details[2], "confidence 0.80"),
+    ]
+
+
+def test_the_first_question_is_about_what_is_drawn(capsys, image):
+    for prompt, width in (("--box=10,10,20,30", 10), ("--point=12,13", 1)):
+        code, out, _ = run(capsys, "ask", image, prompt, "-q", "What is this?", "-q", "Sure?", "--json")
+        first, second = json.loads(out)["answers"]
+        assert code == 0 and first["detail"] == f"Over a box of {width} px." and "Over" not in second["detail"]
+
+
+def test_points_at_which_nothing_stands_out(capsys, image):
+    class Blind(FakeAssistant):
+        def segment(self, *given, **prompt):
+            return []
+
+    code, out, err = run(capsys, "ask", image, "--point=1,1", "-q", "What is this?", load=lambda args: Blind())
+    assert (code, out) == (2, "") and "Nothing stands out" in err
+
+
+@pytest.mark.parametrize(("reason", "lines"), [("not sure", 3), ("yes", 2)])
+def test_why_nothing_is_said_stands_below_once(capsys, image, reason, lines):
+    class Silent(FakeAssistant):
+        def ask(self, *asked, **how):
+            answer = super().ask(*asked, **how)
+            answer.abstained, answer.reason = True, reason
+            return answer
+
+    _, out, _ = run(capsys, "ask", image, "-q", "Bright?", load=lambda args: Silent())
+    assert len(out.splitlines()) == lines
 
 
 def test_ground(capsys, image, tmp_path):
@@ -92,6 +138,59 @@ def test_report(capsys, image, tmp_path):
     assert code == 0 and out.startswith("# Report draft") and DISCLAIMER in out
 
 
+class Checking(FakeAssistant):
+    """Claims the whole report, of the left lung."""
+
+    def check_report(self, study, text):
+        region = Region("left lung", 0, (1.0, 1.0, 5.0, 5.0), None, 0.9)
+        return (
+            [Claim(text, "left lung", "present", "supported", [region], "Probability 0.90.")] if "lung" in text else []
+        )
+
+
+def test_check_report(capsys, image, tmp_path):
+    report = tmp_path / "report.txt"
+    report.write_text("\ufeffThe left lung is visible.", encoding="utf-8")
+    code, out, err = run(capsys, "check-report", image, image, report, "--json", load=lambda args: Checking())
+    told = json.loads(out)
+    assert code == 0 and told.keys() == {"claims", "notices"} and len(told["notices"]) == 1  # that the side is assumed
+    assert list(told["claims"][0]) == ["sentence", "label", "presence", "verdict", "regions", "note"]
+    assert told["claims"][0]["sentence"] == "The left lung is visible." and told["notices"][0] in err
+    code, out, err = run(capsys, "check-report", image, report, load=lambda args: Checking())
+    line = "supported: left lung, present (“The left lung is visible.”) Probability 0.90.\n"
+    assert (code, out) == (0, line) and DISCLAIMER in err
+    report.write_text("Follow-up is advised.")
+    code, out, _ = run(capsys, "check-report", image, report, load=lambda args: Checking())
+    assert code == 0 and "nothing that an image could show" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "There is no file"),
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"\x89PNG\r\n\x1a\n\x00", "no plain text"),
+        (b"No mass.\x01", "plain text"),
+        (b"\x89PNG\x00" * 30000, "no plain text"),
+        (b"N\xf6 mass", "no plain text"),
+        (b"no mass " * 3000, "24,000 characters"),
+        (b"no mass " * 30000, "longer than 20,000 characters"),
+        (b"No mass. " * 300, "300 sentences"),
+        ("Легкие чистые, сердце не увеличено.".encode(), "English"),
+    ],
+)
+def test_a_report_that_cannot_be_read(capsys, image, tmp_path, content, words):
+    def load(args):
+        raise AssertionError("the model is loaded only for good input")
+
+    report = tmp_path / "report.txt"
+    if content is not None:
+        report.write_bytes(content)
+    code, out, err = run(capsys, "check-report", image, report, "--json", load=load)
+    assert (code, out) == (2, "") and words in err and len(err.strip().splitlines()) == 1
+
+
 def test_eval(capsys, tmp_path):
     folder = tmp_path / "own"
     (folder / "images").mkdir(parents=True)
@@ -130,6 +229,12 @@ LONG = "why " * 5000  # 20,000 characters
         (["ask", "IMAGE", "-q", LONG], "20,000 characters"),
         (["ask", "IMAGE", "-q", "这是什么"], "Ask in English"),
         (["ask", "no such file.png", "-q", "What?"], "no such file"),
+        (["ask", "IMAGE", "-q", "What?", "-q", ""], "empty"),
+        (["ask", "IMAGE", "-q", "What?", "-q", "And in image 3?"], "no image 3"),
+        (["ask", "IMAGE", "-q", "What?", "--box", "1,1,5,5", "--point", "3,3"], "2 given"),
+        (["ask", "IMAGE", "-q", "What?", "--box", "50,50,80,60"], "leaves the image"),
+        (["ask", "IMAGE", "-q", "What?", "--point", "64,3"], "outside the image"),
+        (["check-report", "no such file.png", "IMAGE"], "plain text"),
         (["ground", "IMAGE", "опухоль"], "Ask in English"),
         (["ground", "IMAGE", ""], "empty"),
         (["segment", "IMAGE"], "none given"),
@@ -154,7 +259,9 @@ def test_bad_input_exits_with_2_and_one_sentence(capsys, image, argv, words):
     assert words in err and "Traceback" not in err and len(err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("argv", [[], ["nonsense"], ["ask"], ["ask", "x.png"], ["segment", "x.png", "--what"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["nonsense"], ["ask"], ["ask", "x.png"], ["check-report", "x.png"], ["segment", "x.png", "--what"]]
+)
 def test_bad_usage_exits_with_2(capsys, argv):
     assert run(capsys, *argv)[0] == 2
 

@@ -11,12 +11,17 @@ from medvlm.errors import ModelError
 from medvlm.model.fingerprint import fingerprint
 from medvlm.model.loading import EMBEDDED, model_folder, shown_name
 
+FILES = [
+    *("heads.safetensors", "config.json", "policy.json", "adapter/adapter_model.safetensors"),
+    *("reader.json", "reader.safetensors"),
+]
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     model = tmp_path / "model"
     (model / "adapter").mkdir(parents=True)
-    for name in ("heads.safetensors", "config.json", "policy.json", "adapter/adapter_model.safetensors"):
+    for name in FILES:
         (model / name).write_text(name)
     return model
 
@@ -39,9 +44,7 @@ def test_sixteen_digits_that_do_not_depend_on_the_place(folder: Path, package: P
     assert fingerprint(*moved) == digits
 
 
-@pytest.mark.parametrize(
-    "name", ["heads.safetensors", "config.json", "policy.json", "adapter/adapter_model.safetensors"]
-)
+@pytest.mark.parametrize("name", FILES)
 def test_every_file_of_a_model_counts(folder: Path, package: Path, name: str) -> None:
     before = fingerprint(folder, package)
     whole = (folder / name).read_text()

@@ -188,6 +188,7 @@ def chances(model, processor, told: list[dict]) -> torch.Tensor:
 def test_a_run_learns_what_is_rewarded_and_nothing_else(tmp_path, monkeypatch):
     """Better answers become likelier than worse ones; the adapter goes on, the pixel half stays bit for bit."""
     start, told = tiny_start(tmp_path), []
+    (start / "reader.json").write_text("the reader goes with it")
 
     def lower(prompts, completions, completion_ids, image, **_):
         values = [sum(map(str.islower, rewards.said(c))) / 6 for c in completions]
@@ -214,6 +215,7 @@ def test_a_run_learns_what_is_rewarded_and_nothing_else(tmp_path, monkeypatch):
     assert before.keys() == after.keys() and not any(torch.equal(before[k], after[k]) for k in before if "lora_B" in k)
     card = (folder / "README.md").read_text()
     assert "1 steps of GRPO" in card and "| answer | 0.250 | 0.250 | 3 |" in card and "not for diagnosis" in card
+    assert (folder / "reader.json").read_text() == "the reader goes with it"
     chain = read_chain(folder)
     assert [record["stage"] for record in chain] == ["unrecorded", "grpo"] and list(chain[1]["changed"]) == ["adapter"]
     assert chain[1]["started_from"]["weights"] == chain[0]["weights"] and chain[1]["weights"] == weights_code(folder)

@@ -8,13 +8,27 @@ import pytest
 
 from medvlm.errors import ModelError
 from medvlm.evaluation.metrics import ece
-from medvlm.evaluation.tune import Look, Said, best_threshold, calibrated, choose_presence, choose_types, costs, platt
+from medvlm.evaluation.tune import (
+    FEW,
+    Look,
+    Said,
+    best_threshold,
+    calibrated,
+    choose_presence,
+    choose_recalled,
+    choose_types,
+    costs,
+    platt,
+    recalled,
+)
 from medvlm.policy import FILE, DecisionPolicy, read_policy
 
 
 def test_what_is_saved_is_read(tmp_path):
     assert read_policy(tmp_path) == DecisionPolicy(), "a model that was never tuned"
-    policy = DecisionPolicy(finding=0.4, labels={"liver": 0.7}, calibration={"seen": [1.0, 0.5]})
+    policy = DecisionPolicy(
+        finding=0.4, labels={"liver": 0.7}, calibration={"present": [1.0, 0.5]}, read=0.2, recalled={"count": 0.7}
+    )
     policy.save(tmp_path)
     assert read_policy(tmp_path) == policy
 
@@ -25,8 +39,11 @@ def test_what_is_saved_is_read(tmp_path):
         ({"findings": 0.3}, "'findings', the nearest known is 'finding'"),
         ({"finding": None}, "no usable value for 'finding'"),
         ({"finding": "0.5"}, "no usable value for 'finding'"),
-        ({"calibration": {"seen": [1.0]}}, "no usable value for 'calibration'"),
+        ({"calibration": {"present": [1.0]}}, "no usable value for 'calibration'"),
         ({"labels": [0.5]}, "no usable value for 'labels'"),
+        ({"recalled": {"count": "0.5"}}, "no usable value for 'recalled'"),
+        ({"read": True}, "no usable value for 'read'"),
+        ({"one_sided": 0.5}, "a field 'one_sided'"),  # of an earlier version
     ],
 )
 def test_a_wrong_policy_is_refused(tmp_path, change, said):
@@ -108,7 +125,43 @@ def test_types_are_shown_where_it_pays():
 def test_confidence_is_what_is_right():
     rng = np.random.default_rng(0)
     chances = rng.uniform(0.05, 0.95, 4000)
-    said = [Said("p", "seen", float(c**0.25), bool(rng.random() < c)) for c in chances]
-    policy = DecisionPolicy(calibration={"seen": platt(said)})
+    said = [Said("p", "present", float(c**0.25), bool(rng.random() < c)) for c in chances]
+    policy = DecisionPolicy(calibration={"present": platt(said)})
     right = [s.right for s in said]
     assert ece([s.likelihood for s in said], right) > 0.2 > 0.04 > ece([calibrated(policy, s) for s in said], right)
+
+
+# Short answers in the place of what a tool gives
+
+
+def answers(tool: str, own: list[bool], short: list[bool], chances: list[float]) -> list[Said]:
+    return [
+        Said(f"p{n}", tool, 0.6, mine, tool, chance, other)
+        for n, (mine, other, chance) in enumerate(zip(own, short, chances, strict=True))
+    ]
+
+
+def test_short_answers_are_preferred_from_where_they_are_right_more_often():
+    sure, unsure = [0.9] * 20, [0.4] * 20
+    said = answers("count", [False] * 20 + [True] * 20, [True] * 20 + [False] * 20, sure + unsure)
+    least = choose_recalled(said)
+    assert list(least) == ["count"] and 0.4 < least["count"] <= 0.9
+    told = recalled(said, least)
+    assert all(s.right for s in told) and [s.who for s in told] == ["short"] * 20 + ["count"] * 20
+    assert [s.likelihood for s in told[:20]] == sure and [s.likelihood for s in told[20:]] == [0.6] * 20
+
+
+def test_short_answers_that_are_no_better_are_not_preferred():
+    said = answers("place", [True] * 40, [True] * 20 + [False] * 20, [0.9] * 40)
+    assert choose_recalled(said) == {} and recalled(said, {}) == said
+
+
+def test_a_tool_that_was_hardly_asked_keeps_its_own_answers():
+    few = answers("measure", [False] * (FEW - 1), [True] * (FEW - 1), [0.9] * (FEW - 1))
+    assert choose_recalled(few) == {}
+    assert choose_recalled(answers("measure", [False] * FEW, [True] * FEW, [0.9] * FEW))
+
+
+def test_what_was_recalled_anyway_is_not_counted_for_a_tool():
+    said = [replace(s, who="short") for s in answers("recall", [False] * 40, [True] * 40, [0.9] * 40)]
+    assert choose_recalled(said) == {} and recalled(said, {"recall": 0.5}) == said

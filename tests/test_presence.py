@@ -1,6 +1,9 @@
 """What a record tells of the presence of labels."""
 
+import pytest
+
 from medvlm.records import Record
+from medvlm.records.presence import asked_label
 from medvlm.records.record import QA, RecordRegion
 from training.presence import known_presence
 
@@ -12,7 +15,8 @@ def record(of: str, **known) -> Record:
 def test_regions_absent_labels_and_questions_tell():
     asked = [
         QA("Does the picture contain liver?", "No"),
-        QA("Is the image free of any pneumothorax?", "No"),
+        QA("Is there any pneumothorax in this image?", "Yes"),
+        QA("Is the image free of any consolidation?", "No"),
         QA("Is there a pleural effusion?", "Yes", lang="zh"),
         QA("Is the heart large?", "Yes"),
         QA("Is there a lung mass?", "Perhaps"),
@@ -50,3 +54,26 @@ def test_small_chest_films_tell_of_pneumonia():
     name = "medmnist_pneumoniamnist"
     assert known_presence(record(name, labels={name: "pneumonia"})) == {"pneumonia": 1}
     assert known_presence(record(name, labels={name: "normal"}))["pneumonia"] == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "label"),
+    [
+        ("Is there a liver in this image?", "liver"),
+        ("Are there any polyps?", "polyp"),
+        ("Is there atelectasis?", "atelectasis"),
+        ("Does atelectasis exist in this image?", "atelectasis"),
+        ("Does the picture contain liver?", "liver"),
+        ("does this  scan show a pleural effusion ?", "pleural effusion"),
+        ("Does the lung mass exist in the image?", "lung mass"),
+        ("Is a polyp visible?", "polyp"),
+        ("Is there no polyp?", None),
+        ("Is there a polyp on the left?", None),
+        ("Is the heart large?", None),
+        ("Is there a polyp that bleeds?", None),
+        ("Where is the liver?", None),
+        ("", None),
+    ],
+)
+def test_only_plain_questions_of_presence_are_read(question, label):
+    assert asked_label(question) == label

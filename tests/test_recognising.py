@@ -9,6 +9,7 @@ import torch
 from medvlm.assistant import Assistant
 from medvlm.model.loading import load, save_compact
 from medvlm.model.recognising import MedicalHead
+from medvlm.perception import Finder
 from medvlm.records import read_records
 from medvlm.types import Image, Study
 from training import config
@@ -31,8 +32,8 @@ def nano():
     return Assistant.load("nano")
 
 
-def medical(assistant: Assistant, pixels: np.ndarray) -> float:
-    return assistant.facts(Study([Image(np.ascontiguousarray(pixels))])).medical
+def medical(seer: Assistant | Finder, pixels: np.ndarray) -> float:
+    return seer.facts(Study([Image(np.ascontiguousarray(pixels))])).medical
 
 
 # Pictures that are made
@@ -78,7 +79,7 @@ def test_facts_heed_the_head(tmp_path):
     model, processor = tiny_model(tmp_path / "language")
     model.add_medical()
     torch.nn.init.constant_(model.medical_head.read.bias, -9.0)
-    assert medical(Assistant(model, processor, "tiny"), picture()) < 0.01
+    assert medical(Finder(model, processor, "tiny"), picture()) < 0.01
 
 
 def test_fitting_tells_two_sides_apart_whatever_their_numbers():

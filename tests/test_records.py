@@ -16,7 +16,7 @@ from medvlm.errors import RecordError
 from medvlm.records import read_records
 from medvlm.records.check import box_problem, check_folder, contact_sheet
 from medvlm.records.record import part_of
-from medvlm.records.vocabulary import LABELS, canonical, expected_labels, known_name
+from medvlm.records.vocabulary import LABELS, asked_name, canonical, expected_labels, known_name
 
 SIZE = (24, 32)  # height, width
 
@@ -174,6 +174,17 @@ def test_names_spellings_and_synonyms() -> None:
     assert "polyp" in expected_labels("endoscopy", "colon") and expected_labels("endoscopy", "teapot") == []
     names = [s for label in LABELS.values() for s in label.synonyms]
     assert len(names) == len(set(names)) and not set(names) & set(LABELS), "a synonym means one label"
+
+
+def test_a_name_among_words_that_only_ask_for_it() -> None:
+    assert asked_name("Where is the patient's left lung on this film?") == "left lung"
+    assert asked_name("could you outline the papilla, please") == "optic disc"
+    assert asked_name("lung, left") == "left lung" and asked_name("the lung on the left side") == "left lung"
+    assert asked_name("the lung above the liver") is None and asked_name("where is it?") is None
+    assert all(asked_name(name) == name for name in LABELS)
+    assert all(
+        asked_name(f"show me the {s}") == name for name, label in LABELS.items() for s in label.synonyms if "," not in s
+    )
 
 
 # The check

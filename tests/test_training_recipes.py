@@ -27,7 +27,7 @@ def test_recipes_are_read(name):
 
 def test_the_default_recipe_has_every_stage_and_ends_at_the_models_side():
     recipe = read_config(RECIPES / "nano.yaml", Recipe)
-    assert list(recipe.stages) == ["heads", "language", "phrases", "answers", "declined", "medical"]
+    assert list(recipe.stages) == ["heads", "language", "phrases", "answers", "medical", "reader"]
     phases = read_phases(recipe.stages["heads"], recipe.side)
     assert phases[-1].side == recipe.side and [p.side for p in phases] == [256, 352, 448]
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import TrainerControl, TrainerState
 
+from medvlm.conversation.reader import NanoReader
 from medvlm.errors import ModelError, RequestError
 from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.loading import load
@@ -40,7 +41,7 @@ def values(tmp_path, monkeypatch) -> dict:
             "language": {"steps": 6, "batch": 2, "questions": 3, "lr": 5e-3, "warmup": 2},
             "phrases": {"wordings": 1, "free": 2, "steps": 20},
             "answers": {"epochs": 60, "views": 2},
-            "declined": {"steps": 5},
+            "reader": {"steps": 1, "batch": 2},
         },
     }  # fmt: skip
 
@@ -95,7 +96,7 @@ def test_a_run_that_is_killed_in_every_stage_ends_as_if_nothing_had_happened(val
         with pytest.raises(Killed):
             sft.run(recipe(values))
     monkeypatch.setattr(stages, "CurveCallback", CurveCallback)
-    for stage in ("phrases", "answers", "declined"):
+    for stage in ("phrases", "answers", "reader"):
         kill_in(monkeypatch, stage)
         with pytest.raises(Killed):
             sft.run(recipe(values))
@@ -110,7 +111,7 @@ def test_a_run_that_is_killed_in_every_stage_ends_as_if_nothing_had_happened(val
     for name in first:
         torch.testing.assert_close(first[name], second[name], atol=5e-3, rtol=5e-3)
     counted = [[(r["steps"], r["images"]) for r in read_chain(f)] for f in (folder, again)]
-    assert counted[0] == counted[1] == [(0, 0), (6, 15), (6, 12), (20, 0), (60, 0), (5, 0)]
+    assert counted[0] == counted[1] == [(0, 0), (6, 15), (6, 12), (20, 0), (60, 0), (1, 0)]
 
     model, processor, _ = load(str(folder))
     assert model.config.answers == ["Left Lung", "No"]
@@ -125,15 +126,16 @@ def test_a_run_that_is_killed_in_every_stage_ends_as_if_nothing_had_happened(val
 def test_the_card_says_how_each_tensor_came_to_be(values, tmp_path):
     folder = sft.run(recipe(values, mixture={"squares": 2.5}))
     lines = [json.loads(line) for line in (tmp_path / "whole" / "stages.jsonl").read_text().splitlines()]
-    assert [line["stage"] for line in lines] == ["start", "heads", "language", "phrases", "answers", "declined"]
+    assert [line["stage"] for line in lines] == ["start", "heads", "language", "phrases", "answers", "reader"]
     assert lines == read_chain(folder) and lines[-1]["weights"] == weights_code(folder)
     for before, after in zip(lines, lines[1:], strict=False):
         assert after["started_from"]["weights"] == before["weights"]
     changed = {line["stage"]: set(line["changed"]) for line in lines}
-    assert changed["start"] >= {"grounder.vision", "grounder.heads", "projector", "adapter", "decline_head"}
+    assert changed["start"] >= {"grounder.vision", "grounder.heads", "projector", "adapter"}
     assert changed["heads"] == {"grounder.vision", "grounder.heads"} and changed["language"] == {"adapter", "projector"}
     assert changed["phrases"] == {"query_projector", "word_votes"} and changed["answers"] == {"answer_head"}
-    assert changed["declined"] == {"decline_head"}
+    assert changed["reader"] == {"reader"}
+    assert NanoReader.load(folder).read("Is there a polyp?").calls
     heads = lines[1]
     assert heads["data"] == {"squares": {"train": 6, "val": 2, "weight": 2.5}} and heads["seconds"] > 0
     assert heads["settings"]["phases"] == PHASES and heads["versions"]["torch"] == torch.__version__
@@ -143,7 +145,7 @@ def test_the_card_says_how_each_tensor_came_to_be(values, tmp_path):
     assert "phases 0.5 at 64 px × 3, then 0.5 at 96 px × 2" in card and heads["weights"] in card
     vision = next(line for line in card.splitlines() if "`grounder.vision`" in line)
     assert "| 1. start, 2. heads (" in vision  # batch statistics stay those of the start
-    assert "| 1. start, 6. declined |" in next(line for line in card.splitlines() if "`decline_head`" in line)
+    assert "| 6. reader |" in next(line for line in card.splitlines() if "`reader`" in line)
     assert "limit: null" in (folder / "training.yaml").read_text()
 
 
@@ -199,14 +201,14 @@ def test_heads_are_trained_without_a_language_model_and_taken_by_another_run(val
     trained, whole = load_file(alone / "heads.safetensors"), load_file(folder / "heads.safetensors")
     assert all(torch.equal(tensor, whole[name]) for name, tensor in trained.items())
     chain = read_chain(folder)
-    assert [r["stage"] for r in chain] == ["start", "heads", "start", "language", "phrases", "answers", "declined"]
+    assert [r["stage"] for r in chain] == ["start", "heads", "start", "language", "phrases", "answers", "reader"]
     assert weights_code(alone) in (folder / "README.md").read_text() and load(str(folder))
     with pytest.raises(ModelError, match="are not an encoder and heads of the starting model's form"):
         sft.run(recipe(values, heads_from=str(tmp_path), output_dir=str(tmp_path / "other")))
 
 
 def test_training_goes_on_from_a_finished_model(values, tmp_path):
-    for stage in ("phrases", "answers", "declined"):
+    for stage in ("phrases", "answers", "reader"):
         values["stages"].pop(stage)
     first = sft.run(recipe(values))
     (first / "policy.json").write_text("{}")

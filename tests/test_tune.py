@@ -5,10 +5,11 @@ import json
 import pytest
 
 from medvlm.cli import main
-from medvlm.evaluation.tune import tune_records
+from medvlm.evaluation.tune import Look, listen, tune_records
 from medvlm.model.loading import save_compact
-from medvlm.policy import read_policy
+from medvlm.policy import DecisionPolicy, read_policy
 from medvlm.records import Record, read_records
+from medvlm.types import Answer
 
 from .tiny import tiny_model, write_squares
 
@@ -61,3 +62,46 @@ def test_data_that_tells_nothing_is_refused(model, data, tmp_path, capsys):
     assert main(["tune", str(data), "--model", str(model)]) == 2
     assert "name sets with regions or questions" in capsys.readouterr().err
     assert not (model / "policy.json").exists()
+
+
+class Told:
+    """Answers with what it is given, whatever is asked, and keeps the policy that it had meanwhile."""
+
+    def __init__(self, **answer):
+        self.policy = DecisionPolicy(recalled={"count": 0.5})
+        self.answer, self.had = Answer("No", 0.9, **answer), []
+
+    def ask_many(self, requests, abstain=True):
+        assert not abstain
+        self.had.append(self.policy)
+        return [self.answer for _ in requests]
+
+    def recall(self, study, question):
+        return "Left Lung", 0.7
+
+
+def heard(data, **answer):
+    told = Told(**answer)
+    return told, listen(told, read_records(data, "val")[:1], [])
+
+
+def test_what_a_tool_says_is_heard_beside_the_short_answer(data):
+    told, said = heard(data, thoughts="count(polyp) → 2 (0.90)", source="count", likelihood=0.8)
+    assert [(s.who, s.tool, s.likelihood, s.short) for s in said] == [("count", "count", 0.8, 0.7)] * 2
+    assert [(s.right, s.short_right) for s in said] == [(False, True), (True, False)]  # of "Left Lung" and "No"
+    assert told.had[0].recalled == {} and told.policy.recalled == {"count": 0.5}, "put back"
+
+
+def test_two_calls_are_of_no_one_tool_and_a_decline_is_not_heard(data):
+    _, said = heard(data, thoughts="count(polyp) → 2\nkind(modality) → ct", source="count", likelihood=0.8)
+    assert len(said) == 2 and {s.tool for s in said} == {""}
+    assert heard(data, thoughts="decline(outlook) → outlook", declined=True)[1] == []
+
+
+def test_presence_is_heard_from_what_was_looked_at(data):
+    rows = [Look("squares", "p", "left lung", True, True, 0.9, 1.0, 1.0)]
+    rows += [Look("squares", "p", "pneumothorax", False, False, 0.8, 1.0, 0.0)]
+    rows += [Look("squares", "p", "glioma", True, True, 0.9, 0.5, 1.0)]  # which type it is, is not yes or no
+    said = listen(Told(declined=True), read_records(data, "val")[:1], rows)
+    assert [(s.who, s.right) for s in said] == [("present", True), ("present", False)]
+    assert said[0].likelihood == pytest.approx(0.9)

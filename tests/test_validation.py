@@ -8,7 +8,6 @@ import yaml
 from medvlm.errors import RequestError
 from medvlm.languages import surely_foreign
 from medvlm.records.vocabulary import LABELS, asked_name
-from medvlm.spelling import spelled
 from medvlm.validation import check_box, check_phrase, check_points, check_question
 from training.tasks import FREE_OF, PRESENT, free_wordings, outside_names, with_article
 
@@ -97,24 +96,27 @@ def test_a_phrase_that_denies_is_refused():
         assert check_phrase(phrase)
 
 
-def test_what_no_label_names_is_no_name():
-    names = outside_names()
-    assert len(set(names)) == len(names) > 500 and not any(map(asked_name, names))
+@pytest.mark.parametrize(
+    ("phrase", "label"),
+    [
+        ("without any visible polyp", "polyp"),
+        ("absence of pneumothorax", "pneumothorax"),
+        ("There is no polyp", "polyp"),
+        ("no suspicious polyp", "suspicious polyp"),
+    ],
+)
+def test_what_is_missing_is_named_in_the_refusal(phrase, label):
+    with pytest.raises(RequestError, match=f"write “{label}”"):
+        check_phrase(phrase)
 
 
 @pytest.mark.parametrize(
-    ("word", "right"),
-    [
-        ("pneumothroax", "pneumothorax"),
-        ("pnemothorax", "pneumothorax"),
-        ("cardiomegally", "cardiomegaly"),
-        ("polpy", "polyp"),
-        ("polyps", "polyps"),
-        ("ilium", "ilium"),  # not the ileum
-        ("livr", "livr"),
-        ("infection", "infection"),
-    ],
+    "phrase", ["polyp", "non-enhancing tumour", "tumour part without enhancement", "the lung that is not collapsed"]
 )
-def test_slips_of_the_finger(word, right):
-    assert spelled(word, lambda _: False) == right
-    assert spelled(word, lambda _: True) == word
+def test_a_denial_inside_a_phrase_is_part_of_it(phrase):
+    assert check_phrase(phrase) == phrase
+
+
+def test_what_no_label_names_is_no_name():
+    names = outside_names()
+    assert len(set(names)) == len(names) > 500 and not any(map(asked_name, names))

@@ -1,8 +1,9 @@
-"""Tiny randomly initialised models of every kind, and a data set of bright squares, for tests that train and save."""
+"""Tiny randomly initialised models of every kind, an assistant over one, and a data set of bright squares."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from medvlm.assistant import Assistant
+from medvlm.conversation.grammar import Program, parse
+from medvlm.conversation.reader import Reading
 from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.model.loading import build
+from medvlm.perception import Finder
+from medvlm.policy import DecisionPolicy
 from medvlm.records.vocabulary import LABELS
 
 SIDE = 64
@@ -80,6 +86,35 @@ def tiny_model(folder: Path, vision: str = "efficientnet_lite", language: str = 
     torch.manual_seed(1)
     grounding = MedVLMGroundingConfig(channels=16, query_size=24, layers=1, heads=2, labels=list(LABELS), facts=FACTS)
     return build(tiny_vision(vision), str(source), grounding, image_size=SIDE, image_grid=2)
+
+
+class ScriptedReader:
+    """Reads each question as the calls that are given for it, any other as `otherwise`, and keeps what it was asked with."""
+
+    def __init__(self, calls: Mapping[str, str] | None = None, otherwise: str = "recall()", chance: float = 1.0):
+        self.calls, self.otherwise, self.chance = calls or {}, otherwise, chance
+        self.asked: list[tuple[str, Program | None, bool]] = []
+
+    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading:
+        self.asked.append((question, before, drawn))
+        return Reading(parse(self.calls.get(question, self.otherwise)), self.chance)
+
+
+def tiny_finder(folder: Path) -> Finder:
+    """Over random weights, but everything asked for is present, outlined and good, and every image is medical."""
+    model, processor = tiny_model(folder, "vit", spread=0.2)
+    heads = model.grounder.heads
+    with torch.no_grad():
+        heads.scores[-1].weight.zero_()
+        heads.scores[-1].bias.fill_(6.0)
+        heads.facts.weight.zero_()
+        heads.facts.bias[FACTS["modality"].index("photograph")] = -9.0
+    return Finder(model, processor, "tiny", policy=DecisionPolicy(answer=0.0))
+
+
+def tiny_assistant(folder: Path, calls: Mapping[str, str] | None = None, otherwise: str = "recall()") -> Assistant:
+    """An assistant over `tiny_finder` that reads questions as the given calls."""
+    return Assistant(tiny_finder(folder), ScriptedReader(calls, otherwise))
 
 
 def picture(box=(16, 16, 48, 40), size=(SIDE, SIDE)) -> np.ndarray:

@@ -18,6 +18,7 @@ PARTS = {
     "word_votes": "votes of single words",
     "answer_head": "short answers",
     "medical_head": "what is no medical image",
+    "reader": "calls that a question asks for",
 }
 
 

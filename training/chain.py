@@ -58,6 +58,8 @@ def part_of(path: Path, tensor: str) -> str:
     """The part of a model that a tensor of a file belongs to: `grounder.vision`, `projector`, `adapter` …"""
     if path.parent.name == "adapter":
         return "adapter"
+    if path.stem == "reader":
+        return "reader"
     names = tensor.split(".")
     return ".".join(names[:2]) if names[0] == "grounder" else names[0]
 

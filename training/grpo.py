@@ -42,6 +42,7 @@ from .curves import CurveCallback
 from .data import english, load_split
 from .rewards import LabelFinder, choose_rewards
 from .stage_language import LORA_TARGETS
+from .start import READER
 from .tasks import questions
 
 LANGUAGE = "base_model.model.language_model."  # where peft keeps the language model's adapter, of the whole model …
@@ -99,11 +100,11 @@ def start_model(settings: GRPOSettings) -> tuple[PeftModel, MedVLMProcessor, Lor
 
 
 def save(whole: PeftModel, processor: MedVLMProcessor, own: LoraConfig, settings: GRPOSettings, folder: Path) -> None:
-    """Write the trained model in the layout that the starting model had, with its policy."""
+    """Write the trained model in the layout that the starting model had, with its policy and its reader."""
     start = EMBEDDED.get(settings.init_from, Path(settings.init_from))
-    if (start / POLICY).is_file():
+    for path in (*start.glob(POLICY), *start.glob(READER)):
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(start / POLICY, folder)
+        shutil.copy(path, folder)
     if not (start / HEADS).is_file():
         whole.merge_and_unload().save_pretrained(folder)
         processor.save_pretrained(folder)

@@ -12,7 +12,7 @@ from ..notices import notices, scope
 from ..perception import Finder
 from ..report.draft import examined_images
 from ..types import Answer, Region, Study
-from ..validation import check_image, check_question
+from ..validation import check_image, check_question, check_sensitivity
 from ..which import Meant, images_meant
 from . import writer
 from .grammar import ANYTHING, IT, Call, Program, parse
@@ -94,11 +94,13 @@ class Conversation:
         region: Region | None = None,
         image: int | None = None,
         abstain: bool = True,
+        sensitivity: float | None = None,
     ) -> Answer:
         """The answer to a question about the image that it names, else `image`, else that of a drawn `region`, else all of a
         study (a few evenly spread ones of many): then about the one that shows most of what it speaks of.
 
-        Without `abstain` an answer that would be withheld keeps its text. Raises `RequestError` for what cannot be asked.
+        Without `abstain` an answer that would be withheld keeps its text. Facts of the whole image are given so that a share
+        of `sensitivity` of the images with them would be found. Raises `RequestError` for what cannot be asked.
         """
         began = time.perf_counter()
         meant = images_meant(check_question(question), study)
@@ -109,6 +111,7 @@ class Conversation:
         looked_at, index = self.looked_at(study, meant, reading.calls, past, region, image)
         scene = Scene(study, index, meant.question, modality=self.finder.view(study, index).kind[0])
         scene.focus, scene.things = self.focus(region, past, scene)
+        scene.sensitivity = check_sensitivity(sensitivity)
         answer = self.told(scene, reading, abstain)
         answer.scope = scope(study, looked_at, index)
         answer.notices = notices(study, [r.label for r in answer.regions])
@@ -121,7 +124,7 @@ class Conversation:
             return [r for r in past.focus if r.image == scene.index], past.things
         if region.mask is None:
             drawn = self.finder.segment(scene.study, scene.index, box=region.box)
-            region = replace(region, mask=drawn[0].mask if drawn else None)
+            region = replace(region, mask=drawn[0].mask if drawn else None, label=region.label or "region")
         return [region], past.things if region.label in past.things else (region.label or "region",)
 
     def looked_at(
@@ -183,7 +186,9 @@ class Conversation:
         if not text or likelihood < least:
             return result
         value: bool | str = {"Yes": True, "No": False}.get(text, text)
-        return replace(result, value=value, likelihood=likelihood, source="short", why_not="", remarks=[])
+        return replace(
+            result, value=value, likelihood=likelihood, source="short", why_not="", remarks=[], measurements=[]
+        )
 
     def chance(self, result: Result) -> float:
         """The chance that what a result says is right."""
@@ -197,8 +202,7 @@ class Conversation:
         declined = any(r.call.tool == "decline" for r, _ in results)
         regions: list[Region] = []
         for result, _ in results:
-            for one in result.regions:
-                one.image = scene.index
+            for one in (replace(region, image=scene.index) for region in result.regions):
                 if not any(one.label == other.label and same_place(one, other) for other in regions):
                     regions.append(one)
         for label in {region.label for region in regions}:

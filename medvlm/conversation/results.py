@@ -18,6 +18,7 @@ class Scene:
     focus: list[Region] = field(default_factory=list)  # what "it" is, if it was shown …
     things: tuple[str, ...] = ()  # … and what it was called
     modality: str = ""  # what the image is taken for
+    sensitivity: float | None = None  # that facts of the whole image are to be given with, if one is named
 
     @property
     def size(self) -> tuple[int, int]:

@@ -149,6 +149,8 @@ class Sizes:
         remarks = [] if abs(high - low) > CLEAR * max(high, low) else ["They differ by less than 5 %."]
         told = [replace(m, name=name) for name, m in sizes.items()] if call.word not in ("higher", "lower") else []
         value: bool | str = best
+        if call.word in ("more", "fewer") and low == high:
+            value, remarks = "the same number", []
         if AUXILIARY.match(scene.question):  # "is the left kidney larger than the right?"
             value, remarks = (best == next(iter(sizes))) != call.denied, [f"The {best} is {call.word}.", *remarks]
         return Result(call, share, "", value, shown, told, tuple(found), remarks)

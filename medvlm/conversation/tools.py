@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..perception import Finder
-from ..records.vocabulary import ANYWHERE, LABELS, LUMPS, expected_labels, is_finding, known_name, other_types
+from ..records.vocabulary import (
+    ANYWHERE,
+    LABELS,
+    LUMP_WORDS,
+    LUMPS,
+    expected_labels,
+    is_finding,
+    known_name,
+    other_types,
+)
 from ..report.location import container
 from ..types import Image, Region, Study
 from ..windows import around, crop, hull
@@ -51,11 +60,11 @@ class Tools:
     def labels(self, thing: str, scene: Scene) -> list[str]:
         """The labels that the name of a thing stands for; none where it is not known."""
         if thing == IT:
-            return [name for name in scene.things if name in LABELS]
+            return list(dict.fromkeys(name for one in scene.things if one != IT for name in self.labels(one, scene)))
         if thing == ANYTHING:
             return [label for label in self.expected(scene) if is_finding(label)]
         single = thing[:-1] if thing.endswith("s") and thing not in LABELS else thing
-        own = known_name(thing) or known_name(single)
+        own = known_name(thing) or known_name(single) or ("mass" if single in LUMP_WORDS else None)
         sides = [name for name in (f"left {single}", f"right {single}") if name in LABELS]
         view = self.finder.view(scene.study, scene.index)
         here = [name for name in [own, *sides] if name and (view.kind in LABELS[name].places)]
@@ -94,8 +103,8 @@ class Tools:
 
     def present(self, call: Call, scene: Scene) -> Result:
         thing = call.things[0]
-        if thing == ANYTHING:
-            return self.facts.abnormal(replace(call, denied=call.denied), scene, *self.seen_abnormal(scene))
+        if thing == ANYTHING and not call.modifiers:
+            return self.facts.abnormal(call, scene, *self.seen_abnormal(scene))
         if thing == IT and not scene.things:
             return self.facts.words(call, scene, "There is nothing yet that “it” could stand for: name it.")
         if fact := self.facts.presence(call, scene):

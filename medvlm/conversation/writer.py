@@ -41,6 +41,8 @@ def said(result: Result, scene: Scene) -> str:
         return result.why_not
     if isinstance(result.value, bool):
         return "Yes" if result.value else "No"
+    if result.who in ("short", "generated"):
+        return _value(result, scene)
     return WRITERS.get(call.tool, _value)(result, scene)
 
 
@@ -56,8 +58,8 @@ def beside(result: Result, scene: Scene) -> list[str]:
         lines.append("; ".join(f"{m.name} {number(m)}" for m in result.measurements) + ".")
     if call.tool == "describe" and (missing := absent(result)):
         lines.append(f"Looked for and not found: {', '.join(missing)}.")
-    if call.tool == "measure" and len(result.things) == 1 and result.regions:
-        lines.append(f"Measured on the {result.regions[0].label} that is shown.")
+    if call.tool == "measure" and len(result.things) == 1 and result.measurements:
+        lines.append(f"Measured on what is shown as {result.regions[0].label}.")
     return lines
 
 
@@ -112,6 +114,8 @@ def plural(name: str) -> str:
 
 
 def counted(count: int, name: str) -> str:
+    if count == 1 and name.endswith("s"):
+        return name  # the vessels of a retina are one tree
     return f"{count} {name if count == 1 else plural(name)}"
 
 
@@ -130,7 +134,8 @@ def _named(result: Result) -> str:
 def _found(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"I find no {_named(result)} here."
-    return f"{_listed([counted(len(mine), name) for name, mine in _groups(result.regions)])} shown."
+    text = _listed([counted(len(mine), name) for name, mine in _groups(result.regions)])
+    return f"{text[:1].upper()}{text[1:]} shown."
 
 
 def _count(result: Result, scene: Scene) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -19,6 +19,7 @@ from ..model.modeling_medvlm import MedVLMForConditionalGeneration
 from ..model.processing_medvlm import MedVLMProcessor
 from ..model.prompts import Prompt
 from ..notices import notices, scope
+from ..operating import Scores, read_operating
 from ..policy import DecisionPolicy, read_policy
 from ..records.vocabulary import FINE, asked_name, other_types, parts, whole
 from ..report.draft import examined_images
@@ -76,8 +77,10 @@ class Finder:
         device: str = "cpu",
         policy: DecisionPolicy | None = None,
         fingerprint: str = "in memory",
+        operating: Mapping[str, Scores] | None = None,
     ):
         self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
+        self.operating = dict(operating or {})
         self.side = model.config.image_size
         self.config = model.config.grounding_config
         self.views: weakref.WeakKeyDictionary[Image, ImageView] = weakref.WeakKeyDictionary()
@@ -99,7 +102,7 @@ class Finder:
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
         """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
         folder = model_folder(model)
-        return cls(*load(model), device, read_policy(folder), fingerprint(folder))
+        return cls(*load(model), device, read_policy(folder), fingerprint(folder), read_operating(folder))
 
     @torch.inference_mode()
     def look(self, images: Sequence[Image]) -> list[ImageView]:

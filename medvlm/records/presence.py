@@ -12,9 +12,9 @@ HERE = r"(?: (?:in|on|of) (?:this|the) (?:image|picture|scan|film|x-ray|study))?
 FORMS = [  # in which records ask whether something is there
     re.compile(form + r" ?\??")
     for form in (
-        rf"(?:is|are) there (?:an?|any|the)? ?(.+?){HERE}",
-        r"does (?:this|the) (?:image|picture|scan|film) (?:contain|show) (?:an?|any|the)? ?(.+?)",
-        rf"(?:does|do|is|are) (?:the|an?)? ?(.+?) (?:appear|exist|present|visible|seen){HERE}",
+        rf"(?:is|are) there (?:(?:an?|any|the) )?(.+?){HERE}",
+        r"does (?:this|the) (?:image|picture|scan|film) (?:contain|show) (?:(?:an?|any|the) )?(.+?)",
+        rf"(?:does|do|is|are) (?:(?:the|an?) )?(.+?) (?:appear|exist|present|visible|seen){HERE}",
     )
 ]
 NORMAL = ("normal", "no finding")  # an image-level fact with such a value says that nothing abnormal is there

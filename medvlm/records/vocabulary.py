@@ -130,6 +130,8 @@ LUMPS = (
     "pituitary tumour", "benign tumour", "malignant tumour", "thyroid nodule", "polyp", "skin lesion",
 )  # fmt: skip
 
+LUMP_WORDS = frozenset("tumour tumor lump lesion growth mass neoplasm cancer malignancy".split())
+
 # Found in other parts of the body too, where the model does not know them.
 ANYWHERE = ("mass", "calcification", "fracture", "haemorrhages", "benign tumour", "malignant tumour")
 

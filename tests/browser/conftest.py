@@ -6,8 +6,12 @@ import contextlib
 import shutil
 import threading
 import time
+from pathlib import Path
 
+import PIL.Image
 import pytest
+
+from tests.fakes import FakeAssistant, square
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[dev]'")
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
@@ -21,6 +25,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE = 60_000  # milliseconds; a training may run beside the tests
+SIZE, BOX = (200, 300), (60, 50, 180, 130)  # of the picture that is opened: (H, W) and the bright rectangle
 
 
 @contextlib.contextmanager
@@ -46,8 +51,6 @@ def served(assistant, inbox):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """Address of the page, the folder that its uploads pass through, and what Gradio keeps of each session."""
-    from tests.fakes import FakeAssistant
-
     inbox = tmp_path_factory.mktemp("inbox")
     with served(FakeAssistant(), inbox) as (address, app):
         yield address, inbox, app.routes[-1].app.state_holder.session_data
@@ -61,6 +64,13 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def png(tmp_path) -> Path:
+    path = tmp_path / "study.png"
+    PIL.Image.fromarray(square(SIZE, BOX)).save(path)
+    return path
 
 
 @pytest.fixture

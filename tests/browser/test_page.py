@@ -13,14 +13,7 @@ import pytest
 from tests.fakes import square
 from tests.studies import write_series
 
-SIZE, BOX = (200, 300), (60, 50, 180, 130)  # (H, W) and the bright rectangle
-
-
-@pytest.fixture
-def png(tmp_path) -> Path:
-    path = tmp_path / "study.png"
-    PIL.Image.fromarray(square(SIZE, BOX)).save(path)
-    return path
+from .conftest import BOX, SIZE
 
 
 def upload(page, *paths, name: str = ".mv-files") -> None:
@@ -36,6 +29,22 @@ def opened(page, *paths) -> None:
 def ask(page, text: str, button: str = "ask") -> None:
     page.fill("#mv-text textarea", text)
     page.click(f"#mv-{button}-button")
+
+
+def check_report(page, text: str) -> None:
+    page.click(".mv-check summary")
+    page.fill(".mv-check textarea", text)
+    page.click(".mv-check button")
+
+
+def draw(page, x0: float, y0: float, x1: float, y1: float) -> None:
+    """Draw a box with the mouse, in pixels of the image."""
+    page.click("[data-tool=box]")
+    page.mouse.move(*place(page, x0, y0))
+    page.mouse.down()
+    page.mouse.move(*place(page, (x0 + x1) / 2, (y0 + y1) / 2), steps=4)
+    page.mouse.move(*place(page, x1, y1), steps=4)
+    page.mouse.up()
 
 
 def data(page, name: str) -> str:
@@ -105,12 +114,7 @@ def test_click_on_the_image_selects_in_the_list(open_page, png):
 def test_box_and_points_segment(open_page, png):
     page = open_page()
     opened(page, png)
-    page.click("[data-tool=box]")
-    page.mouse.move(*place(page, 100, 60))
-    page.mouse.down()
-    page.mouse.move(*place(page, 130, 90), steps=4)
-    page.mouse.move(*place(page, 160, 120), steps=4)
-    page.mouse.up()
+    draw(page, 100, 60, 160, 120)
     page.get_by_text("From the drawn box").wait_for()
     box = json.loads("[" + page.get_attribute(".mv-region", "title").split("box ")[1].removesuffix(" px") + "]")
     assert np.abs(np.array(box) - [100, 60, 160, 120]).max() <= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 import zipfile
+from dataclasses import replace
 
 import PIL.Image
 import pytest
@@ -13,15 +14,15 @@ from medvlm.types import Answer, ImageFacts
 from tests.fakes import FakeAssistant, square
 
 from .conftest import served
-from .test_page import ask, upload
+from .test_page import ask, check_report, upload
 
 COVER = "<style data-stranger>body{display:none}</style><b data-stranger>ALL NORMAL, NO FINDING</b>"
 SPY = """window.stranger = []; window.violations = [];
   document.addEventListener('securitypolicyviolation', (event) => window.violations.push(event.blockedURI));"""
 # Of what the page's own parts are made; anything else in them came from a stranger.
 OWN = {
-    "#mv-chat": {"DIV", "P"},
-    "#mv-panel": {"DIV", "SPAN", "BUTTON", "I", "H4", "P"},
+    "#mv-chat": {"DIV", "P", "DETAILS", "SUMMARY"},
+    "#mv-panel": {"DIV", "SPAN", "BUTTON", "I", "H4", "P", "DETAILS", "SUMMARY", "TEXTAREA"},
     "#mv-viewer": {"DIV", "SPAN", "BUTTON", "LABEL", "INPUT", "CANVAS", "P", "OUTPUT", "SELECT", "OPTION"},
 }
 
@@ -69,8 +70,12 @@ class HostileAssistant(FakeAssistant):
     def facts(self, study, image=None):
         return ImageFacts(self.html, 0.9, self.html, 0.8, 0.95)
 
-    def ask(self, study, question, image=None):
-        return Answer(self.html, 0.8, self._ground(study, ["thing"], image).regions, model=self.html)
+    def ask(self, study, question, image=None, history=(), region=None):
+        regions = self._ground(study, ["thing"], image).regions
+        return Answer(self.html, 0.8, regions, self.html, detail=self.html, scope=self.html, model=self.html)
+
+    def check_report(self, study, text):
+        return [replace(claim, sentence=self.html, label=self.html) for claim in super().check_report(study, text)]
 
     def _ground(self, study, phrases, image):
         found = super()._ground(study, phrases, image)
@@ -145,7 +150,10 @@ def test_questions_phrases_labels_answers_and_reports(open_page, trap, html, tmp
     question = "Is <b data-stranger>this</b> &lt;normal&gt; &amp; *well* `so` $x$ <img data-stranger src=x>?"
     ask(page, question)
     chat(page, question)  # as it was typed
-    chat(page, f"{html}\nconfidence 80 %, 1 region shown")
+    chat(page, f"confidence 80 %, 1 region shown, {html}")
+    page.locator(".mv-trace summary").last.click()
+    parts = page.locator(".mv-reply").last.locator(".mv-said > div, .mv-trace > div")
+    assert [text.startswith(html) for text in parts.all_text_contents()] == [True, True, False, True]
     assert_all_is_text(page, trap)
     ask(page, f"thing {COVER}", "find")
     chat(page, f"Find: thing {COVER}")
@@ -156,7 +164,10 @@ def test_questions_phrases_labels_answers_and_reports(open_page, trap, html, tmp
     page.wait_for_selector(".mv-sentence")
     assert page.locator("button.mv-sentence").first.text_content() == html
     assert_all_is_text(page, trap)
-    page.locator(".mv-reply", has_text="1 region shown").click()  # an earlier answer comes back, as text again
+    check_report(page, "Shown thing.\nNo thing.")
+    chat(page, f"Supported: {html} ({html})")
+    assert_all_is_text(page, trap)
+    page.locator(".mv-note", has_text=f"1 region shown, {html}").click()  # an earlier answer comes back, as text again
     page.locator(".mv-list-title", has_text=question).wait_for()
     assert page.locator(".mv-label").first.text_content() == html
     assert_all_is_text(page, trap)

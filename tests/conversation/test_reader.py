@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from medvlm.conversation.grammar import Symbols, parse, text_of
 from medvlm.conversation.reader import NanoReader, new_reader, pieces
+from medvlm.errors import ModelError
 from training.reading import Wording
-from training.stage_reader import loss_of, score
+from training.stage_reader import lesson, loss_of, score
 
 LEARNED = [
     ("", "Is there a polyp?", "present(polyp)"),
@@ -52,11 +54,11 @@ def test_an_untrained_reader_still_writes_a_program(reader: NanoReader) -> None:
 
 def test_it_learns_what_it_is_shown_and_comes_back_from_disk(reader: NanoReader, tmp_path: Path) -> None:
     examples = [(before, question, parse(calls)) for before, question, calls in LEARNED]
+    taught = lesson(reader, examples)
     optimizer = torch.optim.AdamW([p for p in reader.model.parameters() if p.requires_grad], lr=3e-3)
     for _ in range(150):
         optimizer.zero_grad()
-        loss = loss_of(reader, examples)
-        loss.backward()
+        loss_of(reader.model, taught).backward()
         optimizer.step()
     assert score(reader, [Wording(*line) for line in LEARNED]) == 1.0
     readings = [reader.read_many([(before, question)])[0] for before, question, _ in LEARNED]
@@ -69,3 +71,23 @@ def test_it_learns_what_it_is_shown_and_comes_back_from_disk(reader: NanoReader,
 
 def test_pieces_are_words_and_marks() -> None:
     assert pieces("Where's the T2-weighted 5.5 mm one?") == ["where's", "the", "t2-weighted", "5.5", "mm", "one", "?"]
+
+
+def test_a_program_that_does_not_come_to_its_end_leaves_it_to_recall(reader: NanoReader, monkeypatch) -> None:
+    monkeypatch.setattr("medvlm.conversation.reader.MOST_SYMBOLS", 2)
+    assert reader.read("what is it").calls == parse("recall()")
+
+
+def test_files_of_a_reader_that_do_not_fit_are_refused(reader: NanoReader, tmp_path: Path) -> None:
+    folder = tmp_path / "reader"
+    with pytest.raises(ModelError, match="'reader' cannot be read"):
+        NanoReader.load(folder, tmp_path)
+    reader.save(folder)
+    told = json.loads((folder / "reader.json").read_text())
+    (folder / "reader.json").write_text(json.dumps(told | {"symbols": told["symbols"][:-1]}))
+    with pytest.raises(ModelError, match="other calls"):
+        NanoReader.load(folder, tmp_path)
+    (folder / "reader.json").write_text(json.dumps(told))
+    (folder / "reader.safetensors").write_bytes(b"half")
+    with pytest.raises(ModelError, match="cannot be read"):
+        NanoReader.load(folder, tmp_path)

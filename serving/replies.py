@@ -1,0 +1,121 @@
+"""What the chat says: a request that waited and what the model gives for it → a message and a layer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from medvlm.notices import notices
+from medvlm.policy import DecisionPolicy
+from medvlm.types import Answer, Grounding, ImageFacts, Region, Study
+
+from .session import Layer, Message, Pending, said
+
+if TYPE_CHECKING:  # it brings the whole conversation with it
+    from medvlm.report.claims import Claim
+
+NO_CLAIM = "It says nothing that could be held against the image."
+
+
+def reply_to(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
+    """The reply to a request: what is said, and what is shown over the study."""
+    replies = {"ask": answer, "find": find, "report": draft, "check": check}
+    return replies[pending.kind](pending, assistant)
+
+
+def answer(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
+    """The answer to a question after the turns before it, which it joins; a drawn region stays where it has none to show."""
+    talk, drawn = pending.conversation, pending.drawn
+    region = drawn.regions[0] if drawn else None
+    given = assistant.ask(pending.in_view, pending.text, history=list(talk.turns), region=region)
+    talk.turns.append((pending.text, given))
+    note = answer_note(given, pending.fresh(given.notices))
+    layer = drawn if drawn and not given.regions else Layer(pending.text, given.regions)
+    return said(given.text, given.detail, note, given.thoughts or ""), layer
+
+
+def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
+    """What a search for a phrase brought."""
+    found = assistant.ground(pending.in_view, [pending.text])
+    text = found_text(found, pending.text, assistant.policy)
+    layer = Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
+    return said(text, note="\n".join(pending.fresh(found.notices))), layer
+
+
+def draft(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
+    """A report draft: in the chat its last section alone, for the panel shows it all."""
+    report = assistant.report(pending.study)
+    last = report.sections[-1].sentences if report.sections else []
+    text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
+    return said(text.strip()), Layer("Report draft", report.regions, report)
+
+
+def check(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
+    """Each sentence of an existing report with what the image says of it, and the regions of all."""
+    assert pending.study is not None
+    claims = assistant.check_report(pending.study, pending.text)
+    regions = distinct([region for claim in claims for region in claim.regions])
+    verdicts = Counter(claim.verdict for claim in claims)
+    counts = [f"{count} {verdict}" for verdict, count in verdicts.items()] + counted(regions)
+    beside = pending.fresh(notices(pending.study, [region.label for region in regions]))
+    note = "\n".join(filter(None, [", ".join(counts), *beside]))
+    trace = "\n".join(f"{claim.label}, {claim.presence} → {claim.note or claim.verdict}" for claim in claims)
+    return said("\n".join(claim_lines(claims)) or NO_CLAIM, note=note, trace=trace), Layer("Report checked", regions)
+
+
+def claim_lines(claims: Sequence[Claim]) -> list[str]:
+    """A line a claim: its verdict and its sentence, and the label too where a sentence claims several things."""
+    times = Counter(claim.sentence for claim in claims)
+    return [
+        f"{claim.verdict.capitalize()}: {claim.sentence}"
+        + (f" ({claim.label})" if claim.label and times[claim.sentence] > 1 else "")
+        for claim in claims
+    ]
+
+
+def distinct(regions: Sequence[Region]) -> list[Region]:
+    """Regions without those that were given twice, as two claims about one thing do."""
+    first: dict[tuple[Any, ...], Region] = {}
+    for region in regions:
+        first.setdefault((region.label, region.image, *region.box), region)
+    return list(first.values())
+
+
+def share(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def counted(regions: Sequence[Region]) -> list[str]:
+    """How many regions are shown, if any are."""
+    count = len(regions)
+    return [f"{count} region{'s' * (count != 1)} shown"] if count else []
+
+
+def answer_note(given: Answer, beside: Sequence[str] = ()) -> str:
+    """The line under an answer, which of one that is withheld says nothing of confidence, and the notices `beside` it."""
+    sure = [] if given.abstained else [f"confidence {share(given.confidence)}"]
+    where = [given.scope] if given.scope and not given.declined else []
+    line = ", ".join([*sure, *counted(given.regions), *where])
+    return "\n".join(filter(None, [line, *beside]))
+
+
+def found_text(found: Grounding, phrase: str, policy: DecisionPolicy) -> str:
+    """What a search for a phrase brought, as one line."""
+    presence, count = found.presence.get(phrase, 0.0), len(found.regions)
+    none = {"absent": "Not found", "uncertain": "Uncertain, and not located"}
+    result = f"{count} region{'s' * (count != 1)} found" if count else none[policy.verdict(presence, shown=False)]
+    where = f" ({found.scope})" if found.scope else ""
+    return f"{result}, presence {share(presence)}{where}. {found.notes.get(phrase, '')}".strip()
+
+
+def greeting(study: Study, facts: ImageFacts, policy: DecisionPolicy) -> str:
+    """What was opened, and what the model takes it for."""
+    count = len(study.images)
+    lines = ["1 image opened." if count == 1 else f"{count} images opened, {study.images[study.default].name} shown."]
+    if facts.medical >= policy.medical:
+        looks = f"{facts.modality} ({share(facts.modality_confidence)}), {facts.body_part} ({share(facts.body_part_confidence)})"
+        lines.append(f"The model takes it for: {looks}.")
+    else:
+        lines.append("This does not look like a medical image of a kind the model knows.")
+    return "\n".join([*lines, *study.notices])

@@ -1,0 +1,487 @@
+"""Each tool over made-up regions and facts: what it gives, and what it says where it has nothing to give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from medvlm.conversation.tools import unknown
+from medvlm.types import Study
+
+from .made_up import CELLS, COLON, CT, EYE, FILM, MRI, SIZE, MadeUpFinder, MadeUpRecall, run, scene_of, shown, study_of
+
+SMALL, LARGE = shown("polyp", (10, 10, 30, 20)), shown("polyp", (120, 50, 180, 90))
+POLYPS = MadeUpFinder(SMALL, LARGE, kind=COLON)
+BLANK = MadeUpFinder(kind=COLON)
+HEART = shown("heart", (60, 40, 120, 80))
+LUNGS = shown("left lung", (110, 20, 180, 90)), shown("right lung", (20, 20, 90, 90))
+
+
+def boxes(result) -> list[tuple]:
+    return [region.box for region in result.regions]
+
+
+# present
+
+
+def test_what_is_shown_is_present():
+    result = run("present(polyp)", POLYPS)
+    assert result.value is True and boxes(result) == [SMALL.box, LARGE.box] and result.things == ("polyp",)
+    assert result.likelihood == pytest.approx(0.9) and result.who == "present"
+
+
+def test_what_is_not_shown_is_absent():
+    result = run("present(polyp)", BLANK)
+    assert result.value is False and result.regions == [] and result.likelihood == pytest.approx(0.9)
+
+
+def test_a_denial_turns_yes_and_no_and_nothing_else():
+    there, absent = run("present(polyp, not)", POLYPS), run("present(polyp, not)", BLANK)
+    assert there.value is False and len(there.regions) == 2 and absent.value is True
+    assert there.likelihood == pytest.approx(0.9) == absent.likelihood
+
+
+def test_an_answer_is_the_less_sure_the_nearer_a_presence_is_to_its_threshold():
+    close = run("present(polyp)", MadeUpFinder(SMALL, kind=COLON, presence={"polyp": 0.55}))
+    assert close.value is True and close.likelihood == pytest.approx(0.55)
+    strict = MadeUpFinder(SMALL, kind=COLON)
+    strict.policy = replace(strict.policy, labels={"polyp": 0.9})
+    assert run("present(polyp)", strict).likelihood == pytest.approx(0.5)
+
+
+def test_a_synonym_means_its_label():
+    assert run("present(erythrocyte)", MadeUpFinder(kind=("microscopy", "blood"))).things == ("red blood cell",)
+
+
+def test_a_thing_without_its_side_means_both_sides():
+    result = run("find(lungs)", MadeUpFinder(*LUNGS))
+    assert result.things == ("left lung", "right lung") and len(result.regions) == 2
+
+
+def test_a_lump_is_what_this_kind_of_image_shows():
+    result = run("present(mass)", MadeUpFinder(shown("glioma", (10, 10, 30, 30)), kind=MRI))
+    assert result.value is True and "glioma" in result.things and "polyp" not in result.things
+
+
+def test_it_needs_something_to_stand_for():
+    result = run("present(it)", POLYPS)
+    assert not result.told and "“it”" in result.why_not
+
+
+def test_an_unknown_thing_is_neither_affirmed_nor_denied():
+    for call in ("present(hilum)", "present(hilum, not)"):
+        result = run(call, MadeUpFinder())
+        assert result.value is None and result.why_not == unknown("hilum")
+
+
+def test_short_answers_tell_of_a_thing_that_has_no_outline():
+    recall = MadeUpRecall({"Yes": 0.6, "No": 0.2})
+    result = run("present(hilum)", MadeUpFinder(), recall=recall)
+    assert result.value is True and result.who == "short" and result.likelihood == pytest.approx(0.75)
+    assert run("present(hilum, not)", MadeUpFinder(), recall=recall).value is False
+    assert recall.asked[0] == "Is there a hilum?"
+    unsure = MadeUpRecall({"Yes": 0.2, "No": 0.2, "Left": 0.6})
+    assert run("present(hilum)", MadeUpFinder(), recall=unsure).why_not == unknown("hilum")
+
+
+def test_what_may_be_elsewhere_too_is_not_denied_there():
+    recall = MadeUpRecall({"Yes": 0.6, "No": 0.2})
+    assert run("present(calcification)", MadeUpFinder(), recall=recall).value is True
+    assert run("present(calcification, not)", MadeUpFinder(), recall=recall).value is False
+    assert run("present(polyp)", MadeUpFinder(), recall=recall).value is False, "a polyp is of the colon"
+    assert run("present(calcification)", MadeUpFinder()).value is False, "nobody else can tell"
+
+
+def test_a_fact_of_the_whole_image_decides_where_it_was_learned():
+    finder = MadeUpFinder(facts={"fracture": {"no": 0.2, "yes": 0.8}}, kind=("x-ray", "wrist"))
+    result = run("present(fracture)", finder)
+    assert result.value is True and result.likelihood == pytest.approx(0.8) and result.who == "grade"
+    assert run("present(fracture, not)", finder).value is False
+
+
+def test_an_enlarged_heart_is_weighed_against_the_measured_ratio():
+    wide = [shown("heart", (40, 40, 160, 80)), *LUNGS]  # 120 of 160 px
+    agreed = run("present(cardiomegaly)", MadeUpFinder(*wide, presence={"cardiomegaly": 0.9}))
+    assert agreed.value is True and agreed.likelihood == pytest.approx(0.9) and "0.75, above 0.50" in agreed.remarks[0]
+    torn = run("present(cardiomegaly)", MadeUpFinder(HEART, *LUNGS, presence={"cardiomegaly": 0.9}))
+    assert torn.value is False and torn.likelihood == 0.5 and "0.38, not above 0.50" in torn.remarks[0]
+    assert "uncertain" in torn.remarks[1]
+    assert run("present(cardiomegaly, not)", MadeUpFinder(HEART, *LUNGS, presence={"cardiomegaly": 0.9})).value is True
+
+
+# Which of them
+
+
+@pytest.mark.parametrize(
+    ("call", "left"),
+    [
+        ("find(polyp, which=largest)", [LARGE]),
+        ("find(polyp, which=smallest)", [SMALL]),
+        ("find(polyp, which=second)", [SMALL]),
+        ("find(polyp, which=third)", []),
+        ("find(polyp, which=all)", [SMALL, LARGE]),
+        ("find(polyp, where=upper left)", [SMALL]),
+        ("find(polyp, where=right)", [LARGE]),
+        ("find(polyp, where=upper right)", []),
+        ("find(polyp, where=lower, which=largest)", [LARGE]),
+    ],
+)
+def test_modifiers_pick_regions(call, left):
+    assert boxes(run(call, POLYPS)) == [region.box for region in left]
+
+
+@pytest.mark.parametrize(
+    ("kind", "side"), [(FILM, "right"), (CT, "right"), (MRI, "right"), (COLON, "left"), (EYE, "left")]
+)
+def test_left_is_the_patients_left_on_films_and_in_slices(kind, side):
+    """What is shown on the left of such an image is on the patient's right."""
+    label = {FILM: "lung nodule", CT: "liver", MRI: "glioma", COLON: "polyp", EYE: "optic disc"}[kind]
+    finder = MadeUpFinder(shown(label, (10, 10, 30, 20)), kind=kind)
+    other = "left" if side == "right" else "right"
+    assert run(f"present({label}, where={side})", finder).value is True
+    assert run(f"present({label}, where={other})", finder).value is False
+    assert run(f"place({label})", finder).value == f"upper {side}"
+
+
+def test_the_files_own_modality_says_whose_left_it_is():
+    finder = MadeUpFinder(shown("polyp", (10, 10, 30, 20)), kind=COLON)
+    assert run("place(polyp)", finder, scene_of(finder, study_of(modality="ct"))).value == "upper right"
+
+
+def test_regions_in_an_organ():
+    nodule, other = shown("lung nodule", (120, 40, 130, 50)), shown("lung nodule", (30, 40, 40, 50))
+    finder = MadeUpFinder(nodule, other, *LUNGS)
+    assert boxes(run("find(lung nodule, in=left lung)", finder)) == [nodule.box]
+    assert run("present(lung nodule, in=left lung)", MadeUpFinder(other, *LUNGS)).value is False
+    assert len(run("find(lung nodule, in=lungs)", finder).regions) == 2
+
+
+def test_the_one_near_what_was_shown_and_the_other_one():
+    scene = scene_of(POLYPS, focus=[SMALL])
+    assert boxes(run("find(polyp, which=other)", POLYPS, scene)) == [LARGE.box]
+    far = shown("polyp", (10, 70, 30, 90))
+    assert boxes(run("find(polyp, near=it)", MadeUpFinder(far, LARGE, kind=COLON), scene)) == [far.box]
+
+
+def test_anything_abnormal_is_looked_for_where_it_is_asked_for():
+    nodule = shown("lung nodule", (30, 40, 40, 50))
+    finder = MadeUpFinder(nodule, *LUNGS)
+    assert run("present(anything)", finder).value is True
+    assert run("present(anything, in=right lung)", finder).value is True
+    assert run("present(anything, in=left lung)", finder).value is False
+    assert run("present(anything, where=left)", finder).value is False
+
+
+# find, count, place
+
+
+def test_find_shows_all_regions_of_a_thing():
+    result = run("find(polyp)", POLYPS)
+    assert result.value == 2 and boxes(result) == [SMALL.box, LARGE.box]
+
+
+def test_find_of_it_is_what_was_shown():
+    result = run("find(it)", POLYPS, scene_of(POLYPS, focus=[SMALL]))
+    assert boxes(result) == [SMALL.box] and result.things == ("polyp",)
+    assert "draw a box" in run("find(it)", POLYPS).why_not
+
+
+@pytest.mark.parametrize(
+    "call", ["find(hilum)", "count(hilum)", "place(hilum)", "measure(hilum, size)", "describe(hilum)"]
+)
+def test_an_unknown_thing_is_said_to_be_unknown(call):
+    result = run(call, MadeUpFinder())
+    assert result.why_not == unknown("hilum") and not result.regions
+
+
+def test_count_is_how_many_there_are_not_how_many_were_shown():
+    nuclei = [shown("nucleus", (10 * n, 10, 10 * n + 5, 20)) for n in range(7)]
+    finder = MadeUpFinder(*nuclei, kind=CELLS)
+    assert run("count(nucleus)", finder).value == 7
+    scene = scene_of(finder, focus=nuclei[:2])
+    assert run("count(it)", finder, scene).value == 7
+    assert run("count(nucleus, where=left)", finder).value == 7
+    assert run("count(nucleus)", MadeUpFinder(kind=CELLS)).value == 0
+
+
+def test_a_count_against_a_number_is_yes_or_no():
+    result = run("count(polyp, over=1)", POLYPS)
+    assert result.value is True and result.remarks == ["It is 2."]
+    assert run("count(polyp, over=two)", POLYPS).value is False
+    assert run("count(polyp, under=three)", POLYPS).value is True
+
+
+@pytest.mark.parametrize(
+    ("box", "where"),
+    [
+        ((10, 10, 30, 20), "upper left"),
+        ((170, 80, 190, 90), "lower right"),
+        ((90, 45, 110, 55), "centre"),
+        ((90, 5, 110, 15), "upper"),
+        ((5, 40, 25, 60), "left"),
+        ((5, 5, 195, 95), "most"),
+        ((5, 5, 195, 25), "upper"),
+    ],
+)
+def test_place_says_where_the_largest_lies(box, where):
+    tiny = shown("polyp", (100, 1, 101, 2))
+    assert run("place(polyp)", MadeUpFinder(tiny, shown("polyp", box), kind=COLON)).value == where
+
+
+def test_place_names_the_organ_that_holds_a_finding():
+    finder = MadeUpFinder(shown("lung nodule", (120, 40, 130, 50)), *LUNGS)
+    assert run("place(lung nodule)", finder).remarks == ["It lies within the left lung."]
+    assert run("place(lung nodule)", MadeUpFinder(*LUNGS)).regions == []
+
+
+# measure
+
+
+def measured(call: str, finder: MadeUpFinder, study: Study | None = None) -> dict[str, tuple[float, str]]:
+    result = run(call, finder, scene_of(finder, study))
+    return {m.name: (pytest.approx(m.value, rel=0.02), m.unit) for m in result.measurements}
+
+
+def test_sizes_are_in_millimetres_where_the_spacing_is_known():
+    study = study_of(spacing=(0.5, 0.5))
+    assert measured("measure(polyp, area)", POLYPS, study) == {"area": (60 * 40 / 4, "mm2")}
+    assert measured("measure(polyp, height)", POLYPS, study) == {"height": (20, "mm")}
+    sizes = measured("measure(polyp, size)", POLYPS, study)
+    assert set(sizes) == {"longest diameter", "perpendicular diameter", "area"}
+    result = run("measure(polyp, length)", POLYPS, scene_of(POLYPS, study))
+    assert result.measurements[0].value == pytest.approx(36, rel=0.03) and result.remarks == []
+
+
+def test_sizes_are_in_pixels_where_it_is_not_and_that_is_said():
+    result = run("measure(polyp, area)", POLYPS)
+    assert [(m.value, m.unit) for m in result.measurements] == [(2400, "px2")]
+    assert result.remarks == ["The pixel spacing is unknown, so sizes are in pixels."]
+    assert boxes(result) == [LARGE.box], "the one that is measured"
+
+
+def test_the_one_that_is_asked_for_is_measured():
+    assert measured("measure(polyp, area, which=smallest)", POLYPS) == {"area": (200, "px2")}
+    scene = scene_of(POLYPS, focus=[SMALL])
+    assert run("measure(it, area)", POLYPS, scene).measurements[0].value == 200
+
+
+def test_a_box_without_an_outline_has_a_width_and_a_height():
+    finder = MadeUpFinder(replace(LARGE, mask=None), kind=COLON)
+    assert measured("measure(polyp, width)", finder) == {"width": (60, "px")}
+    assert measured("measure(polyp, size)", finder) == {"width": (60, "px"), "height": (40, "px")}
+    assert "cannot measure the area of the polyp" in run("measure(polyp, area)", finder).why_not
+
+
+def test_a_share_is_of_the_image_or_of_another_thing():
+    covered = (20 * 10 + 60 * 40) / (SIZE[0] * SIZE[1])
+    assert measured("measure(polyp, share)", POLYPS) == {"share": (100 * covered, "percent")}
+    nodule = shown("lung nodule", (120, 30, 127, 40))
+    assert measured("measure(lung nodule, share, of=left lung)", MadeUpFinder(nodule, *LUNGS)) == {
+        "share": (100 * 70 / 4900, "percent")
+    }
+
+
+def test_a_ratio_is_of_the_heart_to_the_chest_or_of_the_cup_to_the_disc():
+    result = run("measure(heart, ratio)", MadeUpFinder(HEART, *LUNGS))
+    assert [(m.value, m.unit) for m in result.measurements] == [(60 / 160, "ratio")]
+    assert run("measure(cardiomegaly, ratio)", MadeUpFinder(HEART, *LUNGS)).measurements == result.measurements
+    cup, disc = shown("optic cup", (60, 40, 80, 60)), shown("optic disc", (50, 30, 90, 70))
+    for thing in ("optic cup", "optic disc"):
+        (found,) = run(f"measure({thing}, ratio)", MadeUpFinder(cup, disc, kind=EYE)).measurements
+        assert found.value == 0.5
+
+
+def test_a_ratio_without_its_other_half_says_what_is_missing():
+    why_not = run("measure(heart, ratio)", MadeUpFinder(HEART)).why_not
+    assert (
+        why_not
+        == "For a ratio of the heart I would need the left lung and the right lung as well, which I do not find."
+    )
+
+
+def test_a_size_against_a_number_is_yes_or_no_in_its_unit():
+    finder, study = MadeUpFinder(shown("polyp", (10, 10, 70, 30)), kind=COLON), study_of(spacing=(1.0, 1.0))
+    scene = scene_of(finder, study)
+    assert run("measure(polyp, height, over=1 cm)", finder, scene).value is True
+    assert run("measure(polyp, height, over=30 mm)", finder, scene).value is False
+    assert run("measure(polyp, height, over=30 mm, not)", finder, scene).value is True
+    unfit = run("measure(polyp, height, under=3 cm)", finder)
+    assert unfit.value is None and "20.0 px, which cannot be compared with 3 cm" in unfit.why_not
+
+
+# compare
+
+
+def test_the_larger_of_two_things():
+    liver, spleen = shown("liver", (10, 10, 70, 70)), shown("spleen", (120, 20, 150, 50))
+    finder = MadeUpFinder(liver, spleen, kind=CT)
+    result = run("compare(liver | spleen, larger)", finder, scene_of(finder, question="Which is larger?"))
+    assert result.value == "liver" and [m.value for m in result.measurements] == [3600, 900]
+    assert result.likelihood == pytest.approx(0.8)
+    assert run("compare(liver | spleen, smaller)", finder).value == "spleen"
+    assert run("compare(liver | spleen, higher)", finder).value == "spleen", "its middle is nearer to the top"
+
+
+def test_whether_one_is_larger_is_yes_or_no():
+    finder = MadeUpFinder(shown("liver", (10, 10, 70, 70)), shown("spleen", (120, 20, 150, 50)), kind=CT)
+
+    def asked(call: str, question: str):
+        return run(call, finder, scene_of(finder, question=question))
+
+    result = asked("compare(liver | spleen, larger)", "Is the liver larger than the spleen?")
+    assert result.value is True and result.remarks == ["The liver is larger."]
+    assert asked("compare(spleen | liver, larger)", "Is the spleen larger than the liver?").value is False
+    assert asked("compare(liver | spleen, larger, not)", "Is the liver not larger than the spleen?").value is False
+    assert asked("compare(liver | spleen, larger)", "Is the liver or the spleen larger?").value == "liver"
+
+
+def test_both_of_a_pair_are_compared():
+    finder = MadeUpFinder(shown("left kidney", (120, 30, 150, 70)), shown("right kidney", (30, 30, 50, 70)), kind=CT)
+    result = run("compare(kidney, larger)", finder)
+    assert result.value == "left kidney" and len(result.regions) == 2
+
+
+def test_more_of_one_thing_than_of_another():
+    red = [shown("red blood cell", (10 * n, 10, 10 * n + 5, 20)) for n in range(3)]
+    finder = MadeUpFinder(*red, kind=("microscopy", "blood"))
+    result = run("compare(red blood cell | white blood cell, more)", finder)
+    assert result.value == "red blood cell" and [m.value for m in result.measurements] == [3, 0]
+    assert run("compare(red blood cell | white blood cell, fewer)", finder).value == "white blood cell"
+
+
+def test_nothing_is_compared_with_what_is_not_found():
+    result = run("compare(liver | spleen, larger)", MadeUpFinder(shown("liver", (10, 10, 70, 70)), kind=CT))
+    assert result.why_not == "I do not find spleen here, so there is nothing to compare."
+    assert "Name two things" in run("compare(liver, larger)", MadeUpFinder(kind=CT)).why_not
+
+
+def test_sizes_that_hardly_differ_are_said_to():
+    finder = MadeUpFinder(shown("liver", (10, 10, 70, 70)), shown("spleen", (100, 10, 160, 71)), kind=CT)
+    assert run("compare(liver | spleen, larger)", finder).remarks == ["They differ by less than 5 %."]
+
+
+# kind and grade
+
+
+def test_the_kind_of_an_image_is_the_likeliest_or_what_the_file_states():
+    assert run("kind(modality)", MadeUpFinder()).value == "x-ray"
+    assert run("kind(body part)", MadeUpFinder()).likelihood == pytest.approx(0.8)
+    both = run("kind(image)", MadeUpFinder())
+    assert (both.value, both.things) == ("x-ray", ("chest",))
+    finder = MadeUpFinder()
+    stated = run("kind(modality)", finder, scene_of(finder, study_of(modality="ct")))
+    assert stated.value == "ct" and stated.likelihood == 1.0
+    view = run("kind(view)", finder, scene_of(finder, study_of(metadata={"view": "PA"})))
+    assert view.value == "PA"
+
+
+def test_a_kind_that_is_asked_for_is_yes_or_no():
+    yes = run("kind(modality, is=x-ray)", MadeUpFinder())
+    assert yes.value is True and yes.remarks == ["It is X-ray."]
+    assert run("kind(modality, is=ct)", MadeUpFinder()).value is False
+    assert run("kind(modality, is=ct, not)", MadeUpFinder()).value is True
+    plane = MadeUpFinder(kind=MRI, facts={"plane": {"Transverse Plane": 0.9, "Coronal Plane": 0.1}})
+    assert run("kind(plane, is=axial)", plane).value is True
+    assert run("kind(plane, is=coronal)", plane).value is False
+
+
+def test_a_kind_that_nothing_tells():
+    assert run("kind(sequence)", MadeUpFinder()).why_not == "Neither the file nor the image tells me the sequence."
+
+
+GRADED = MadeUpFinder(kind=EYE, facts={"severity": {"no": 0.2, "mild": 0.5, "severe": 0.3}})
+
+
+def test_a_grade_is_the_likeliest_with_its_runner_up():
+    result = run("grade(severity)", GRADED)
+    assert result.value == "mild" and result.likelihood == 0.5 and result.remarks == ["It could also be severe (0.30)."]
+
+
+def test_a_grade_that_is_asked_for_is_yes_or_no():
+    sure = MadeUpFinder(kind=EYE, facts={"severity": {"no": 0.05, "mild": 0.15, "severe": 0.8}})
+    result = run("grade(severity, is=severe)", sure)
+    assert result.value is True and result.likelihood == pytest.approx(0.8)
+    assert run("grade(severity, is=mild)", sure).value is False
+    assert run("grade(severity, is=severe, not)", sure).value is False
+    assert run("grade(severity, is=mild, not)", sure).value is True
+    assert result.remarks == ["Most likely severe (0.80)."]
+
+
+def test_a_grade_that_was_not_learned_on_this_kind_of_image():
+    elsewhere = MadeUpFinder(kind=EYE, facts={"severity": {"no": 1.0}})
+    elsewhere.config.fact_kinds = {"severity": [["dermoscopy", "skin"]]}
+    assert run("grade(severity)", elsewhere).why_not == "I have not learned to tell severity in such an image."
+
+
+def test_whether_an_image_is_abnormal_is_told_by_the_fact_or_by_what_is_found():
+    fact = MadeUpFinder(facts={"abnormal": {"no": 0.1, "yes": 0.9}})
+    assert [run(f"grade(abnormal{rest})", fact).value for rest in ("", ", is=yes", ", is=no")] == [
+        "abnormal",
+        True,
+        False,
+    ]
+    assert run("present(anything, not)", fact).value is False
+    assert run("grade(abnormal)", fact).remarks == ["I cannot show where."]
+    nodule = MadeUpFinder(shown("lung nodule", (30, 40, 40, 50)))
+    assert run("grade(abnormal)", nodule).value == "abnormal" and len(run("grade(abnormal)", nodule).regions) == 1
+    assert run("grade(abnormal, is=no)", MadeUpFinder()).value is True, "nothing is found"
+    assert not run("grade(abnormal)", MadeUpFinder(kind=CELLS)).told, "no abnormality is known of such images"
+
+
+def test_what_is_found_in_a_normal_image_is_said():
+    finder = MadeUpFinder(shown("lung nodule", (30, 40, 40, 50)), facts={"abnormal": {"no": 0.9, "yes": 0.1}})
+    assert run("grade(abnormal)", finder).remarks == [
+        "By its look as a whole it is normal, but I find lung nodule.",
+    ]
+
+
+# describe, identify, look, recall
+
+
+def test_describe_tells_all_that_is_looked_for():
+    result = run("describe()", MadeUpFinder(HEART, *LUNGS))
+    assert {r.label for r in result.regions} == {"heart", "left lung", "right lung"} and "pneumothorax" in result.things
+    alone = run("describe(it)", POLYPS, scene_of(POLYPS, focus=[SMALL]))
+    assert boxes(alone) == [SMALL.box] and alone.things == ("polyp",)
+
+
+def test_of_the_types_of_one_thing_the_surest_is_told():
+    finder = MadeUpFinder(
+        shown("glioma", (10, 10, 30, 30), score=0.6), shown("meningioma", (12, 10, 30, 30), score=0.8), kind=MRI
+    )
+    assert [r.label for r in run("describe()", finder).regions] == ["meningioma"]
+
+
+def test_a_drawn_region_is_what_lies_under_it():
+    drawn = shown("region", (62, 42, 118, 78))
+    finder = MadeUpFinder(HEART, *LUNGS)
+    result = run("identify(it)", finder, scene_of(finder, focus=[drawn]))
+    assert result.value == "heart" and result.likelihood == pytest.approx(0.9) and boxes(result) == [HEART.box]
+
+
+def test_a_drawn_region_over_nothing_is_nothing_that_has_a_name():
+    finder = MadeUpFinder(HEART, *LUNGS)
+    nothing = run("identify(it)", finder, scene_of(finder, focus=[shown("region", (0, 92, 20, 99))]))
+    assert nothing.why_not == "It is nothing that I can name in this kind of image."
+    assert "Draw a box" in run("identify(it)", finder).why_not
+
+
+def test_a_closer_look_asks_again_of_the_enlarged_part():
+    finder = MadeUpFinder(SMALL, kind=COLON, enlarged=0.7)
+    result = run("look(polyp)", finder)
+    assert result.value is True and result.likelihood == pytest.approx(0.7)
+    assert result.remarks == ["Looked at enlarged, its probability is 0.70; in the whole image 0.90."]
+    assert run("look(polyp)", MadeUpFinder(SMALL, kind=COLON, enlarged=0.2)).value is False
+    assert run("look(polyp)", BLANK).value == 0, "nothing to look at closer"
+
+
+def test_recall_gives_a_short_answer_where_it_is_sure_else_the_models_own_words():
+    recall = MadeUpRecall({"Left": 0.8, "Right": 0.1}, said=("the left one", 0.4))
+    result = run("recall()", MadeUpFinder(), recall=recall)
+    assert (result.value, result.who, result.likelihood) == ("Left", "short", 0.8)
+    unsure = MadeUpRecall({"Left": 0.2}, said=("the left one", 0.4))
+    result = run("recall()", MadeUpFinder(), recall=unsure)
+    assert (result.value, result.who, result.likelihood) == ("the left one", "generated", 0.4)
+    assert run("recall()", MadeUpFinder(), recall=MadeUpRecall({"No": 0.8})).value is False
+    assert not run("recall()", MadeUpFinder()).told
