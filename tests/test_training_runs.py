@@ -187,8 +187,8 @@ def test_a_run_ends_by_the_clock(values, tmp_path):
     folder = sft.run(recipe(values))
     record = read_chain(folder)[1]
     assert 1 < record["steps"] < 1000 and 3 <= record["seconds"] < 30 > time.monotonic() - began - 20
-    sides = {row["learning_rate"] for row in curve(tmp_path / "whole").values() if "learning_rate" in row}
-    assert min(sides) < 0.5 * max(sides)  # the rate followed the clock
+    rates = [row["learning_rate"] for _, row in sorted(curve(tmp_path / "whole").items()) if "learning_rate" in row]
+    assert rates[-1] < max(rates)  # the rate followed the clock: by its steps it would be flat
 
 
 def test_heads_are_trained_without_a_language_model_and_taken_by_another_run(values, tmp_path):

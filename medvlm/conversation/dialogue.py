@@ -162,7 +162,7 @@ class Conversation:
             reason = "not a known kind of medical image"
             return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason=reason, thoughts=_lines(calls))
         if reading.chance < policy.read and not plain:
-            calls = (Call("recall"),)
+            calls = tuple(call for call in calls if call.tool == "decline") or (Call("recall"),)
         results: list[tuple[Result, float]] = []
         for call in calls:
             result = self.preferred(self.tools.run(call, scene), scene)

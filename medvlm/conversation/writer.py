@@ -114,7 +114,7 @@ def plural(name: str) -> str:
 
 
 def counted(count: int, name: str) -> str:
-    if count == 1 and name.endswith("s"):
+    if count == 1 and plural(name) == name:
         return name  # the vessels of a retina are one tree
     return f"{count} {name if count == 1 else plural(name)}"
 
@@ -143,7 +143,8 @@ def _count(result: Result, scene: Scene) -> str:
     if not groups:
         return f"0: I find no {_named(result)} here."
     if len(groups) == 1:
-        return counted(len(result.regions), groups[0][0])
+        text = counted(len(result.regions), groups[0][0])
+        return text if text[0].isdigit() else f"1: {text}"
     if len(result.call.things) == 1 and _sides(groups):
         return counted(len(result.regions), groups[0][0].split(" ", 1)[1])
     return f"{len(result.regions)}: " + _listed([counted(len(mine), name) for name, mine in groups])

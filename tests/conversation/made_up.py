@@ -13,6 +13,7 @@ from medvlm.conversation.dialogue import Conversation
 from medvlm.conversation.grammar import parse
 from medvlm.conversation.results import Result, Scene
 from medvlm.conversation.tools import Tools
+from medvlm.operating import Scores
 from medvlm.perception.view import Found, ImageView
 from medvlm.policy import DecisionPolicy
 from medvlm.records.vocabulary import LABELS
@@ -50,11 +51,12 @@ class MadeUpFinder:
         presence: Mapping[str, float] | None = None,
         enlarged: float = 0.5,
         medical: float = 1.0,
+        operating: Mapping[str, Scores] | None = None,
     ):
         self.regions, self.presences, self.enlarged = list(regions), presence or {}, enlarged
         chances = {"modality": {kind[0]: 0.9, "photograph": 0.1}, "body_part": {kind[1]: 0.8, "none": 0.2}}
         self.seen = ImageView(None, chances | dict(facts or {}), medical)
-        self.policy = DecisionPolicy()
+        self.policy, self.operating = DecisionPolicy(), dict(operating or {})
         self.numbers = {label: number for number, label in enumerate(LABELS)}
         self.config = SimpleNamespace(fact_kinds={fact: [list(kind)] for fact in facts or {}}, asked_kinds=[list(kind)])
         self.asked: list[tuple[int | None, list[str]]] = []

@@ -11,6 +11,7 @@ from medvlm.conversation.dialogue import NO_IMAGE_CAN, UNKNOWN_KIND, UNREAD, WIT
 from medvlm.conversation.grammar import parse
 from medvlm.errors import RequestError
 from medvlm.notices import SIDES_ASSUMED
+from medvlm.operating import Scores
 from medvlm.types import Answer, Region
 
 from .made_up import COLON, CT, SIZE, MadeUpFinder, MadeUpRecall, shown, study_of, talk
@@ -221,6 +222,26 @@ def test_a_reading_that_is_unsure_is_not_run():
     assert answer.abstained and answer.regions == [] and "count" not in answer.thoughts and finder.asked == []
     unsure = talk(finder, "count(polyp)", MadeUpRecall(said=("a polyp", 0.1)), chance=0.2).ask(study_of(), "hm?")
     assert unsure.abstained and unsure.text.startswith(UNREAD)
+
+
+def test_an_unsure_reading_that_declines_keeps_to_that():
+    recall = MadeUpRecall({"No": 0.9})
+    answer = talk(POLYPS, "decline(medicine); present(steroid)", recall, chance=0.2).ask(
+        study_of(), "Steroids, perhaps?"
+    )
+    assert answer.declined and answer.abstained and "\n" not in answer.text and recall.asked == []
+
+
+def test_a_fact_is_given_from_the_point_that_is_asked_for():
+    points = {"fracture": Scores("yes", (0.9, 0.8, 0.3), (0.6,) * 5, (0.1,) * 5)}
+    finder = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"no": 0.6, "yes": 0.4}}, operating=points)
+    conversation = talk(finder, "present(fracture)")
+    usual = conversation.ask(study_of(), "Is it broken?")
+    sharp = conversation.ask(study_of(), "Is it broken?", sensitivity=1.0)
+    assert (usual.text, sharp.text) == ("No", "Yes")
+    assert "from a probability of 0.30" in sharp.detail and "sensitivity was 1.00 (of 5)" in sharp.detail
+    with pytest.raises(RequestError):
+        conversation.ask(study_of(), "Is it broken?", sensitivity=1.5)
 
 
 def test_a_short_answer_is_preferred_where_the_policy_has_it_so():

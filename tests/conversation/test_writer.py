@@ -18,6 +18,8 @@ from .made_up import COLON, CT, EYE, MadeUpFinder, MadeUpRecall, run, scene_of, 
 SMALL, LARGE = shown("polyp", (10, 10, 30, 20)), shown("polyp", (120, 50, 180, 90))
 POLYPS, BLANK = MadeUpFinder(SMALL, LARGE, kind=COLON), MadeUpFinder(kind=COLON)
 KIDNEYS = MadeUpFinder(shown("left kidney", (120, 30, 150, 70)), shown("right kidney", (30, 30, 50, 70)), kind=CT)
+NUCLEUS = MadeUpFinder(shown("nucleus", (10, 10, 30, 20)), kind=("microscopy", "cells"))
+VESSELS = MadeUpFinder(shown("retinal vessels", (10, 10, 150, 90)), kind=EYE)
 CELLS = MadeUpFinder(
     *(shown("red blood cell", (10 * n, 10, 10 * n + 5, 20)) for n in range(4)),
     shown("white blood cell", (100, 50, 120, 70)),
@@ -47,6 +49,9 @@ def details(call: str, finder: MadeUpFinder, **about) -> list[str]:
         ("count(polyp)", POLYPS, "2 polyps"),
         ("count(polyp)", BLANK, "0: I find no polyp here."),
         ("count(kidney)", KIDNEYS, "2 kidneys"),
+        ("count(nucleus)", NUCLEUS, "1 nucleus"),
+        ("count(retinal vessels)", VESSELS, "1: retinal vessels"),
+        ("find(retinal vessels)", VESSELS, "Retinal vessels shown."),
         ("place(polyp)", POLYPS, "In the lower right of the image."),
         ("place(polyp)", BLANK, "I find no polyp here."),
         ("place(left kidney)", KIDNEYS, "On the patient's left."),

@@ -1,0 +1,79 @@
+"""The tools that tell the kind of an image, grades, and whether anything is abnormal, over made-up facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from .made_up import CELLS, EYE, MRI, MadeUpFinder, run, scene_of, shown, study_of
+
+
+def test_the_kind_of_an_image_is_the_likeliest_or_what_the_file_states():
+    assert run("kind(modality)", MadeUpFinder()).value == "x-ray"
+    assert run("kind(body part)", MadeUpFinder()).likelihood == pytest.approx(0.8)
+    both = run("kind(image)", MadeUpFinder())
+    assert (both.value, both.things) == ("x-ray", ("chest",))
+    finder = MadeUpFinder()
+    stated = run("kind(modality)", finder, scene_of(finder, study_of(modality="ct")))
+    assert stated.value == "ct" and stated.likelihood == 1.0
+    view = run("kind(view)", finder, scene_of(finder, study_of(metadata={"view": "PA"})))
+    assert view.value == "PA"
+
+
+def test_a_kind_that_is_asked_for_is_yes_or_no():
+    yes = run("kind(modality, is=x-ray)", MadeUpFinder())
+    assert yes.value is True and yes.remarks == ["It is X-ray."]
+    assert run("kind(modality, is=ct)", MadeUpFinder()).value is False
+    assert run("kind(modality, is=ct, not)", MadeUpFinder()).value is True
+    plane = MadeUpFinder(kind=MRI, facts={"plane": {"Transverse Plane": 0.9, "Coronal Plane": 0.1}})
+    assert run("kind(plane, is=axial)", plane).value is True
+    assert run("kind(plane, is=coronal)", plane).value is False
+
+
+def test_a_kind_that_nothing_tells():
+    assert run("kind(sequence)", MadeUpFinder()).why_not == "Neither the file nor the image tells me the sequence."
+
+
+GRADED = MadeUpFinder(kind=EYE, facts={"severity": {"no": 0.2, "mild": 0.5, "severe": 0.3}})
+
+
+def test_a_grade_is_the_likeliest_with_its_runner_up():
+    result = run("grade(severity)", GRADED)
+    assert result.value == "mild" and result.likelihood == 0.5 and result.remarks == ["It could also be severe (0.30)."]
+
+
+def test_a_grade_that_is_asked_for_is_yes_or_no():
+    sure = MadeUpFinder(kind=EYE, facts={"severity": {"no": 0.05, "mild": 0.15, "severe": 0.8}})
+    result = run("grade(severity, is=severe)", sure)
+    assert result.value is True and result.likelihood == pytest.approx(0.8)
+    assert run("grade(severity, is=mild)", sure).value is False
+    assert run("grade(severity, is=severe, not)", sure).value is False
+    assert run("grade(severity, is=mild, not)", sure).value is True
+    assert result.remarks == ["Most likely severe (0.80)."]
+
+
+def test_a_grade_that_was_not_learned_on_this_kind_of_image():
+    elsewhere = MadeUpFinder(kind=EYE, facts={"severity": {"no": 1.0}})
+    elsewhere.config.fact_kinds = {"severity": [["dermoscopy", "skin"]]}
+    assert run("grade(severity)", elsewhere).why_not == "I have not learned to tell severity in such an image."
+
+
+def test_whether_an_image_is_abnormal_is_told_by_the_fact_or_by_what_is_found():
+    fact = MadeUpFinder(facts={"abnormal": {"no": 0.1, "yes": 0.9}})
+    assert [run(f"grade(abnormal{rest})", fact).value for rest in ("", ", is=yes", ", is=no")] == [
+        "abnormal",
+        True,
+        False,
+    ]
+    assert run("present(anything, not)", fact).value is False
+    assert run("grade(abnormal)", fact).remarks == ["I cannot show where."]
+    nodule = MadeUpFinder(shown("lung nodule", (30, 40, 40, 50)))
+    assert run("grade(abnormal)", nodule).value == "abnormal" and len(run("grade(abnormal)", nodule).regions) == 1
+    assert run("grade(abnormal, is=no)", MadeUpFinder()).value is True, "nothing is found"
+    assert not run("grade(abnormal)", MadeUpFinder(kind=CELLS)).told, "no abnormality is known of such images"
+
+
+def test_what_is_found_in_a_normal_image_is_said():
+    finder = MadeUpFinder(shown("lung nodule", (30, 40, 40, 50)), facts={"abnormal": {"no": 0.9, "yes": 0.1}})
+    assert run("grade(abnormal)", finder).remarks == [
+        "By its look as a whole it is normal, but I find lung nodule.",
+    ]
