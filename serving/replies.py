@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,9 +37,12 @@ def answer(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
 
 
 def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
-    """What a search for a phrase brought."""
+    """What a search for a phrase brought; a turn too, so that "how large is it?" may follow."""
     found = assistant.ground(pending.in_view, [pending.text])
     text = found_text(found, pending.text, assistant.policy)
+    trace = f"find({re.sub('[(),;|=]+', ' ', pending.text)}) → {len(found.regions)}"
+    turn = Answer(text, found.presence.get(pending.text, 0.0), found.regions, thoughts=trace)
+    pending.conversation.turns.append((pending.text, turn))
     layer = Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
     return said(text, note="\n".join(pending.fresh(found.notices))), layer
 

@@ -209,7 +209,9 @@ class Conversation:
             for number, one in enumerate([r for r in regions if r.label == label]):
                 one.instance = number
         shown = [r for r in regions if r.label != "region"]
-        texts = list(dict.fromkeys(writer.said(r, scene) for r, _ in results))
+        refused_first = sorted((r for r, _ in results), key=lambda r: r.call.tool != "decline")
+        say = writer.said if len(results) == 1 else writer.said_of
+        texts = list(dict.fromkeys(say(r, scene) for r in refused_first))
         details = [line for r, _ in results for line in writer.beside(r, scene)]
         best = min(told, key=lambda pair: pair[1], default=None)
         reason = None if told else NO_IMAGE_CAN if declined else texts[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ..records.vocabulary import LABELS
 from ..types import Measurement, Region
 from .facts import shown_kind
-from .grammar import ANYTHING
+from .grammar import ANYTHING, IT
 from .places import SIDED, extent, words_for
 from .results import Result, Scene
 from .sizes import shown_unit
@@ -44,6 +44,16 @@ def said(result: Result, scene: Scene) -> str:
     if result.who in ("short", "generated"):
         return _value(result, scene)
     return WRITERS.get(call.tool, _value)(result, scene)
+
+
+def said_of(result: Result, scene: Scene) -> str:
+    """As `said`, beside other answers: a yes or no with what it is about, such as "No: pleural effusion"."""
+    text, call = said(result, scene), result.call
+    if not (result.told and isinstance(result.value, bool)):
+        return text
+    things = [thing for thing in result.things or call.things if thing not in (IT, ANYTHING)]
+    about = things[0] if len(things) == 1 else call.get("is") or " and ".join(things[:2]) or call.word
+    return f"{text}: {'no ' if call.denied else ''}{about}" if about else text
 
 
 def beside(result: Result, scene: Scene) -> list[str]:
@@ -165,9 +175,12 @@ def _place(result: Result, scene: Scene) -> str:
 def _measure(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"I find no {_named(result)} here, so there is nothing to measure."
-    if len(result.measurements) == 1:
-        return number(result.measurements[0])
-    return ", ".join(f"{m.name} {number(m)}" for m in result.measurements)
+    told = {m.name: number(m) for m in result.measurements}
+    if len(told) == 1:
+        return next(iter(told.values()))
+    long, wide = told.pop("longest diameter", ""), told.pop("perpendicular diameter", "")
+    across = [f"{long} × {wide}"] if long and wide else []
+    return ", ".join([*across, *(f"{name} {value}" for name, value in told.items())])
 
 
 def _compare(result: Result, scene: Scene) -> str:

@@ -141,6 +141,15 @@ def test_nothing_is_compared_with_what_is_not_found():
     assert "Name two things" in run("compare(liver, larger)", MadeUpFinder(kind=CT)).why_not
 
 
+def test_areas_are_compared_in_millimetres_where_they_are_known():
+    finder = MadeUpFinder(shown("liver", (10, 10, 70, 70)), shown("spleen", (120, 20, 150, 50)), kind=CT)
+    result = run("compare(liver | spleen, larger)", finder, scene_of(finder, study_of(spacing=(0.5, 0.4))))
+    assert [(m.name, m.value, m.unit) for m in result.measurements] == [
+        ("liver", pytest.approx(720), "mm2"),
+        ("spleen", pytest.approx(180), "mm2"),
+    ]
+
+
 def test_sizes_that_hardly_differ_are_said_to():
     finder = MadeUpFinder(shown("liver", (10, 10, 70, 70)), shown("spleen", (100, 10, 160, 71)), kind=CT)
     assert run("compare(liver | spleen, larger)", finder).remarks == ["They differ by less than 5 %."]
