@@ -165,7 +165,9 @@ class Conversation:
             calls = tuple(call for call in calls if call.tool == "decline") or (Call("recall"),)
         results: list[tuple[Result, float]] = []
         for call in calls:
-            result = self.preferred(self.tools.run(call, scene), scene)
+            result = self.tools.run(call, scene)
+            if len(calls) == 1 and IT not in call.things:  # a short answer is one to the question's words alone
+                result = self.preferred(result, scene)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
                 offer = writer.offers(self.tools.expected(scene))

@@ -26,6 +26,7 @@ PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 
 SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
 UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
 FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
+JUDGED = ("present", "compare", "grade", "short", "generated")  # whose answers the data sets give in the same words
 WORTH = 0.02  # of right answers: less is no reason to
 
 
@@ -151,10 +152,11 @@ def choose_recalled(said: Sequence[Said]) -> dict[str, float]:
         own, short = (
             np.array([float(v) for v in some]) for some in zip(*((s.right, s.short_right) for s in mine), strict=True)
         )
-        over = np.array([s.short for s in mine])[:, None] >= GRID
+        likely = GRID[GRID >= 0.5]  # less likely right than not, it is no reason to hide what a tool shows
+        over = np.array([s.short for s in mine])[:, None] >= likely
         right = np.where(over, short[:, None], own[:, None]).mean(0)
         if right.max() >= own.mean() + WORTH:
-            out[tool] = float(GRID[len(GRID) - 1 - right[::-1].argmax()])  # of equal ones the highest
+            out[tool] = float(likely[len(likely) - 1 - right[::-1].argmax()])  # of equal ones the highest
     return out
 
 
@@ -237,7 +239,7 @@ def tune(
     assistant.policy = replace(assistant.policy, recalled=choose_recalled(said))
     said = recalled(said, assistant.policy.recalled)
     by_who: dict[str, list[Said]] = defaultdict(list)
-    for s in said:
+    for s in (s for s in said if s.who in JUDGED):
         by_who[s.who].append(s)
     assistant.policy = replace(assistant.policy, calibration={who: platt(some) for who, some in sorted(by_who.items())})
     return assistant.policy, rows, said
