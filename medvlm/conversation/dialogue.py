@@ -166,7 +166,9 @@ class Conversation:
         results: list[tuple[Result, float]] = []
         for call in calls:
             result = self.tools.run(call, scene)
-            if len(calls) == 1 and IT not in call.things:  # a short answer is one to the question's words alone
+            if (
+                len(calls) == 1 and IT not in call.things and call.word != "image"
+            ):  # a short answer is one to the question's words alone
                 result = self.preferred(result, scene)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
@@ -185,9 +187,10 @@ class Conversation:
         if least is None or result.who in ("short", "generated"):
             return result
         text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)
-        if not text or likelihood < least:
-            return result
         value: bool | str = {"Yes": True, "No": False}.get(text, text)
+        asks_which = result.call.tool in ("kind", "place") and not result.call.get("is")
+        if not text or likelihood < least or (asks_which and isinstance(value, bool)):
+            return result
         return replace(
             result, value=value, likelihood=likelihood, source="short", why_not="", remarks=[], measurements=[]
         )

@@ -26,6 +26,7 @@ NAMES = {  # what a call names → the facts that the heads learned
 }
 ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "sagittal plane"}
 DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
+SIBLINGS = {"severity": ("breast finding",), "breast finding": ("severity",)}  # the same, learned on other images
 SIGNS = {"diabetic retinopathy": ("microaneurysms", "haemorrhages", "hard exudates", "soft exudates")}
 NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
 
@@ -38,9 +39,12 @@ class Facts:
 
     def chances(self, word: str, scene: Scene) -> dict[str, float]:
         """The probability of each value of a fact; nothing where it was not learned on images of this kind."""
-        fact, view = NAMES.get(word, word), self.finder.view(scene.study, scene.index)
-        known = list(view.kind) in self.finder.config.fact_kinds.get(fact, ())
-        return view.facts.get(fact, {}) if known else {}
+        view = self.finder.view(scene.study, scene.index)
+        for name in (word, *SIBLINGS.get(word, ())):
+            fact = NAMES.get(name, name)
+            if list(view.kind) in self.finder.config.fact_kinds.get(fact, ()):
+                return view.facts.get(fact, {})
+        return {}
 
     def kind(self, call: Call, scene: Scene) -> Result:
         """Modality, body part, plane, sequence or view; yes or no where one value is asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,9 @@ from ..types import Study
 
 ANSWER_TOKENS = 48
 BATCH = 8  # options in one pass
+WHETHER = re.compile(
+    r"\b(?:is|isn't|are|aren't|was|were|do|does|doesn't|did|has|have|can|could|any|there)\b(?!.*\bor\b)", re.IGNORECASE
+)
 
 
 def merge_features(parts: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -39,8 +43,11 @@ class Recall:
         return dict(zip(self.model.config.answers, chances, strict=True))
 
     def shortest(self, study: Study, question: str, image: int | None = None) -> tuple[str, float]:
-        """The likeliest short answer and its probability; nothing at all where there is none."""
+        """The likeliest short answer and its probability; nothing at all where there is none. "Yes" and "No" are answers to
+        questions that have a verb or "any" in them alone."""
         chances = self.short_answers(study, question, image)
+        if not WHETHER.search(question):
+            chances = {answer: chance for answer, chance in chances.items() if answer not in ("Yes", "No")}
         best = max(chances, key=chances.__getitem__, default="")
         return best, chances.get(best, 0.0)
 

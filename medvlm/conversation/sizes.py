@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from scipy import ndimage
+
 from ..records.vocabulary import LABELS
 from ..report.agreement import RATIO
 from ..report.measurements import head_circumference, measure
@@ -107,6 +110,8 @@ class Sizes:
             ]
         if call.word == "area":
             return [every["area"]] if "area" in every else []
+        if call.word == "width" and "myocardium" in name and largest.mask is not None:
+            return [thickness(largest.mask, scene.spacing)]
         if call.word in NAMES:
             other = {"length": "height", "width": "width", "diameter": "width"}[call.word]  # of a box without a mask
             return [every.get(NAMES[call.word]) or every[other]]
@@ -212,6 +217,12 @@ def _in_unit(found: Measurement, unit: str) -> float | None:
 def shown_unit(unit: str) -> str:
     """A unit as one writes it."""
     return {"mm2": "mm²", "px2": "px²", "percent": "%", "ratio": "", "count": ""}.get(unit, unit)
+
+
+def thickness(mask: np.ndarray, spacing: tuple[float, float] | None) -> Measurement:
+    """Of a wall `(H, W)`, bool: twice the largest distance from a pixel in it to its edge, in mm or px."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
+    return Measurement("thickness", 2 * float(depth.max()), "mm" if spacing else "px")
 
 
 def _around(region: Region, spacing: tuple[float, float] | None) -> Measurement | None:

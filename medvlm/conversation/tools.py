@@ -13,26 +13,32 @@ from ..records.vocabulary import (
     LABELS,
     LUMP_WORDS,
     LUMPS,
+    TYPES,
     expected_labels,
     is_finding,
     known_name,
     other_types,
+    whole,
 )
 from ..report.location import container
 from ..types import Image, Region, Study
 from ..windows import around, crop, hull
-from .facts import Facts
+from .facts import Facts, shown_kind
 from .grammar import ANYTHING, IT, Call
 from .places import SIDED, apart, extent, lies, overlap, ranked, within, words_for
 from .recall import Recall
 from .results import Result, Scene
 from .sizes import Sizes
 
+HALF = 0.5
 SAME = 0.2  # overlap (IoU) from which a drawn region is taken for what was found there
 
 
+NOWHERE = ("colon", "retina", "skin", "cells", "blood", "tissue")  # parts that have no bones and no breast tissue
+
+
 def unknown(thing: str) -> str:
-    return f"“{thing}” is not among what I can find."
+    return "It is nothing that I can show in the image." if thing == IT else f"“{thing}” is not among what I can find."
 
 
 class Tools:
@@ -68,8 +74,13 @@ class Tools:
         sides = [name for name in (f"left {single}", f"right {single}") if name in LABELS]
         view = self.finder.view(scene.study, scene.index)
         here = [name for name in [own, *sides] if name and (view.kind in LABELS[name].places)]
+        if own in TYPES:
+            return [name for name in (own, *TYPES[own]) if name in LABELS and view.kind in LABELS[name].places] or [own]
         if own in here:
             return [own]
+        base = (own or "").removeprefix("left ").removeprefix("right ")
+        if not here and base in LABELS and view.kind in LABELS[base].places:
+            return [base]
         if own in LUMPS and not here:
             here = [name for name in LUMPS if view.kind in LABELS[name].places]
         return here or ([own] if own else sides)
@@ -86,7 +97,7 @@ class Tools:
             regions, presence = list(scene.focus), max(region.score for region in scene.focus)
         elif labels:
             regions, presence = self.seen(labels, scene)
-            regions = likeliest_types(regions)
+            regions = once(likeliest_types(regions))
         else:
             return [], [], 0.0
         if where := call.get("where"):
@@ -113,11 +124,11 @@ class Tools:
         if not labels and thing != IT:
             return self.facts.yes_or_no(call, scene) or Result(call, why_not=unknown(thing))
         label = labels[0] if labels else ""
-        elsewhere = label in ANYWHERE and self.finder.view(scene.study, scene.index).possible(label) < 0.5
-        if elsewhere and not regions:
+        kind = self.finder.view(scene.study, scene.index).kind
+        if label in ANYWHERE and kind not in LABELS[label].places and kind[1] not in NOWHERE:
             told = self.facts.yes_or_no(replace(call, things=(label,), modifiers=()), scene)
-            if told:
-                return replace(told, call=call)
+            why_not = f"I have not learned to find {label} in this kind of image ({shown_kind(kind[0])}, {kind[1]})."
+            return replace(told, call=call) if told else Result(call, why_not=why_not)
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         there = bool(regions) or (presence >= least and not call.modifiers)
         likelihood = sure_of(presence, least)
@@ -246,6 +257,15 @@ def likeliest_types(regions: Sequence[Region]) -> list[Region]:
         return any(best.get(other, 0.0) > best[name] for other in other_types(name))
 
     return [region for region in regions if not beaten(region.phrase or region.label)]
+
+
+def once(regions: Sequence[Region]) -> list[Region]:
+    """Regions without those of a thing that are there as one of its types as well."""
+    return [
+        r
+        for r in regions
+        if not any(whole(o.phrase or o.label) == (r.phrase or r.label) and overlap(o, r) > HALF for o in regions)
+    ]
 
 
 def _around(regions: Sequence[Region]) -> tuple[float, float, float, float]:

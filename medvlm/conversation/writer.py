@@ -49,6 +49,8 @@ def said(result: Result, scene: Scene) -> str:
 def said_of(result: Result, scene: Scene) -> str:
     """As `said`, beside other answers: a yes or no with what it is about, such as "No: pleural effusion"."""
     text, call = said(result, scene), result.call
+    if result.told and len(result.measurements) == 1 and call.tool == "measure" and result.value is None:
+        return f"{result.measurements[0].name}: {text}"
     if not (result.told and isinstance(result.value, bool)):
         return text
     things = [thing for thing in result.things or call.things if thing not in (IT, ANYTHING)]
@@ -141,10 +143,19 @@ def _named(result: Result) -> str:
     return " or ".join(names) if len(names) <= MOST else "thing that I look for"
 
 
+def listed(regions: Sequence[Region]) -> str:
+    """Such as "liver, spleen and 2 polyps": what there is one of by nature has no number."""
+    alone = [
+        name if len(mine) == 1 and name in LABELS and LABELS[name].kind == "anatomy" else counted(len(mine), name)
+        for name, mine in _groups(regions)
+    ]
+    return _listed(alone)
+
+
 def _found(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"I find no {_named(result)} here."
-    text = _listed([counted(len(mine), name) for name, mine in _groups(result.regions)])
+    text = listed(result.regions)
     return f"{text[:1].upper()}{text[1:]} shown."
 
 
@@ -198,7 +209,7 @@ def _kind(result: Result, scene: Scene) -> str:
 def _describe(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"I find none of what I look for in this kind of image ({', '.join(result.things)})."
-    return f"I find {_listed([counted(len(mine), name) for name, mine in _groups(result.regions)])}."
+    return f"I find {listed(result.regions)}."
 
 
 def _identify(result: Result, scene: Scene) -> str:

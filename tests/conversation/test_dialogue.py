@@ -159,7 +159,7 @@ def test_a_call_may_speak_of_what_the_call_before_found():
     answer = talk(POLYPS, "find(polyp, which=smallest); measure(it, area)").ask(
         study_of(), "The smallest and its size?"
     )
-    assert answer.text == "1 polyp shown.\n200 px²" and boxes(answer) == [SMALL.box], "shown once"
+    assert answer.text == "1 polyp shown.\narea: 200 px²" and boxes(answer) == [SMALL.box], "shown once"
 
 
 def test_an_answer_is_as_sure_as_its_least_sure_part():

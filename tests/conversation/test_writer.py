@@ -45,7 +45,7 @@ def details(call: str, finder: MadeUpFinder, **about) -> list[str]:
         ("find(polyp)", POLYPS, "2 polyps shown."),
         ("find(polyp, which=largest)", POLYPS, "1 polyp shown."),
         ("find(polyp)", BLANK, "I find no polyp here."),
-        ("find(kidney)", KIDNEYS, "1 left kidney and 1 right kidney shown."),
+        ("find(kidney)", KIDNEYS, "Left kidney and right kidney shown."),
         ("count(polyp)", POLYPS, "2 polyps"),
         ("count(polyp)", BLANK, "0: I find no polyp here."),
         ("count(kidney)", KIDNEYS, "2 kidneys"),
