@@ -1,6 +1,6 @@
 """Conversations on held-out images: is each turn right by the masks and facts of its image?
 
-    python benchmarks/dialogues.py ../shared/data [--part report] [--limit N] [--json OUT] [--show] [--model nano]
+    python benchmarks/dialogues.py ../shared/data [--part report] [--limit N [--rest]] [--json OUT] [--show] [--model nano]
 
 `tests/conversation/dialogues.yaml` holds dialogues written by hand, as people type, without sight of any question of
 training, on images that no training saw. What is expected of a turn is worked out from its record. Prints the share of
@@ -611,6 +611,7 @@ def main() -> None:
         "--part", choices=PARTS, default="report", help="dialogues on images of this half of val (report)"
     )
     parser.add_argument("--limit", type=int, help="this many dialogues, evenly spaced (all)")
+    parser.add_argument("--rest", action="store_true", help="those that --limit leaves out in their place")
     parser.add_argument("--json", type=Path, metavar="OUT", help="every turn, in one JSON list")
     parser.add_argument("--show", action="store_true", help="print the turns that went wrong as well")
     parser.add_argument("--model")
@@ -619,7 +620,10 @@ def main() -> None:
 
     assistant, dialogues = Assistant.load(args.model), read_dialogues()
     records = records_for(dialogues, args.data)
-    dialogues = spread([d for d in dialogues if records[d.key].part == args.part], args.limit)
+    of_part = [d for d in dialogues if records[d.key].part == args.part]
+    dialogues = spread(of_part, args.limit)
+    if args.rest:
+        dialogues = [d for d in of_part if d not in dialogues]
     turns: list[Judged] = []
     for number, dialogue in enumerate(tqdm(dialogues, unit="dialogue", file=sys.stderr)):
         turns += hold(assistant, number, dialogue, records[dialogue.key])
