@@ -158,7 +158,7 @@ class Conversation:
         """The answer that the calls of a reading give."""
         policy, calls = self.finder.policy, reading.calls
         plain = all(call.tool in ("decline", "help") for call in calls)
-        if not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
+        if abstain and not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
             reason = "not a known kind of medical image"
             return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason=reason, thoughts=_lines(calls))
         if reading.chance < policy.read and not plain:

@@ -157,6 +157,12 @@ class Facts:
         share = yes / (yes + no)
         return Result(call, max(share, 1 - share), "short", (share >= 0.5) != call.denied, things=call.things)
 
+    def state(self, call: Call, scene: Scene) -> Result | None:
+        """Yes or no to how a thing is, such as "is the liver healthy?", by the short answers; `None` where none is likely."""
+        chances = self.recall.short_answers(scene.study, scene.question, scene.index)
+        yes, no = chances.get("Yes", 0.0), chances.get("No", 0.0)
+        return Result(call, max(yes, no), "short", yes > no) if max(yes, no) >= self.finder.policy.answer else None
+
     def words(self, call: Call, scene: Scene, otherwise: str = "") -> Result:
         """A learned short answer, or the language model's own words; `otherwise`, why there is none, in place of these."""
         text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)

@@ -26,7 +26,7 @@ from ..windows import around, crop, hull
 from .facts import Facts, shown_kind
 from .grammar import ANYTHING, IT, Call
 from .places import SIDED, apart, extent, lies, overlap, ranked, within, words_for
-from .recall import Recall
+from .recall import WHETHER, Recall
 from .results import Result, Scene
 from .sizes import Sizes
 
@@ -196,6 +196,8 @@ class Tools:
         if thing == IT and scene.focus:
             return Result(call, 1.0, "", len(scene.focus), list(scene.focus), things=scene.things)
         labels = self.labels(thing, scene) if thing else self.expected(scene)
+        if thing and WHETHER.search(scene.question) and (state := self.facts.state(call, scene)):
+            return replace(state, regions=self.seen(labels, scene)[0] if labels else [], things=tuple(labels))
         if not labels:
             why_not = unknown(thing) if thing else "I know nothing to look for in this kind of image."
             return self.facts.words(call, scene, why_not)

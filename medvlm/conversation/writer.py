@@ -49,6 +49,8 @@ def said(result: Result, scene: Scene) -> str:
 def said_of(result: Result, scene: Scene) -> str:
     """As `said`, beside other answers: a yes or no with what it is about, such as "No: pleural effusion"."""
     text, call = said(result, scene), result.call
+    if result.told and call.tool == "count" and result.source == "" and not isinstance(result.value, bool):
+        return tally(result)
     if result.told and len(result.measurements) == 1 and call.tool == "measure" and result.value is None:
         return f"{result.measurements[0].name}: {text}"
     if not (result.told and isinstance(result.value, bool)):
@@ -64,7 +66,9 @@ def beside(result: Result, scene: Scene) -> list[str]:
         return []
     lines = list(result.remarks)
     call = result.call
-    if call.tool in ("present", "find", "count", "grade", "look", "describe") and result.regions:
+    if call.tool == "count" and result.source == "":
+        lines.append(f"{tally(result)}.")
+    if call.tool in ("present", "find", "grade", "look", "describe") and result.regions:
         lines += [where_and_size(name, mine, scene) for name, mine in _groups(result.regions)[:MOST]]
     if call.tool == "compare" and result.measurements:
         lines.append("; ".join(f"{m.name} {number(m)}" for m in result.measurements) + ".")
@@ -160,9 +164,14 @@ def _found(result: Result, scene: Scene) -> str:
 
 
 def _count(result: Result, scene: Scene) -> str:
+    return str(len(result.regions))
+
+
+def tally(result: Result) -> str:
+    """A count with what was counted, such as "2 kidneys"."""
     groups = _groups(result.regions)
     if not groups:
-        return f"0: I find no {_named(result)} here."
+        return f"I find no {_named(result)} here"
     if len(groups) == 1:
         text = counted(len(result.regions), groups[0][0])
         return text if text[0].isdigit() else f"1: {text}"

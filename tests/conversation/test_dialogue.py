@@ -141,7 +141,7 @@ def test_a_drawn_region_without_a_name_is_not_shown_again_either():
 def test_a_region_that_was_shown_before_keeps_its_name():
     first = Answer("", 1.0, [SMALL], thoughts="find(polyp) → 1 region")
     answer = talk(POLYPS, "count(it)").ask(study_of(), "how many?", [("polyp?", first)], region=SMALL)
-    assert answer.text == "2 polyps"
+    assert answer.text == "2"
 
 
 # Calls and what they say together
@@ -247,7 +247,7 @@ def test_a_fact_is_given_from_the_point_that_is_asked_for():
 def test_a_short_answer_is_preferred_where_the_policy_has_it_so():
     finder = MadeUpFinder(SMALL, kind=COLON)
     finder.policy = replace(finder.policy, recalled={"count": 0.6})
-    for likelihood, text, source in ((0.7, "Three", "short"), (0.5, "1 polyp", "count")):
+    for likelihood, text, source in ((0.7, "Three", "short"), (0.5, "1", "count")):
         answer = talk(finder, "count(polyp)", MadeUpRecall({"Three": likelihood})).ask(study_of(), "How many?")
         assert (answer.text, answer.source) == (text, source)
 
