@@ -170,6 +170,8 @@ class Conversation:
                 len(calls) == 1 and IT not in call.things and call.word != "image"
             ):  # a short answer is one to the question's words alone
                 result = self.preferred(result, scene)
+                if call.tool == "compare" and not result.told:
+                    result = self.tools.facts.words(call, scene, result.why_not)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
                 offer = writer.offers(self.tools.expected(scene))

@@ -11,7 +11,7 @@ from ..perception import Finder
 from ..types import Region
 from .grammar import Call
 from .recall import Recall
-from .results import Result, Scene
+from .results import CONFLICT, Result, Scene
 
 NAMES = {  # what a call names → the facts that the heads learned
     "tumour type": "tumour_type",
@@ -121,7 +121,7 @@ class Facts:
         regions = self.finder.ground(scene.study, names, scene.index).regions if names else []
         if regions and not there:
             remarks.append(f"But I find {listed(regions)}, which are signs of it, so this is uncertain.")
-            there, share = True, 0.5
+            return Result(call, 0.5, CONFLICT, not call.denied, regions, things=call.things, remarks=remarks)
         return Result(
             call, max(share, 1 - share), "grade", there != call.denied, regions, things=call.things, remarks=remarks
         )

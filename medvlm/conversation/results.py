@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from ..types import Measurement, Region, Study
 from .grammar import Call
 
+CONFLICT = "conflict"  # the source of a value that evidence speaks for and against: as likely as not
+
 
 @dataclass
 class Scene:

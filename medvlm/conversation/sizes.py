@@ -16,7 +16,7 @@ from ..report.measurements import head_circumference, measure
 from ..types import Measurement, Region
 from .grammar import IT, Call
 from .places import extent
-from .results import Result, Scene
+from .results import CONFLICT, Result, Scene
 
 if TYPE_CHECKING:
     from .tools import Tools
@@ -188,7 +188,7 @@ class Sizes:
         if enlarged == (result.value != result.call.denied):
             return result
         result.remarks.append("By its look it would be the other way round, so this is uncertain.")
-        return replace(result, value=enlarged != result.call.denied, likelihood=0.5)
+        return replace(result, value=enlarged != result.call.denied, likelihood=0.5, source=CONFLICT)
 
 
 def quantity(text: str) -> tuple[float, str] | None:

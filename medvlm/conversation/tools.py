@@ -205,8 +205,8 @@ class Tools:
         return Result(call, max(presence, 0.5), "", len(regions), likeliest_types(regions), things=tuple(labels))
 
     def identify(self, call: Call, scene: Scene) -> Result:
-        if not scene.focus:
-            return Result(call, why_not="Draw a box around what you mean, or click on it.")
+        if not scene.focus:  # nothing is pointed at, so "this" is the image
+            return self.facts.kind(Call("kind", word="image"), scene)
         drawn, labels = scene.focus[0], self.expected(scene)
         found = self.seen(labels, scene)[0] if labels else []
         best = max(found, key=lambda region: overlap(region, drawn), default=None)
