@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..normalise import normalise_answer
 from ..types import Study
 from .dialogue import Conversation
-from .facts import NAMES
+from .facts import named
 from .grammar import Program
 
 DECLINED = "I cannot tell that from an image: please ask a clinician who knows the patient."
@@ -28,24 +28,24 @@ def _by_fact(
     that the question speaks of comes first. Yes or no needs such a one, and a denial turns it."""
     view = talk.finder.view(study)
     said, wanted = f" {normalise_answer(question)} ", [normalise_answer(option) for option in options]
-    meant = {NAMES.get(word, word) for call in calls for word in (call.word, *call.things)}
+    meant = {named(word, view.facts) for call in calls for word in (call.word, *call.things)}
     found = {}
     for fact, values in view.facts.items():
         here = {normalise_answer(value): chance for value, chance in values.items()}
         known = fact in ("modality", "body_part") or list(view.kind) in talk.finder.config.fact_kinds.get(fact, ())
         if known and all(option in here for option in wanted):
             found[fact] = [here[option] for option in wanted]
-    named = [
+    spoken_of = [
         fact for fact in sorted(found, key=len, reverse=True) if fact in meant or f" {normalise_answer(fact)} " in said
     ]
     if set(wanted) <= {"yes", "no"}:
-        if not named:
+        if not spoken_of:
             return None
         denied = any(call.denied for call in calls)
-        return _shares(found[named[0]][::-1] if denied else found[named[0]])
-    if not named and len(found) != 1:
+        return _shares(found[spoken_of[0]][::-1] if denied else found[spoken_of[0]])
+    if not spoken_of and len(found) != 1:
         return None
-    return _shares(found[named[0] if named else next(iter(found))])
+    return _shares(found[spoken_of[0] if spoken_of else next(iter(found))])
 
 
 def _shares(values: Sequence[float]) -> list[float]:

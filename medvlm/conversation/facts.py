@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..normalise import normalise_answer
@@ -22,7 +22,6 @@ NAMES = {  # what a call names → the facts that the heads learned
     "thyroid calcifications": "calcifications",
     "red cell disease": "red_cell_disease",
     "red cell type": "main_abnormal_red_cell_type",
-    "pneumonia": "medmnist_pneumoniamnist",
 }
 ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "sagittal plane"}
 DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
@@ -41,7 +40,7 @@ class Facts:
         """The probability of each value of a fact; nothing where it was not learned on images of this kind."""
         view = self.finder.view(scene.study, scene.index)
         for name in (word, *SIBLINGS.get(word, ())):
-            fact = NAMES.get(name, name)
+            fact = named(name, view.facts)
             if list(view.kind) in self.finder.config.fact_kinds.get(fact, ()):
                 return view.facts.get(fact, {})
         return {}
@@ -100,7 +99,7 @@ class Facts:
 
     def point(self, word: str, scene: Scene, wanted: str = "") -> tuple[float, list[str]]:
         """The probability from which a fact is given, and what that was worth on images kept aside, where it was measured."""
-        scores = self.finder.operating.get(NAMES.get(word, word))
+        scores = self.finder.operating.get(named(word, self.finder.view(scene.study, scene.index).facts))
         if scores is None or (wanted and not means(scores.value, wanted)):
             return USUAL, []
         least = USUAL if scene.sensitivity is None else scores.at(scene.sensitivity)
@@ -175,6 +174,13 @@ class Facts:
         if not text:
             return Result(call, why_not="None of my tools can answer this.")
         return Result(call, likelihood, "generated", text)
+
+
+def named(word: str, facts: Mapping[str, Mapping[str, float]]) -> str:
+    """The fact that a word of a call stands for: one of that name, else that of the fewest values which has it as a value."""
+    name = NAMES.get(word, word)
+    having = [fact for fact, values in facts.items() if word in values]
+    return name if name in facts or not having else min(having, key=lambda fact: len(facts[fact]))
 
 
 def means(name: str, wanted: str) -> bool:
