@@ -91,7 +91,7 @@ class Facts:
             if regions and value in NORMAL:
                 remarks.append(f"But I find {listed(regions)}, so this is uncertain.")
             return Result(call, chances[value], value=value, regions=regions, remarks=remarks)
-        share = sum(chance for name, chance in chances.items() if means(name, wanted))
+        share = chance_of(chances, wanted)
         least, worth = self.point(call.word, scene, wanted)
         right = (share >= least) != call.denied
         remark = f"Most likely {value} ({min(chances[value], 0.99):.2f})."
@@ -181,6 +181,16 @@ def named(word: str, facts: Mapping[str, Mapping[str, float]]) -> str:
     name = NAMES.get(word, word)
     having = [fact for fact, values in facts.items() if word in values]
     return name if name in facts or not having else min(having, key=lambda fact: len(facts[fact]))
+
+
+def chance_of(chances: Mapping[str, float], wanted: str) -> float:
+    """The chance of the value that a call names; "yes" of a fact with stages is any of them but the normal one."""
+    normal = sum(chance for name, chance in chances.items() if name in NORMAL)
+    if wanted in ("yes", "present"):
+        return 1 - normal
+    if wanted in NORMAL:
+        return normal
+    return sum(chance for name, chance in chances.items() if means(name, wanted))
 
 
 def means(name: str, wanted: str) -> bool:

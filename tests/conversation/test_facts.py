@@ -77,3 +77,12 @@ def test_what_is_found_in_a_normal_image_is_said():
     assert run("grade(abnormal)", finder).remarks == [
         "By its look as a whole it is normal, but I find lung nodule.",
     ]
+
+
+def test_a_disease_with_stages_is_there_where_any_stage_is():
+    """Asked whether there is retinopathy, "No, most likely moderate" was said of a retina full of haemorrhages."""
+    stages = {"no apparent retinopathy": 0.1, "moderate non-proliferative": 0.56, "proliferative": 0.34}
+    finder = MadeUpFinder(facts={"diabetic retinopathy": stages}, kind=("fundus", "retina"))
+    assert run("grade(diabetic retinopathy, is=yes)", finder).value is True
+    assert run("grade(diabetic retinopathy, is=no)", finder).value is False
+    assert run("grade(diabetic retinopathy, is=yes, not)", finder).value is False
