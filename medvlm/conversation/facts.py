@@ -91,6 +91,10 @@ class Facts:
             if regions and value in NORMAL:
                 remarks.append(f"But I find {listed(regions)}, so this is uncertain.")
             return Result(call, chances[value], value=value, regions=regions, remarks=remarks)
+        if call.word in SIGNS and wanted in ("yes", "present", *NORMAL):  # what is found has a say
+            sign = Call("present", (call.word,), denied=call.denied != (wanted in NORMAL))
+            present = self.presence(sign, scene)
+            return replace(present, call=call) if present else Result(call, why_not=self.untold(call.word))
         share = chance_of(chances, wanted)
         least, worth = self.point(call.word, scene, wanted)
         right = (share >= least) != call.denied
