@@ -2,14 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from medvlm.cli import main
-from medvlm.evaluation.tune import Look, listen, tune_records
+from medvlm.evaluation.tune import Look, _measured, listen, measured, tune_records
 from medvlm.model.loading import save_compact
 from medvlm.policy import DecisionPolicy, read_policy
 from medvlm.records import Record, read_records
-from medvlm.types import Answer
+from medvlm.types import Answer, Region, mask_box
 
 from .tiny import tiny_model, write_squares
 
@@ -105,3 +106,20 @@ def test_presence_is_heard_from_what_was_looked_at(data):
     said = listen(Told(declined=True), read_records(data, "val")[:1], rows)
     assert [(s.who, s.right) for s in said] == [("present", True), ("present", False)]
     assert said[0].likelihood == pytest.approx(0.9)
+
+
+def test_what_is_measured_is_held_against_the_outlines(data):
+    record = read_records(data, "val")[0]
+    truth = record.region("left lung")
+    right = [Region("left lung", 0, mask_box(truth.mask > 0), truth.mask > 0, 0.9)]
+    assert _measured(record, right, "left lung") == {"measure": True, "place": True}
+    low = np.zeros_like(truth.mask, bool)
+    low[-2:, :2] = True
+    wrong = [Region("left lung", 0, mask_box(low), low, 0.9)]
+    assert _measured(record, wrong, "left lung") == {"measure": False, "place": False}
+    assert _measured(record, [], "left lung") == {}
+
+
+def test_what_is_hidden_is_not_measured():
+    rows = [Look("squares", "p", "left lung", True, True, chance, 1.0, 1.0, {"count": True}) for chance in (0.9, 0.1)]
+    assert [(s.who, s.right) for s in measured(rows, DecisionPolicy())] == [("count", True)]

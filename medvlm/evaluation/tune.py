@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from tqdm import tqdm
 
+from ..conversation.places import SIDED, extent, words_for
+from ..conversation.tools import sure_of
 from ..policy import DecisionPolicy
 from ..records import QA, Record, read_records
 from ..records.presence import known_presence
 from ..records.vocabulary import other_types, whole
-from ..types import Answer, Study
+from ..types import Answer, Region, Study, mask_box
 from .metrics import box_iou, dice, exact_match
 
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
@@ -27,6 +29,8 @@ SEEN = 4  # images that are known not to show a label, from which on it has a th
 UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
 FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
 JUDGED = ("present", "compare", "grade", "short", "generated")  # whose answers the data sets give in the same words
+NEAR = 0.1  # of a count that is right, or one …
+CLOSE = 0.15  # … and of an area
 WORTH = 0.02  # of right answers: less is no reason to
 
 
@@ -46,6 +50,7 @@ class Look:
     gain: (
         float  # of showing it where it is there: Dice of its outline, 1 for boxes whose place is right, else `UNPLACED`
     )
+    measured: dict[str, bool] = field(default_factory=dict)  # by tool, whether what it would tell of the outlines is right
 
 
 @dataclass
@@ -92,9 +97,28 @@ def showing_all(policy: DecisionPolicy) -> DecisionPolicy:
 def _look(assistant: Any, record: Record, study: Study, label: str, known: Mapping[str, bool]) -> Look:
     there, others = known[label], other_types(label)
     chance, share = assistant.typed_presence(study, label)
-    gain = _gain(record, assistant.ground(study, [label]).regions, label) if there else 0.0
+    regions = assistant.ground(study, [label]).regions if there else []
+    gain = _gain(record, regions, label) if there else 0.0
     thing = there or any(known.get(name) for name in (*others, whole(label)) if name)
-    return Look(record.set, record.patient, label, there, thing, chance, share, gain)
+    return Look(record.set, record.patient, label, there, thing, chance, share, gain, _measured(record, regions, label))
+
+
+def _measured(record: Record, regions: Sequence[Region], label: str) -> dict[str, bool]:
+    """Whether the number, the area and the place of what was outlined are those of a record's outlines."""
+    truth = record.region(label)
+    if truth is None or not regions:
+        return {}
+    mask = truth.mask
+    each = [mask == number for number in np.unique(mask) if number] if mask is not None else truth.boxes
+    out = {"count": abs(len(regions) - len(each)) <= max(1, NEAR * len(each))} if len(each) > 1 else {}
+    if mask is None:
+        return out
+    true_area = float((mask > 0).sum())
+    largest = max((Region(label, 0, mask_box(one), one, 1.0) for one in each), key=extent)
+    mirrored = (record.modality or "") in SIDED
+    told, true = (words_for(one, mask.shape, mirrored) for one in (max(regions, key=extent), largest))
+    right = abs(sum(map(extent, regions)) - true_area) <= CLOSE * true_area
+    return out | {"measure": right, "place": told == true}
 
 
 def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
@@ -131,10 +155,20 @@ def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> l
         assistant.policy = kept
     for row in rows:
         if row.share == 1.0:
-            likelihood = expit(abs(logit(_inside(row.chance)) - logit(_inside(assistant.policy.least(row.label)))))
             yes = row.chance >= assistant.policy.least(row.label)
-            said.append(Said(row.patient, "present", float(likelihood), yes == row.there))
+            likelihood = sure_of(row.chance, assistant.policy.least(row.label))
+            said.append(Said(row.patient, "present", likelihood, yes == row.there))
     return said
+
+
+def measured(rows: Sequence[Look], policy: DecisionPolicy) -> list[Said]:
+    """What is said of the number, the area and the place of each label that is there and shown."""
+    return [
+        Said(row.patient, tool, sure_of(row.chance, policy.least(row.label)), right)
+        for row in rows
+        if row.chance >= policy.least(row.label)
+        for tool, right in row.measured.items()
+    ]
 
 
 def _answers(assistant: Any, study: Study | None, asked: Sequence[QA]) -> list[Answer]:
@@ -239,7 +273,7 @@ def tune(
     assistant.policy = replace(assistant.policy, recalled=choose_recalled(said))
     said = recalled(said, assistant.policy.recalled)
     by_who: dict[str, list[Said]] = defaultdict(list)
-    for s in (s for s in said if s.who in JUDGED):
+    for s in [*(s for s in said if s.who in JUDGED), *measured(rows, assistant.policy)]:
         by_who[s.who].append(s)
     assistant.policy = replace(assistant.policy, calibration={who: platt(some) for who, some in sorted(by_who.items())})
     return assistant.policy, rows, said
