@@ -2,7 +2,7 @@
 
     python benchmarks/measured.py ../shared/data [--limit 30] [--model nano] [--show]
 
-Each image of the report half of val is asked in plain words; benchmarks/dialogues.py judges as it does there. Prints the share
+Each image of the report half of val is asked in plain words; benchmarks/judges.py judges as in conversations. Prints the share
 of answers that are right, by kind and by set, with n and a 95 % interval by patient, beside what the commonest true answer
 (of a place "upper left", of a comparison the first thing named) would get.
 """
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import bar, interval, records_of, spread, table
-from dialogues import Turn, converse, judge
+from dialogues import converse
+from judges import Turn, judge
 
 from medvlm.records import Record
 from medvlm.types import Answer

@@ -1,12 +1,13 @@
 """Do other words find the same thing, and do a question and its negation agree?
 
-python benchmarks/phrasing.py DATA_SET… [--split val] [--limit 10] [--model nano]
+    python benchmarks/phrasing.py DATA_SET… [--split report] [--limit 10] [--model nano]
 
 1. The ways of `phrasings.yaml` to say a label, which neither the vocabulary nor training knows, against the label's own
    name on the same images: Dice of the union of regions with the truth (filled boxes where the truth is boxes alone).
-2. Presence asked plainly and negated, in the pairs of `negations.yaml`: a pair is consistent where one answer is yes and
-   the other no. What is neither, an abstention too, counts as inconsistent. Always the same word would reach 0, a coin
-   0.5. Pairs that were looked at while the rules for such questions were written stand apart from new ones.
+2. Presence asked plainly and negated, in the pairs of `negations.yaml`, of a thing that is in the image and of one that is
+   not: two answers are consistent where one is yes and the other no, or where neither question is answered; how often it is
+   the latter stands beside. Always "Yes" reaches 0, a coin 0.5. Pairs that are known (looked at while such questions were
+   learned, or with a form that training asks) stand apart from new ones.
 
 Without images, first: for how many of the phrases the right label is the likeliest, how many phrases for things that no
 label names (`outside_phrases.yaml`) are named all the same, and how many pairs the reader takes for presence and its denial.
@@ -14,7 +15,7 @@ label names (`outside_phrases.yaml`) are named all the same, and how many pairs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -23,18 +24,22 @@ from zlib import crc32
 import numpy as np
 import torch
 import yaml
+from answer_text import yes_no
 from common import arguments, bar, chosen, interval, mean_of_means, overlap, patient, table, write_rows
+from dialogues import converse
 
 from medvlm.assistant import Assistant
 from medvlm.conversation.grammar import Call
 from medvlm.conversation.reader import Reader
 from medvlm.mentions import mentioned
-from medvlm.normalise import normalise_answer
 from medvlm.records import Record
-from medvlm.records.vocabulary import LABELS, SPELLINGS, surely_absent
+from medvlm.types import Answer
+from medvlm.vocabulary import LABELS, SPELLINGS, surely_absent
+from training.reading import FOLDER, SLOT, read_wordings
 from training.tasks import FREE_OF, PHRASE_FORMS, PRESENT, free_wordings
 
 LEAST = 5  # phrases a label
+PRESENCE = (("there", True), ("not there", False))
 
 
 def plain(text: str) -> str:
@@ -71,18 +76,27 @@ def read_phrasings(path: Path) -> dict[str, list[str]]:
 class Pair:
     plain: str
     negated: str
-    known: bool  # when the rules were written
+    known: bool  # looked at while such questions were learned, or with a form that training asks
+
+    @property
+    def forms(self) -> tuple[str, str]:
+        return self.plain, self.negated
 
 
-def read_pairs(path: Path, names: list[str]) -> list[Pair]:
-    """Raises `ValueError` where a form of question is training's."""
+def trained_forms() -> set[str]:
+    """The forms of question that training asks, in `plain` form, with {x} for what they ask of."""
+    asked = [SLOT.sub("{x}", wording.question) for path in FOLDER.glob("*.txt") for wording in read_wordings(path)]
+    return {*map(plain, asked), *trained((*PRESENT, *FREE_OF), ["{x}"])}
+
+
+def read_pairs(path: Path, asked: set[str]) -> list[Pair]:
+    """The pairs of a file that has them under `known` and `new`; one with a form that is `asked` in training is known."""
     kinds = yaml.safe_load(path.read_text(encoding="utf-8"))
-    pairs = [Pair(*forms, known=kind == "known") for kind in ("known", "new") for forms in kinds[kind]]
-    known = trained((*PRESENT, *FREE_OF), names)
-    for form in (form for pair in pairs for form in (pair.plain, pair.negated)):
-        if trained((form,), names) & known:
-            raise ValueError(f"{form!r} is a form that training asks.")
-    return pairs
+    return [
+        Pair(*forms, known=kind == "known" or not asked.isdisjoint(map(plain, forms)))
+        for kind in ("known", "new")
+        for forms in kinds[kind]
+    ]
 
 
 # Phrases
@@ -175,7 +189,7 @@ def reading_table(assistant: Assistant, phrasings: dict[str, list[str]], pairs: 
 
 def is_read(reader: Reader, pair: Pair, label: str) -> bool:
     """Whether a pair is read as the presence of a label and its denial."""
-    read = [reader.read(form.format(x=label)).calls for form in (pair.plain, pair.negated)]
+    read = [reader.read(form.format(x=label)).calls for form in pair.forms]
     return read == [(Call("present", (label,), denied=denied),) for denied in (False, True)]
 
 
@@ -188,41 +202,50 @@ def asked_labels(record: Record) -> list[tuple[str, bool]]:
     return [(str(rng.choice(names)), there) for names, there in ((present, True), (absent, False)) if names]
 
 
+def said(answer: Answer) -> bool | None:
+    """Yes or no; `None` for any other answer, and for none."""
+    return None if answer.abstained or answer.declined else yes_no(answer.text)
+
+
+def consistent(answers: Sequence[Answer]) -> bool:
+    """Whether the answers to a question and to its negation go together: yes and no, or no answer to either."""
+    return {said(answer) for answer in answers} == {True, False} or unanswered(answers)
+
+
+def unanswered(answers: Sequence[Answer]) -> bool:
+    return all(answer.abstained or answer.declined for answer in answers)
+
+
 def pair_rows(assistant: Assistant, record: Record, turn: Iterator[Pair]) -> list[dict]:
     """A pair of answers for each asked label; the forms take turns over the run."""
-    study, asked = record.study(), [(label, there, next(turn)) for label, there in asked_labels(record)]
-    questions = [form.format(x=label) for label, _, pair in asked for form in (pair.plain, pair.negated)]
-    said = [normalise_answer(a.text).split()[:1] for a in assistant.ask_many([(study, q) for q in questions])]
-    rows = []
-    for (label, there, pair), plainly, negated in zip(asked, said[::2], said[1::2], strict=True):
-        right = (plainly, negated) == ((["yes"], ["no"]) if there else (["no"], ["yes"]))
+    study, rows = record.study(), []
+    for label, there in asked_labels(record):
+        pair = next(turn)
+        answers = [converse(assistant, study, form.format(x=label), [], None) for form in pair.forms]
         rows.append({
             "set": record.set, "id": record.id, "patient": patient(record), "label": label, "present": there,
-            "form": f"{pair.plain} / {pair.negated}", "known": pair.known, "plain": plainly, "negated": negated,
-            "consistent": {*plainly, *negated} == {"yes", "no"}, "right": right,
-            "neither": not all(word in (["yes"], ["no"]) for word in (plainly, negated)),
+            "form": " / ".join(pair.forms), "known": pair.known, "answers": [answer.text for answer in answers],
+            "consistent": consistent(answers), "unanswered": unanswered(answers),
+            "right": [said(answer) for answer in answers] == [there, not there],
+            "yes": consistent([Answer("Yes", 1.0)] * 2),
         })  # fmt: skip
     return rows
 
 
 def pair_table(rows: list[dict]) -> str:
     lines = []
-    forms = dict.fromkeys((r["form"], r["known"]) for r in rows)
-    kinds = [
-        (f"{form.format(x='…')}{' (known)' if known else ''}", [r for r in rows if r["form"] == form])
-        for form, known in forms
-    ]
-    for known, title in ((True, "all known forms"), (False, "all new forms")):
-        some = [r for r in rows if r["known"] == known]
-        kinds += [
-            (f"{title}, {w}", [r for r in some if r["present"] == t]) for w, t in (("there", 1), ("not there", 0))
-        ]
-        kinds.append((title, some))
-    for title, some in kinds:
-        patients = [r["patient"] for r in some]
-        scores = (interval([r[key] for r in some], patients) for key in ("consistent", "right", "neither"))
-        lines.append([title, len(some), *scores])
-    return table(["question / negation", "n", "consistent", "both right", "not yes or no"], lines)
+    for title, some in (
+        ("known forms", [row for row in rows if row["known"]]),
+        ("new forms", [row for row in rows if not row["known"]]),
+        ("all forms", rows),
+    ):
+        there = [(f"{title}, {word}", [r for r in some if r["present"] == t]) for word, t in PRESENCE]
+        for name, kind in (*there, (title, some)):
+            patients = [row["patient"] for row in kind]
+            scores = [interval([r[key] for r in kind], patients) for key in ("consistent", "unanswered", "right")]
+            lines.append([name, len(kind), *scores, f"{np.mean([r['yes'] for r in kind]):.3f}" if kind else ""])
+    head = ["question / negation", "n", "consistent", "neither answered", "both right", 'always "Yes", consistent']
+    return table(head, lines)
 
 
 @torch.inference_mode()
@@ -237,10 +260,11 @@ def outside_table(assistant: Assistant, path: Path) -> str:
 
 
 def main() -> None:
-    args = arguments(__doc__, "a .jsonl for the single results", limit=10).parse_args()
+    parser = arguments(__doc__, "a .jsonl for the single results", limit=10)
+    parser.set_defaults(split="report")
+    args = parser.parse_args()
     phrasings = read_phrasings(Path(__file__).with_name("phrasings.yaml"))
-    names = [*LABELS, *(s for label in LABELS.values() for s in label.synonyms)]
-    forms = read_pairs(Path(__file__).with_name("negations.yaml"), names)
+    forms = read_pairs(Path(__file__).with_name("negations.yaml"), trained_forms())
     assistant, turn, phrases, pairs = Assistant.load(args.model), cycle(forms), [], []
     print(f"{reading_table(assistant, phrasings, forms)}\n")
     print(f"{outside_table(assistant, Path(__file__).with_name('outside_phrases.yaml'))}\n")

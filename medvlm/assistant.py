@@ -10,18 +10,20 @@ from typing import Self
 import numpy as np
 
 from .conversation import choices
-from .conversation.backends import make_reader
+from .conversation.backends import check_uses, make_reader
 from .conversation.dialogue import NO_IMAGE_CAN, Conversation, History
+from .conversation.phrasing import Phraser
 from .conversation.reader import Reader
+from .conversation.recall import Onlooker
 from .model.loading import model_folder
 from .notices import add_notices
 from .perception import Finder
 from .policy import DecisionPolicy
-from .records.vocabulary import expected_labels
 from .report.claims import Claim, check_claims, read_claims
 from .report.draft import draft_report, examined_images
 from .types import Answer, Box, Grounding, ImageFacts, Region, Report, Study
 from .validation import check_image, check_options, check_question
+from .vocabulary import expected_labels
 
 
 class Assistant:
@@ -31,16 +33,31 @@ class Assistant:
     `RequestError` for unusable questions, phrases and prompts.
     """
 
-    def __init__(self, finder: Finder, reader: Reader):
-        self.finder, self.conversation = finder, Conversation(finder, reader)
+    def __init__(
+        self, finder: Finder, reader: Reader, phraser: Phraser | None = None, onlooker: Onlooker | None = None
+    ):
+        self.finder, self.conversation = finder, Conversation(finder, reader, phraser, onlooker)
         self.name, self.fingerprint, self.device = finder.name, finder.fingerprint, finder.device
 
     @classmethod
-    def load(cls, model: str | None = None, device: str = "cpu", language: str | None = None) -> Self:
+    def load(
+        cls,
+        model: str | None = None,
+        device: str = "cpu",
+        language: str | None = None,
+        phrase: bool = False,
+        send_images: bool = False,
+    ) -> Self:
         """Load `nano`, a folder or whatever MEDVLM_MODEL names, with the reader of questions that comes with it or that
-        `language` names (see `make_reader`). Raises `ModelError` and `LanguageError`."""
+        `language` names (see `make_reader`).
+
+        With `phrase` the named language model says the answers too, checked against the results. With `send_images` a named
+        server is sent the image of a question that no tool can answer. Raises `ModelError` and `LanguageError`.
+        """
+        check_uses(language, phrase, send_images)
         reader = make_reader(language, model_folder(model), device)
-        return cls(Finder.load(model, device), reader)
+        phraser, onlooker = Phraser(reader) if phrase else None, Onlooker(reader) if send_images else None
+        return cls(Finder.load(model, device), reader, phraser, onlooker)
 
     @property
     def policy(self) -> DecisionPolicy:

@@ -26,8 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--language",
         metavar="URL_OR_FOLDER",
-        help="what reads the questions: the address of an OpenAI-compatible server, which is sent the questions and no "
-        "image, or a folder with a causal language model (default: the reader that comes with the model)",
+        help="what reads the questions: the address of an OpenAI-compatible server, which is sent the questions and, without "
+        "--send-images, no image, or a folder with a causal language model (default: the reader that comes with the model)",
     )
     common.add_argument("--json", action="store_true", help="print exactly one JSON object")
 
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(name: str, run, help: str, under=subparsers, options=()) -> argparse.ArgumentParser:
         sub = under.add_parser(name, parents=[common, *options], help=help, description=help)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, phrase=False, send_images=False)
         return sub
 
     one = argparse.ArgumentParser(add_help=False)
@@ -52,7 +52,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="a 16-bit picture holds Hounsfield units, to which OFFSET was added (default: judged by its numbers)",
     )
 
-    sub = add("ask", commands.ask, "answer a question about images", options=[one, which])
+    words = argparse.ArgumentParser(add_help=False)
+    words.add_argument(
+        "--phrase",
+        action="store_true",
+        help="have the --language model say what was found; what the results do not bear out is struck out",
+    )
+    words.add_argument(
+        "--send-images",
+        action="store_true",
+        help="send the --language server the image of a question that no tool can answer; its words are not checked",
+    )
+
+    sub = add("ask", commands.ask, "answer a question about images", options=[one, which, words])
     sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip; several make one study")
     sub.add_argument(
         "-q", "--question", action="append", required=True, help="repeatable: each is asked after the ones before"
@@ -90,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("series", commands.series, "list what there is among files, the most useful first")
     sub.add_argument("image", nargs="+", help="a picture, DICOM or NIfTI file, folder or zip")
 
-    sub = add("batch", commands.batch, "answer a file of requests, one a line; run it again to go on")
+    sub = add("batch", commands.batch, "answer a file of requests, one a line; run it again to go on", options=[words])
     sub.add_argument("requests", type=Path, metavar="REQUESTS.jsonl")
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="RESPONSES.jsonl")
 
@@ -120,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", type=Path, metavar="DIR")
     sub.add_argument("--sheet", type=Path, metavar="PNG", help="draw a contact sheet")
 
-    sub = add("serve", commands.serve, "serve the page and the API")
+    sub = add("serve", commands.serve, "serve the page and the API", options=[words])
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     sub.add_argument("--port", type=int, default=7860)
     sub.add_argument(

@@ -21,7 +21,7 @@ Output = tuple[dict[str, Any], str]
 def load_assistant(args: argparse.Namespace) -> Any:
     from .assistant import Assistant
 
-    return Assistant.load(args.model, args.device, args.language)
+    return Assistant.load(args.model, args.device, args.language, args.phrase, args.send_images)
 
 
 def ask(args: argparse.Namespace, load: Load) -> Output:
@@ -199,7 +199,8 @@ def serve(args: argparse.Namespace, load: Load) -> Output:
     except ImportError as error:
         raise RequestError(f"The page needs {error.name or 'more packages'}; pip install 'medvlm[serving]'.") from error
     model = {"model": args.model, "device": args.device, "language": args.language}
-    serve(**model, host=args.host, port=args.port, allowed=args.allow_host)
+    uses = {"phrase": args.phrase, "send_images": args.send_images}
+    serve(**model, **uses, host=args.host, port=args.port, allowed=args.allow_host)
     return {}, ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from .records.vocabulary import LABELS
+from .vocabulary import LABELS
 
 WORD = re.compile(r"[^\W\d_]+")
 # Chance of English below which a text is surely something else: none of 6,100 English questions of data sets and of

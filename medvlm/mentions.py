@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .records.vocabulary import known_name
+from .vocabulary import known_name
 
 LONGEST = 6  # words
 

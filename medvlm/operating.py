@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError
+from .types import Operating, Point
 
 FILE = "operating.json"
 USUAL = 0.5  # the probability from which a fact is given where nobody asks for another point
 FEW = 5  # images with and without a fact, from which on a point is quoted
+STEPS = tuple(step / 20 for step in range(1, 21))  # the sensitivities that a person can move a point to
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,44 @@ class Scores:
 
     def quoted(self, probability: float) -> str:
         """What giving the fact from a probability on was worth on `report`, as a sentence; "" where that is too few images."""
-        there, absent = len(self.quoted_with), len(self.quoted_without)
-        if min(there, absent) < FEW:
+        if not self.measured:
             return ""
-        found = sum(score >= probability for score in self.quoted_with) / there
-        spared = sum(score < probability for score in self.quoted_without) / absent
+        there, absent = self.images
+        found, spared = self.worth(probability)
         return (
             f"“{self.value}” is said from a probability of {probability:.2f}: on images kept aside its sensitivity was "
             f"{found:.2f} (of {there}) and its specificity {spared:.2f} (of {absent})."
         )
+
+    @property
+    def images(self) -> tuple[int, int]:
+        """How many of `report` have the fact, and how many do not."""
+        return len(self.quoted_with), len(self.quoted_without)
+
+    @property
+    def measured(self) -> bool:
+        """Whether these are enough to say what a point was worth."""
+        return min(self.images) >= FEW
+
+    def worth(self, probability: float) -> tuple[float, float]:
+        """Sensitivity and specificity on `report` of giving the fact from a probability on."""
+        there, absent = self.images
+        found = sum(score >= probability for score in self.quoted_with) / there
+        return found, sum(score < probability for score in self.quoted_without) / absent
+
+    def least(self, sensitivity: float | None) -> float:
+        """The probability from which the fact is given for a sensitivity that is asked for, `None` for the usual one."""
+        return USUAL if sensitivity is None else self.at(sensitivity)
+
+    def operating(self, fact: str, sensitivity: float | None) -> Operating | None:
+        """The point for a sensitivity among all that can be asked for, a probability once; `None` where too few images
+        measured them."""
+        if not self.measured:
+            return None
+        asked = {self.least(step): step for step in (*STEPS, None, sensitivity)}
+        ranked = sorted(asked, reverse=True)
+        curve = tuple(Point(asked[least], *self.worth(least)) for least in ranked)
+        return Operating(fact, ranked.index(self.least(sensitivity)), curve, self.images)
 
 
 def read_operating(folder: Path) -> dict[str, Scores]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from .errors import ModelError
-from .records.vocabulary import LABELS, canonical
+from .vocabulary import LABELS, canonical
 
 FILE = "policy.json"
 

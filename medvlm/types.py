@@ -203,6 +203,29 @@ class Grounding:
         }
 
 
+@dataclass(frozen=True)
+class Point:
+    """Where a fact of the whole image may be given from, and what that was worth on images kept aside."""
+
+    asked: float | None  # the sensitivity that chooses it; None chooses the usual point
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class Operating:
+    """The point at which a fact of the whole image is given, among all that were measured."""
+
+    fact: str  # such as "pneumonia"
+    used: int  # index in `curve`
+    curve: tuple[Point, ...]  # the more sensitive, the later
+    images: tuple[int, int]  # that were kept aside: with the fact, and without
+
+    @property
+    def point(self) -> Point:
+        return self.curve[self.used]
+
+
 @dataclass
 class Answer:
     """The reply to one question, with the regions that show it."""
@@ -222,6 +245,7 @@ class Answer:
     notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
     source: str = ""  # whose likelihood the confidence is made of, a tool's or a calibration's name …
     likelihood: float = 0.0  # … and that likelihood, before calibration
+    operating: Operating | None = None  # of a fact of the whole image, where its points were measured; not in the JSON
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {

@@ -12,8 +12,8 @@ import numpy as np
 
 from .errors import RequestError
 from .languages import surely_foreign
-from .records.vocabulary import known_name
 from .types import Box, Study
+from .vocabulary import known_name
 
 MAX_QUESTION = 4000  # characters
 MAX_PHRASE = 200  # characters

@@ -16,10 +16,13 @@ def serve(
     port: int = 7860,
     allowed: Iterable[str] = (),
     language: str | None = None,
+    phrase: bool = False,
+    send_images: bool = False,
 ) -> None:
     """Serve the page until it is stopped; the model loads while the page comes up.
 
-    It answers to loopback names, to `host` and to the names in `allowed`. `language` names what reads the questions.
+    It answers to loopback names, to `host` and to the names in `allowed`. `language` names what reads the questions
+    and, with `phrase`, says the answers; with `send_images` a server that it names is sent images (see `Assistant.load`).
     Raises `RequestError` where the address cannot be used, `ModelError` and `LanguageError` where a model cannot be loaded.
     """
     from .server import run
@@ -27,7 +30,7 @@ def serve(
     def load():
         from medvlm.assistant import Assistant
 
-        return Assistant.load(model, device, language)
+        return Assistant.load(model, device, language, phrase, send_images)
 
     run(load, host, port, allowed)
 

@@ -12,21 +12,47 @@
     return other;
   }
 
-  function chat(element, recall, props, watch) {
+  // Below an answer that rests on an operating point: a slider over all of them. What one was worth is told while it moves,
+  // and `move` is called when it is let go.
+  function slider(index, move) {
+    const root = make("div", "mv-point"), label = make("label"), name = make("span"), input = make("input"), worth = make("div", "mv-worth");
+    let words = [], sent = null; // `sent`: the point that was moved to and that has not come back yet
+    input.type = "range";
+    worth.ariaLive = "off"; // the slider itself says it
+    const tell = () => { write(worth, words[input.value]); input.setAttribute("aria-valuetext", words[input.value]); };
+    input.addEventListener("input", tell);
+    input.addEventListener("change", () => { sent = Number(input.value); move({ index, point: sent }); });
+    label.append(name, input);
+    root.append(label, worth);
+    function show(points) {
+      root.hidden = !points;
+      if (!points) return;
+      words = points.words;
+      write(name, "Sensitivity (" + points.fact + ")");
+      input.max = words.length - 1;
+      if (points.at === sent) sent = null;
+      if (sent === null && !input.matches(":active")) input.value = points.at;
+      tell();
+    }
+    return { root, show };
+  }
+
+  function chat(element, send, props, watch) {
     const list = element.querySelector(".mv-chat"), empty = list.querySelector(".mv-chat-empty");
     const rows = [];
 
-    // A row: what is said, which a click recalls, and below it the folded trace.
+    // A row: what is said, which a click recalls, and below it the slider of its operating point and the folded trace.
     function add() {
       const index = rows.length, root = make("div"), said = make("div", "mv-said"), trace = make("details", "mv-trace");
-      const row = { root, said, trace, content: make("div"), detail: make("div", "mv-detail"), note: make("div", "mv-note"), lines: make("div") };
-      const select = () => { if (said.role === "button" && getSelection().isCollapsed) recall({ index }); };
+      const point = slider(index, send.move);
+      const row = { root, said, point, trace, content: make("div"), detail: make("div", "mv-detail"), note: make("div", "mv-note"), lines: make("div") };
+      const select = () => { if (said.role === "button" && getSelection().isCollapsed) send.recall({ index }); };
       said.addEventListener("click", select);
       said.addEventListener("keydown", (event) => { if (event.key === "Enter") select(); });
       trace.addEventListener("toggle", () => { if (trace.open) trace.scrollIntoView({ block: "nearest" }); });
       said.append(row.content, row.detail, row.note);
       trace.append(Object.assign(make("summary"), { textContent: "How it was found" }), row.lines);
-      root.append(said, trace);
+      root.append(said, point.root, trace);
       empty.before(root);
       rows.push(row);
     }
@@ -37,6 +63,8 @@
       write(row.note, message.note);
       if (write(row.lines, message.trace)) row.trace.open = false;
       row.trace.hidden = !message.trace;
+      row.point.show(message.points);
+      row.root.ariaBusy = Boolean(message.points && message.points.waits);
       row.said.role = message.shows ? "button" : null;
       row.said.title = message.shows ? "Show its regions again" : "";
       if (message.shows) row.said.tabIndex = 0; else row.said.removeAttribute("tabindex");

@@ -6,6 +6,7 @@ import logging
 import traceback
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -18,7 +19,7 @@ from medvlm.validation import check_image, check_phrase, check_question
 from . import payload
 from .examples import load_example
 from .replies import greeting, reply_to
-from .session import Layer, Pending, Session
+from .session import Layer, Pending, Session, said
 from .uploads import Inbox
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
@@ -123,19 +124,33 @@ class Handlers:
         session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply, session.drawn))
         return payload.chat(session), text
 
+    def move(self, session: Session, event: gr.EventData):
+        """Ask a question again at another operating point: its answer is replaced where it stands."""
+        index, point, chat = field(event, "index"), field(event, "point"), session.chat
+        turn = chat.turns.get(index) if isinstance(index, int) else None
+        operating = turn.answer.operating if turn else None
+        if turn is None or operating is None or type(point) is not int or not 0 <= point < len(operating.curve):
+            return gr.skip()
+        turn.wanted = point
+        again = Pending("ask", turn.question, session.study, turn.image, chat, index, turn.drawn)
+        session.waiting.append(replace(again, at=point, sensitivity=operating.curve[point].asked))
+        return payload.chat(session)
+
     def work(self, session: Session) -> tuple:
         """Answer the oldest request that waits: the chat and the layer."""
         if not session.waiting:  # the chat again: an answer given beside a refusal may have hidden it
             return payload.chat(session), gr.skip()
         pending = session.waiting.popleft()
+        if pending.overtaken:
+            return payload.chat(session), gr.skip()
         entry = pending.conversation.messages[pending.reply]
         try:
             reply, layer = reply_to(pending, self.assistant())
         except Exception as error:
-            entry["content"] = told(error)
-            return payload.chat(session), gr.skip()
+            reply, layer = said(told(error)), None
+        pending.settle()
         entry.update(reply)
-        if session.study is not pending.study:
+        if layer is None or session.study is not pending.study:
             return payload.chat(session), gr.skip()
         pending.conversation.layers[pending.reply] = session.layer = layer
         return payload.chat(session), payload.layer(session)

@@ -64,7 +64,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
             with gr.Column(elem_id="mv-right", min_width=0):
                 chat = gr.HTML(  # not gr.Chatbot, which reads every message as HTML, whatever its options are
                     html_template=template("chat.html"),
-                    js_on_load="medvlm.chat(element, (data) => trigger('recall', data), props, watch)",
+                    js_on_load="medvlm.chat(element, {recall: (data) => trigger('recall', data), move: (data) => trigger('move', data)}, props, watch)",
                     elem_id="mv-chat",
                     apply_default_css=False,
                 )
@@ -106,6 +106,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
             shown.then(do.work, session, [chat, panel], **MODEL)
         for event, handler in ((report.click, do.report), (panel.check, do.check)):
             event(handler, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
+        chat.move(do.move, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
         chat.recall(do.recall, session, panel, **LIGHT)
         viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
         viewer.segment(do.segment, session, [panel, outbox], **MODEL)

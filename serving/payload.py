@@ -16,7 +16,8 @@ from medvlm.report.markdown import to_markdown
 from medvlm.report.overlay import PALETTE, draw_overlay
 from medvlm.types import Region, Study, mask_box
 
-from .session import Session
+from .replies import worth
+from .session import Session, Turn
 
 MAX_SIDE = 1600  # pixels of a picture as sent
 LOSSLESS = 600_000  # pixels; larger pictures are sent as JPEG of high quality
@@ -28,10 +29,25 @@ def to_text(value: dict[str, Any]) -> str:
 
 
 def chat(session: Session) -> str:
-    """The conversation: messages as plain text, as `said` makes them, and which of them can show regions again."""
+    """The conversation: messages as plain text, as `said` makes them, which of them can show regions again, and which can
+    be asked for at another operating point."""
     talk = session.chat
-    messages = [{**message, "shows": index in talk.layers} for index, message in enumerate(talk.messages)]
+    messages = [
+        {**message, "shows": index in talk.layers, "points": points(talk.turns.get(index))}
+        for index, message in enumerate(talk.messages)
+    ]
     return to_text({"seq": session.count(), "messages": messages})
+
+
+def points(turn: Turn | None) -> dict[str, Any] | None:
+    """The operating points that an answer can be moved to: of what, where it is, whether it waits there, and what each was
+    worth in words."""
+    operating = turn.answer.operating if turn else None
+    if turn is None or operating is None:
+        return None
+    words = [worth(point, operating.images) for point in operating.curve]
+    at = operating.used if turn.wanted is None else turn.wanted
+    return {"fact": operating.fact, "at": at, "waits": turn.wanted is not None, "words": words}
 
 
 def picture(session: Session) -> str:

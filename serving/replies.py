@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm.notices import notices
 from medvlm.policy import DecisionPolicy
-from medvlm.types import Answer, Grounding, ImageFacts, Region, Study
+from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
 
-from .session import Layer, Message, Pending, said
+from .session import Layer, Message, Pending, Turn, said
 
 if TYPE_CHECKING:  # it brings the whole conversation with it
     from medvlm.report.claims import Claim
@@ -29,8 +29,9 @@ def answer(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     """The answer to a question after the turns before it, which it joins; a drawn region stays where it has none to show."""
     talk, drawn = pending.conversation, pending.drawn
     region = drawn.regions[0] if drawn else None
-    given = assistant.ask(pending.in_view, pending.text, history=list(talk.turns), region=region)
-    talk.turns.append((pending.text, given))
+    past, sensitivity = talk.before(pending.reply), pending.sensitivity
+    given = assistant.ask(pending.in_view, pending.text, history=past, region=region, sensitivity=sensitivity)
+    talk.turns.setdefault(pending.reply, Turn(pending.text, given, pending.image, drawn)).answer = given
     note = answer_note(given, pending.fresh(given.notices))
     layer = drawn if drawn and not given.regions else Layer(pending.text, given.regions)
     return said(given.text, given.detail, note, given.thoughts or ""), layer
@@ -41,8 +42,8 @@ def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     found = assistant.ground(pending.in_view, [pending.text])
     text = found_text(found, pending.text, assistant.policy)
     trace = f"find({re.sub('[(),;|=]+', ' ', pending.text)}) → {len(found.regions)}"
-    turn = Answer(text, found.presence.get(pending.text, 0.0), found.regions, thoughts=trace)
-    pending.conversation.turns.append((pending.text, turn))
+    given = Answer(text, found.presence.get(pending.text, 0.0), found.regions, thoughts=trace)
+    pending.conversation.turns[pending.reply] = Turn(pending.text, given, pending.image)
     layer = Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
     return said(text, note="\n".join(pending.fresh(found.notices))), layer
 
@@ -88,6 +89,15 @@ def distinct(regions: Sequence[Region]) -> list[Region]:
 
 def share(value: float) -> str:
     return f"{100 * value:.0f} %"
+
+
+def worth(point: Point, images: tuple[int, int]) -> str:
+    """What an operating point was worth on images kept aside, so many with the fact and without."""
+    named = f"{100 * (1 - point.specificity):.0f} of 100 without are named too"
+    usual = ", the usual point" if point.asked is None else ""
+    return (
+        f"finds {100 * point.sensitivity:.0f} of 100 with it; {named} (measured on {images[0]} and {images[1]}){usual}"
+    )
 
 
 def counted(regions: Sequence[Region]) -> list[str]:

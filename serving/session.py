@@ -30,17 +30,33 @@ class Layer:
 
 
 @dataclass(eq=False)
+class Turn:
+    """A question with its answer, and what is needed to ask it again at another operating point."""
+
+    question: str
+    answer: Answer
+    image: int  # that was in view
+    drawn: Layer | None = None  # the drawn region that it was asked over
+    wanted: int | None = None  # the operating point that it waits to be answered at, if it does
+
+
+@dataclass(eq=False)
 class Conversation:
     """The chat over one study; a new study starts a new one, so that two patients never meet in one chat."""
 
     messages: list[Message] = field(default_factory=list)
     layers: dict[int, Layer] = field(default_factory=dict)  # index of the reply -> what it showed
-    turns: deque[tuple[str, Answer]] = field(default_factory=lambda: deque(maxlen=MOST_TURNS))  # oldest first
+    turns: dict[int, Turn] = field(default_factory=dict)  # index of the reply -> what later questions can speak of
 
     def say(self, text: str, role: str = "assistant") -> int:
         """Append a message and return its index."""
         self.messages.append({"role": role, **said(text)})
         return len(self.messages) - 1
+
+    def before(self, reply: int) -> list[tuple[str, Answer]]:
+        """The turns before a reply, oldest first."""
+        past = [(turn.question, turn.answer) for index, turn in self.turns.items() if index < reply]
+        return past[-MOST_TURNS:]
 
 
 @dataclass(eq=False)
@@ -54,6 +70,23 @@ class Pending:
     conversation: Conversation
     reply: int  # index of the message that will hold the answer
     drawn: Layer | None = None  # the drawn region that was shown on the image in view
+    at: int | None = None  # the operating point of an answer that is asked for again …
+    sensitivity: float | None = None  # … and the sensitivity that chooses it
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that is asked for again."""
+        return self.conversation.turns.get(self.reply)
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether its answer is wanted at another operating point by now."""
+        return self.turn is not None and self.turn.wanted != self.at
+
+    def settle(self) -> None:
+        """Its answer waits no more, unless for another operating point."""
+        if self.turn and not self.overtaken:
+            self.turn.wanted = None
 
     @property
     def in_view(self) -> Study:
@@ -62,8 +95,9 @@ class Pending:
         return replace(self.study, default=self.image)
 
     def fresh(self, notices: list[str]) -> list[str]:
-        """Those that the conversation has not said yet."""
-        before = "\n".join(f"{m['content']}\n{m['note']}" for m in self.conversation.messages)
+        """Those that the conversation has not said before."""
+        earlier = self.conversation.messages[: self.reply]
+        before = "\n".join(f"{m['content']}\n{m['note']}" for m in earlier)
         return [text for text in notices if text not in before]
 
 

@@ -29,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     sources = tmp_path / "package"
-    (sources / "records").mkdir(parents=True)
+    (sources / "vocabulary").mkdir(parents=True)
     (sources / "weights").mkdir()
-    for name in ("assistant.py", "records/answers.yaml", "weights/training.yaml"):
+    for name in ("assistant.py", "vocabulary/labels.csv", "vocabulary/answers.yaml", "weights/training.yaml"):
         (sources / name).write_text(name)
     return sources
 
@@ -54,7 +54,7 @@ def test_every_file_of_a_model_counts(folder: Path, package: Path, name: str) ->
     assert len({before, changed, fingerprint(folder, package)}) == 3
 
 
-@pytest.mark.parametrize("name", ["assistant.py", "records/answers.yaml"])
+@pytest.mark.parametrize("name", ["assistant.py", "vocabulary/labels.csv", "vocabulary/answers.yaml"])
 def test_every_source_counts(folder: Path, package: Path, name: str) -> None:
     before = fingerprint(folder, package)
     (package / name).write_text("x")
@@ -71,7 +71,7 @@ def test_what_no_model_reads_does_not_count(folder: Path, package: Path) -> None
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "heads.safetensors").write_text("on the way")
     (package / "weights" / "training.yaml").write_text("x")
-    (package / "records" / "notes.txt").write_text("x")
+    (package / "vocabulary" / "notes.txt").write_text("x")
     assert fingerprint(folder, package) == before
 
 

@@ -14,7 +14,7 @@ from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import IMAGE_TOKEN, MedVLMProcessor, letterbox_frame
 from medvlm.model.prompt_heads import PROMPT_CHANNELS
 from medvlm.model.words import WordVotes
-from medvlm.records.vocabulary import parts
+from medvlm.vocabulary import parts
 
 from .tiny import LANGUAGE, SIDE, VISION, picture, tiny_model
 

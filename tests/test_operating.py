@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medvlm.errors import ModelError
-from medvlm.operating import FEW, FILE, USUAL, Scores, read_operating, write_operating
+from medvlm.operating import FEW, FILE, STEPS, USUAL, Scores, read_operating, write_operating
 
 SCORES = Scores("yes", (0.9, 0.2, 0.6, 0.4), (0.8, 0.7, 0.5, 0.3, 0.1), (0.6, 0.35, 0.2, 0.1, 0.0))
 
@@ -35,6 +35,33 @@ def test_a_point_is_quoted_as_it_did_on_the_other_half():
 def test_few_images_are_not_quoted():
     few = (0.5,) * (FEW - 1)
     assert Scores("yes", (), few, (0.5,) * 50).quoted(0.5) == "" == Scores("yes", (), (0.5,) * 50, few).quoted(0.5)
+
+
+def test_the_points_that_can_be_asked_for_are_each_measured_once():
+    usual = SCORES.operating("fracture", None)
+    assert (usual.fact, usual.images, usual.point.asked) == ("fracture", (5, 5), None)
+    assert (usual.point.sensitivity, usual.point.specificity) == SCORES.worth(USUAL) == (0.6, 0.8)
+    least = [SCORES.least(point.asked) for point in usual.curve]
+    assert least == [0.9, 0.6, 0.5, 0.4, 0.2], "from the surest on"
+    assert [(p.sensitivity, p.specificity) for p in usual.curve] == [SCORES.worth(one) for one in least]
+
+
+@pytest.mark.parametrize("sensitivity", [None, 0.93, 1.0, 0.01])
+def test_the_point_that_is_used_is_the_one_that_was_asked_for(sensitivity):
+    operating = SCORES.operating("fracture", sensitivity)
+    assert SCORES.least(operating.point.asked) == SCORES.least(sensitivity)
+    for number, point in enumerate(operating.curve):
+        again = SCORES.operating("fracture", point.asked)
+        assert (again.used, len(again.curve)) == (number, len(operating.curve)), "asking for one leads to it"
+
+
+def test_many_images_give_no_more_points_than_a_person_moves_through():
+    many = tuple(number / 1000 for number in range(1000))
+    assert len(Scores("yes", many, many, many).operating("fracture", None).curve) <= len(STEPS) + 1
+
+
+def test_few_images_measure_no_points():
+    assert Scores("yes", (0.5,) * 9, (0.5,) * (FEW - 1), (0.5,) * 50).operating("fracture", None) is None
 
 
 def test_what_is_written_is_read(tmp_path: Path):

@@ -16,7 +16,6 @@ from medvlm.errors import RecordError
 from medvlm.records import read_records
 from medvlm.records.check import box_problem, check_folder, contact_sheet
 from medvlm.records.record import part_of
-from medvlm.records.vocabulary import LABELS, asked_name, canonical, expected_labels, known_name
 
 SIZE = (24, 32)  # height, width
 
@@ -163,28 +162,6 @@ def test_a_patient_lies_in_one_part_whatever_the_record(folder: Path) -> None:
     assert record.part == part_of(record.patient)
     parts = [part_of(str(number)) for number in range(1000)]
     assert 400 < parts.count("tune") < 600 and set(parts) == {"tune", "report"}
-
-
-# Vocabulary
-
-
-def test_names_spellings_and_synonyms() -> None:
-    assert canonical(" Pituitary  Tumor ") == "pituitary tumour" and canonical("unheard of") == "unheard of"
-    assert known_name("mole") == "skin lesion" and known_name("teapot") is None
-    assert "polyp" in expected_labels("endoscopy", "colon") and expected_labels("endoscopy", "teapot") == []
-    names = [s for label in LABELS.values() for s in label.synonyms]
-    assert len(names) == len(set(names)) and not set(names) & set(LABELS), "a synonym means one label"
-
-
-def test_a_name_among_words_that_only_ask_for_it() -> None:
-    assert asked_name("Where is the patient's left lung on this film?") == "left lung"
-    assert asked_name("could you outline the papilla, please") == "optic disc"
-    assert asked_name("lung, left") == "left lung" and asked_name("the lung on the left side") == "left lung"
-    assert asked_name("the lung above the liver") is None and asked_name("where is it?") is None
-    assert all(asked_name(name) == name for name in LABELS)
-    assert all(
-        asked_name(f"show me the {s}") == name for name, label in LABELS.items() for s in label.synonyms if "," not in s
-    )
 
 
 # The check

@@ -88,6 +88,12 @@ def test_other_files_another_size_and_other_code_are_decoded_again(recipe, tmp_p
     monkeypatch.setattr(cache.readers, "__file__", str(other))
     open_cache(recipe)
     assert "another code" in capsys.readouterr().err
+    labels = tmp_path / "labels.csv"
+    monkeypatch.setattr(cache.vocabulary, "__file__", str(labels.with_name("__init__.py")))
+    for text in ("name", "name,kind"):
+        labels.write_text(text)
+        open_cache(recipe)
+        assert "another code" in capsys.readouterr().err
 
 
 def test_a_kill_while_decoding_leaves_nothing_half(recipe, tmp_path, monkeypatch):

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from medvlm.model.prompts import NEGATIVE
 from medvlm.records import read_records
-from medvlm.records.vocabulary import LABELS, known_name
 from medvlm.types import mask_box
+from medvlm.vocabulary import LABELS, known_name
 from training.augment import (
     Turn,
     generator,

@@ -7,8 +7,8 @@ import yaml
 
 from medvlm.errors import RequestError
 from medvlm.languages import surely_foreign
-from medvlm.records.vocabulary import LABELS, asked_name
 from medvlm.validation import check_box, check_phrase, check_points, check_question
+from medvlm.vocabulary import LABELS, asked_name
 from training.tasks import FREE_OF, PRESENT, free_wordings, outside_names, with_article
 
 SIZE = (80, 100)  # (H, W)

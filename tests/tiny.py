@@ -19,7 +19,7 @@ from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.model.loading import build
 from medvlm.perception import Finder
 from medvlm.policy import DecisionPolicy
-from medvlm.records.vocabulary import LABELS
+from medvlm.vocabulary import LABELS
 
 SIDE = 64
 VISION = {

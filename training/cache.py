@@ -25,9 +25,10 @@ import numpy as np
 import PIL.Image
 from tqdm.auto import tqdm
 
+from medvlm import vocabulary
 from medvlm.errors import MedVLMError, RecordError, RequestError
-from medvlm.records import QA, Record, RecordRegion, data_sets, read_records, readers, record, vocabulary
-from medvlm.records.vocabulary import FINE
+from medvlm.records import QA, Record, RecordRegion, data_sets, read_records, readers, record
+from medvlm.vocabulary import FINE
 
 from .config import Recipe, read_config
 
@@ -157,7 +158,8 @@ def source_key(source: Path, split: str, side: int, limit: int | None) -> dict[s
     else:
         files = sorted(p for p in source.rglob("*") if p.is_file())
     stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    code = b"".join(Path(m).read_bytes() for m in (__file__, record.__file__, readers.__file__, vocabulary.__file__))
+    words = sorted(p for p in Path(vocabulary.__file__).parent.iterdir() if p.suffix in (".py", ".csv"))
+    code = b"".join(Path(m).read_bytes() for m in (__file__, record.__file__, readers.__file__, *words))
     digest = {"files": repr(stats).encode(), "code": code}
     return {"side": side, "limit": limit} | {k: hashlib.sha256(v).hexdigest()[:16] for k, v in digest.items()}
 

@@ -52,7 +52,7 @@ Which stage made which tensors, the last one last; `training.json` beside this f
 
 ## Limits
 
-It knows the labels of `medvlm/records/vocabulary.py` and the kinds of images below, in English. A phrase that is not
+It knows the labels of `medvlm/vocabulary/labels.csv` and the kinds of images below, in English. A phrase that is not
 found may be there all the same. Left and right follow the way in which images are usually shown.
 
 ## Data and licences

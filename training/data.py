@@ -9,7 +9,7 @@ from pathlib import Path
 from medvlm.errors import RequestError
 from medvlm.normalise import normalise_answer
 from medvlm.records import Record, data_sets, read_records
-from medvlm.records.vocabulary import MODALITIES
+from medvlm.vocabulary import MODALITIES
 
 FACT_VALUES = 12  # a fact with more values than this is no class
 FACT_SHARE = 100  # and one known for fewer records teaches nothing

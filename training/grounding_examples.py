@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from medvlm.model.prompt_heads import PROMPT_CHANNELS
 from medvlm.records import Record
-from medvlm.records.vocabulary import FINE, surely_absent
+from medvlm.vocabulary import FINE, surely_absent
 
 from .augment import Turn, not_medical, random_turn, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from .cache import ImageCache

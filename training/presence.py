@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medvlm.records import Record
 from medvlm.records.presence import known_presence as plainly_known
-from medvlm.records.vocabulary import expected_labels, is_finding
+from medvlm.vocabulary import expected_labels, is_finding
 
 from .data import asked_facts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medvlm.conversation.grammar import IT, MOST_CALLS, THINGS, Call, Program, parse, split, text_of
 from medvlm.conversation.reader import DRAWN
-from medvlm.records.vocabulary import LABELS
+from medvlm.vocabulary import LABELS
 
 FOLDER = Path(__file__).parent / "questions"
 PAIRED = sorted({name[5:] for name in LABELS if name.startswith("left ") and f"right {name[5:]}" in LABELS})

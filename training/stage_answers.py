@@ -19,7 +19,7 @@ from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.normalise import normalise_answer
 from medvlm.records import Record
-from medvlm.records.vocabulary import reviewed_answers
+from medvlm.vocabulary import reviewed_answers
 
 from .augment import generator, relight, slight_turn, turn_grid, turn_image
 from .cache import ImageCache

@@ -19,7 +19,7 @@ from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.policy import FILE as POLICY
 from medvlm.records import Record
-from medvlm.records.vocabulary import LABELS
+from medvlm.vocabulary import LABELS
 
 from .chain import FILE as CHAIN
 from .chain import StageRecord, changed_parts, read_chain, versions, weights_code, write_chain

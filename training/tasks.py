@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from medvlm.records import Record
-from medvlm.records.vocabulary import LABELS, MODALITIES, surely_absent
+from medvlm.vocabulary import LABELS, MODALITIES, surely_absent
 
 SPOKEN = {"x-ray": "X-Ray", "ct": "CT", "mri": "MRI"}
 MODALITY = (

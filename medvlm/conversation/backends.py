@@ -35,6 +35,14 @@ def make_reader(language: str | None, folder: Path, device: str = "cpu") -> Read
         ) from error
 
 
+def check_uses(language: str | None, phrase: bool, send_images: bool) -> None:
+    """Raises `LanguageError` where `language` names nothing that could phrase answers, or that images could be sent to."""
+    if phrase and language is None:
+        raise LanguageError("--phrase needs --language FOLDER|URL, the language model that is to phrase the answers.")
+    if send_images and "://" not in (language or ""):
+        raise LanguageError("--send-images needs --language URL, the server that the images are to be sent to.")
+
+
 def reader_folder(folder: Path) -> Path:
     """The folder of the reader beside a model's weights, or of the embedded one: a question reads the same whatever the eyes."""
     return folder if (folder / "reader.safetensors").is_file() else EMBEDDED["nano"]

@@ -16,10 +16,12 @@ from ..validation import check_image, check_question, check_sensitivity
 from ..which import Meant, images_meant
 from . import writer
 from .grammar import ANYTHING, IT, Call, Program, parse
+from .phrasing import Phraser
 from .places import same_place
 from .reader import Reader, Reading
-from .recall import Recall
+from .recall import Onlooker, Recall
 from .results import Result, Scene
+from .teller import SHOWN
 from .tools import Tools
 
 History = Sequence[tuple[str, Answer]]
@@ -79,10 +81,13 @@ def _check(region: Region, study: Study) -> None:
 
 
 class Conversation:
-    """Answers questions about a study over what `finder` sees."""
+    """Answers questions about a study over what `finder` sees; in the words of `phraser` where there is one, and in those of
+    `onlooker`, which is sent the image, where no tool can show the answer."""
 
-    def __init__(self, finder: Finder, reader: Reader):
-        self.finder, self.reader = finder, reader
+    def __init__(
+        self, finder: Finder, reader: Reader, phraser: Phraser | None = None, onlooker: Onlooker | None = None
+    ):
+        self.finder, self.reader, self.phraser, self.onlooker = finder, reader, phraser, onlooker
         self.recall = Recall(finder)
         self.tools = Tools(finder, self.recall)
 
@@ -165,7 +170,7 @@ class Conversation:
             calls = tuple(call for call in calls if call.tool == "decline") or (Call("recall"),)
         results: list[tuple[Result, float]] = []
         for call in calls:
-            result = self.tools.run(call, scene)
+            result = self.seen_elsewhere(call, scene) or self.tools.run(call, scene)
             if (
                 len(calls) == 1 and IT not in call.things and call.word != "image"
             ):  # a short answer is one to the question's words alone
@@ -181,21 +186,27 @@ class Conversation:
             if result.regions and call.tool not in ("compare", "grade"):
                 scene.focus = list(result.regions)
             scene.things = result.things or scene.things
-        return self.answer(scene, results)
+        answer = self.answer(scene, results)
+        return self.phraser.phrased(answer, results, scene) if self.phraser else answer
+
+    def seen_elsewhere(self, call: Call, scene: Scene) -> Result | None:
+        """The answer of a model that is sent the image, where the user wants one, to what no tool can show."""
+        if self.onlooker is None or call.tool != "recall":
+            return None
+        return self.onlooker.recall(call, scene, self.finder.policy.answer)
 
     def preferred(self, result: Result, scene: Scene) -> Result:
         """A tool's result, or the short answer where that was right more often on questions to this tool, and is sure."""
         least = self.finder.policy.recalled.get(result.call.tool)
-        if least is None or result.who in ("short", "generated"):
+        if least is None or result.who in ("short", "generated", SHOWN):
             return result
         text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)
         value: bool | str = {"Yes": True, "No": False}.get(text, text)
         asks_which = result.call.tool in ("kind", "place") and not result.call.get("is")
         if not text or likelihood < least or (asks_which and isinstance(value, bool)):
             return result
-        return replace(
-            result, value=value, likelihood=likelihood, source="short", why_not="", remarks=[], measurements=[]
-        )
+        short = replace(result, value=value, likelihood=likelihood, source="short", why_not="")
+        return replace(short, remarks=[], measurements=[], operating=None)
 
     def chance(self, result: Result) -> float:
         """The chance that what a result says is right."""
@@ -226,14 +237,20 @@ class Conversation:
             "\n".join(texts),
             best[1] if best else 0.0,
             shown,
-            thoughts="\n".join(result.trace(chance) for result, chance in results),
+            thoughts="\n".join(line for result, chance in results for line in _trace(result, chance)),
             abstained=not told,
             declined=declined,
             reason=reason,
             detail=" ".join(dict.fromkeys(details)),
             source=best[0].who if best else "",
             likelihood=best[0].likelihood if best else 0.0,
+            operating=next((r.operating for r, _ in results if r.operating), None),
         )
+
+
+def _trace(result: Result, chance: float) -> list[str]:
+    """What a call gave, and whose words these are."""
+    return [result.trace(chance), *(result.remarks if result.who == SHOWN else [])]
 
 
 def _lines(calls: Sequence[Call]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from ..normalise import normalise_answer
 from ..operating import USUAL
 from ..perception import Finder
-from ..types import Region
-from .grammar import Call
+from ..types import Operating, Region
+from .grammar import DISEASES, Call
 from .recall import Recall
 from .results import CONFLICT, Result, Scene
 
@@ -38,12 +38,13 @@ class Facts:
 
     def chances(self, word: str, scene: Scene) -> dict[str, float]:
         """The probability of each value of a fact; nothing where it was not learned on images of this kind."""
+        return self.finder.view(scene.study, scene.index).facts.get(self.learned(word, scene), {})
+
+    def learned(self, word: str, scene: Scene) -> str:
+        """The fact that a word of a call stands for in images of this kind; "" where none was learned on such."""
         view = self.finder.view(scene.study, scene.index)
-        for name in (word, *SIBLINGS.get(word, ())):
-            fact = named(name, view.facts)
-            if list(view.kind) in self.finder.config.fact_kinds.get(fact, ()):
-                return view.facts.get(fact, {})
-        return {}
+        facts = [named(name, view.facts) for name in (word, *SIBLINGS.get(word, ()))]
+        return next((fact for fact in facts if list(view.kind) in self.finder.config.fact_kinds.get(fact, ())), "")
 
     def kind(self, call: Call, scene: Scene) -> Result:
         """Modality, body part, plane, sequence or view; yes or no where one value is asked for."""
@@ -96,38 +97,43 @@ class Facts:
             present = self.presence(sign, scene)
             return replace(present, call=call) if present else Result(call, why_not=self.untold(call.word))
         share = chance_of(chances, wanted)
-        least, worth = self.point(call.word, scene, wanted)
-        right = (share >= least) != call.denied
+        least, worth, operating = self.point(call.word, scene, wanted)
+        there = share >= least
         remark = f"Most likely {value} ({min(chances[value], 0.99):.2f})."
-        return Result(call, max(share, 1 - share), value=right, remarks=[remark, *worth])
+        remarks = [remark, *worth]
+        likelihood = share if there else 1 - share
+        return Result(call, likelihood, value=there != call.denied, remarks=remarks, operating=operating)
 
-    def point(self, word: str, scene: Scene, wanted: str = "") -> tuple[float, list[str]]:
-        """The probability from which a fact is given, and what that was worth on images kept aside, where it was measured."""
-        scores = self.finder.operating.get(named(word, self.finder.view(scene.study, scene.index).facts))
+    def point(self, word: str, scene: Scene, wanted: str = "") -> tuple[float, list[str], Operating | None]:
+        """The probability from which a fact is given, and what that was worth on images kept aside, where it was measured:
+        in a sentence, and among the other points."""
+        scores = self.finder.operating.get(self.learned(word, scene))
         if scores is None or (wanted and not means(scores.value, wanted)):
-            return USUAL, []
-        least = USUAL if scene.sensitivity is None else scores.at(scene.sensitivity)
-        return least, [worth] if (worth := scores.quoted(least)) else []
+            return USUAL, [], None
+        least = scores.least(scene.sensitivity)
+        worth, fact = scores.quoted(least), word if wanted in ("", "yes", "present") else wanted
+        return least, [worth] if worth else [], scores.operating(fact, scene.sensitivity)
 
     def presence(self, call: Call, scene: Scene) -> Result | None:
         """Yes or no to a thing that is a fact learned as a whole, such as a fracture or pneumonia; `None` for other things."""
-        if call.modifiers or call.things[0] not in ("fracture", "pneumonia", "covid-19", "diabetic retinopathy"):
+        if call.modifiers or call.things[0] not in ("fracture", "pneumonia", *DISEASES):
             return None
         chances = self.chances(call.things[0], scene)
         if not chances:
             return None
         share = 1 - sum(chance for name, chance in chances.items() if name in NORMAL)
-        least, worth = self.point(call.things[0], scene)
+        least, worth, operating = self.point(call.things[0], scene)
         there = share >= least
         remarks = [f"By the whole image the probability is {min(share, 0.99):.2f}.", *worth]
         names = SIGNS.get(call.things[0], (call.things[0],) if there else ())
         regions = self.finder.ground(scene.study, names, scene.index).regions if names else []
         if regions and not there:
             remarks.append(f"But I find {listed(regions)}, which are signs of it, so this is uncertain.")
-            return Result(call, 0.5, CONFLICT, not call.denied, regions, things=call.things, remarks=remarks)
-        return Result(
-            call, max(share, 1 - share), "grade", there != call.denied, regions, things=call.things, remarks=remarks
-        )
+            result = Result(call, 0.5, CONFLICT, not call.denied, regions, remarks=remarks)
+        else:
+            likelihood = share if there else 1 - share
+            result = Result(call, likelihood, "grade", there != call.denied, regions, remarks=remarks)
+        return replace(result, things=call.things, operating=operating)
 
     def abnormal(
         self, call: Call, scene: Scene, regions: Sequence[Region], labels: Sequence[str], presence: float

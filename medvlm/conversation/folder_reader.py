@@ -24,6 +24,7 @@ from .prefix import Legal, State
 from .reader import Reading
 
 WRITTEN = re.compile(r"[\w '’.(),;|=%-]+")  # what programs are written in, in lower case
+MOST_SECONDS = 20.0  # of a reply in words
 UNTOLD = (TemplateError, TypeError)  # of chat templates that know no tools, or no system message
 
 
@@ -94,7 +95,7 @@ class FolderReader:
     """
 
     def __init__(self, folder: Path, values: Sequence[str] = (), device: str = "cpu"):
-        self.values = tuple(values)
+        self.folder, self.values = folder, tuple(values)
         disable_progress_bar()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -152,7 +153,9 @@ class FolderReader:
 
     def tokens(self, question: str, before: Program = (), drawn: bool = False) -> torch.Tensor:
         """The prompt `(1, T)`."""
-        text = self.way(messages(question, before, drawn, self.values, self.listed))
+        return self._coded(self.way(messages(question, before, drawn, self.values, self.listed)))
+
+    def _coded(self, text: str) -> torch.Tensor:
         coded = self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None, return_tensors="pt")
         return coded.input_ids.to(self.model.device)
 
@@ -198,6 +201,37 @@ class FolderReader:
         except ValueError:
             return UNREAD
         return Reading(calls, float(torch.tensor(chance).exp()))
+
+    @property
+    def called(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+    @torch.inference_mode()
+    def tell(self, chat: Sequence[dict[str, Any]], most: int) -> str:
+        """The model's likeliest reply to a chat, of at most `most` tokens and 20 seconds; nothing where the chat is too long
+        for it."""
+        prompt = self._coded(self._chat(list(chat)))
+        if prompt.shape[1] + most > self.most:
+            return ""
+        how = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=most,
+            max_time=MOST_SECONDS,
+            eos_token_id=self.ends,
+            pad_token_id=self.ends[0],
+        )
+        out = self.model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=how)
+        return str(self.tokenizer.decode(out[0, prompt.shape[1] :], skip_special_tokens=True))
+
+    def _chat(self, chat: list[dict[str, str]]) -> str:
+        """A chat without tools as a prompt, by the template if that takes all of it."""
+        for folded in (False, True):
+            with contextlib.suppress(*UNTOLD):
+                text = self._by_template(chat, None, folded) if self.tokenizer.chat_template else ""
+                if chat[0]["content"] in text and chat[-1]["content"] in text:
+                    return text
+        return _plain(chat)
 
     def _begun(self, prompt: torch.Tensor) -> dict[str, Any]:
         """A copy of the states of what the prompt shares with every other, where it does."""

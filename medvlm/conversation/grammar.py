@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..records.vocabulary import LABELS
+from ..vocabulary import LABELS
 
 MOST_CALLS = 4
 IT, ANYTHING = "it", "anything"
@@ -167,7 +167,8 @@ def _call(name: str, parts: list[str]) -> Call:
 # Symbols: what a reader writes, one after the other. A copied word is the symbol COPY with the word's place beside it.
 
 END, CLOSE, AND, NOT, COPY = "<end>", ")", "|", "not", "<copy>"
-THINGS = [IT, ANYTHING, *LABELS]
+DISEASES = ["covid-19", "diabetic retinopathy"]  # facts that one asks for as things
+THINGS = [IT, ANYTHING, *LABELS, *DISEASES]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..records.vocabulary import known_name
+from ..vocabulary import known_name
 from .grammar import CHOICES, MOST_CALLS, OPEN, THINGS, TOOLS, Call, Program, parse, text_of, tool_list
 from .prefix import YES_NO, copyable, is_legal
 from .reader import DRAWN, Reading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..types import Measurement, Region, Study
+from ..types import Measurement, Operating, Region, Study
 from .grammar import Call
 
 CONFLICT = "conflict"  # the source of a value that evidence speaks for and against: as likely as not
@@ -46,6 +46,7 @@ class Result:
     things: tuple[str, ...] = ()  # what the things of the call were taken for
     remarks: list[str] = field(default_factory=list)  # sentences that belong beside the value
     why_not: str = ""  # a sentence where there is no value
+    operating: Operating | None = None  # where a fact of the whole image was given, if its points were measured
 
     @property
     def told(self) -> bool:

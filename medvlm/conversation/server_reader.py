@@ -1,4 +1,5 @@
-"""A reader behind an OpenAI-compatible server that the user named. Questions go there, images never."""
+"""A reader behind an OpenAI-compatible server that the user named. Questions go there, and what `tell` is given: an image with
+`--send-images` alone."""
 
 from __future__ import annotations
 
@@ -71,6 +72,21 @@ class ServerReader:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             return UNREAD
         return Reading(calls, _chance(choice)) if calls else UNREAD
+
+    @property
+    def called(self) -> str:
+        """The model's name without its folder; before it is known, the server's."""
+        return self.name.rstrip("/").rpartition("/")[2] or urlsplit(self.url).netloc
+
+    def tell(self, chat: Sequence[dict[str, Any]], most: int) -> str:
+        """The model's reply to a chat, of at most `most` tokens as far as the server keeps to it; nothing where it sends
+        rubbish. Raises `LanguageError` where it cannot be reached, refuses or hangs."""
+        body = {"model": self._model(), "messages": list(chat), "temperature": 0, "max_tokens": most}
+        try:
+            text = json.loads(self.fetch("/chat/completions", body))["choices"][0]["message"]["content"]
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+            return ""
+        return text if isinstance(text, str) else ""
 
     def _model(self) -> str:
         """The model's name: as it was given, else the first that the server lists, which is asked once."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ..records.vocabulary import LABELS
 from ..report.agreement import RATIO
 from ..report.measurements import head_circumference, measure
 from ..types import Measurement, Region
+from ..vocabulary import LABELS
 from .grammar import IT, Call
 from .places import extent
 from .results import CONFLICT, Result, Scene
@@ -56,7 +56,15 @@ class Sizes:
             result.regions = [max(result.regions, key=extent)]
         if scene.spacing is None and any(m.unit.startswith("px") for m in found):
             result.remarks.append("The pixel spacing is unknown, so sizes are in pixels.")
-        return self.against(result)
+        return self.judged(result, scene) if call.get("is") else self.against(result)
+
+    def judged(self, result: Result, scene: Scene) -> Result:
+        """Yes or no to "is the liver enlarged?", by the short answers where they are sure: there is no table of normal sizes."""
+        state = self.tools.facts.state(result.call, scene)
+        if state is None:
+            result.remarks.append(f"I have no normal size to tell by whether it is {result.call.get('is')}.")
+            return result
+        return replace(result, value=state.value, likelihood=state.likelihood, source=state.source)
 
     def against(self, result: Result) -> Result:
         """Yes or no where a question names a number to be above or below, of the first measurement or of the count."""

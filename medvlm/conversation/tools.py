@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..perception import Finder
-from ..records.vocabulary import (
+from ..report.location import container
+from ..types import Image, Region, Study
+from ..vocabulary import (
     ANYWHERE,
     LABELS,
     LUMP_WORDS,
@@ -20,8 +22,6 @@ from ..records.vocabulary import (
     other_types,
     whole,
 )
-from ..report.location import container
-from ..types import Image, Region, Study
 from ..windows import around, crop, hull
 from .facts import Facts, shown_kind
 from .grammar import ANYTHING, IT, Call

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..records.vocabulary import LABELS
 from ..types import Measurement, Region
+from ..vocabulary import LABELS
 from .facts import shown_kind
 from .grammar import ANYTHING, IT
 from .places import SIDED, extent, words_for
@@ -75,7 +75,8 @@ def beside(result: Result, scene: Scene) -> list[str]:
     if call.tool == "describe" and (missing := absent(result)):
         lines.append(f"Looked for and not found: {', '.join(missing)}.")
     if call.tool == "measure" and len(result.things) == 1 and result.measurements:
-        lines.append(f"Measured on what is shown as {result.regions[0].label}.")
+        size = f"It measures {_measure(result, scene)}. " if isinstance(result.value, bool) and call.get("is") else ""
+        lines.append(f"{size}Measured on what is shown as {result.regions[0].label}.")
     return lines
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ..records import Record
-from ..records.vocabulary import LABELS
 from ..report import measurements
 from ..report.measurements import Spacing
 from ..types import Measurement, Region
+from ..vocabulary import LABELS
 
 
 def cardiothoracic_ratio(masks: Sequence[np.ndarray], _: Spacing) -> Measurement | None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from ..records.vocabulary import LABELS, is_finding
+from ..vocabulary import LABELS, is_finding
 from . import metrics
 from .labels import positive_value
 from .prompts import KINDS

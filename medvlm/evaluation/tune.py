@@ -19,8 +19,8 @@ from ..conversation.tools import sure_of
 from ..policy import DecisionPolicy
 from ..records import QA, Record, read_records
 from ..records.presence import known_presence
-from ..records.vocabulary import other_types, whole
 from ..types import Answer, Region, Study, mask_box
+from ..vocabulary import other_types, whole
 from .metrics import box_iou, dice, exact_match
 
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
@@ -109,11 +109,12 @@ def _measured(record: Record, regions: Sequence[Region], label: str) -> dict[str
     if truth is None or not regions:
         return {}
     mask = truth.mask
-    each = [mask == number for number in np.unique(mask) if number] if mask is not None else truth.boxes
-    out = {"count": abs(len(regions) - len(each)) <= max(1, NEAR * len(each))} if len(each) > 1 else {}
+    number = len(truth.boxes) if mask is None else len(np.unique(mask[mask > 0]))
+    out = {"count": abs(len(regions) - number) <= max(1, NEAR * number)} if number > 1 else {}
     if mask is None:
         return out
     true_area = float((mask > 0).sum())
+    each = (mask == number for number in np.unique(mask[mask > 0]))
     largest = max((Region(label, 0, mask_box(one), one, 1.0) for one in each), key=extent)
     mirrored = (record.modality or "") in SIDED
     told, true = (words_for(one, mask.shape, mirrored) for one in (max(regions, key=extent), largest))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import RequestError
 from ..policy import DecisionPolicy
-from ..records.vocabulary import LABELS
+from ..vocabulary import LABELS
 from .tune import GRID, Look, Said, calibrated
 
 BINS = 10

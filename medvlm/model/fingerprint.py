@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
-SOURCES = (".py", ".yaml")
+SOURCES = (".py", ".yaml", ".csv")
 NOT_READ = (
     ".md",
     ".yaml",

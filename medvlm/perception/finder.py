@@ -21,11 +21,11 @@ from ..model.prompts import Prompt
 from ..notices import notices, scope
 from ..operating import Scores, read_operating
 from ..policy import DecisionPolicy, read_policy
-from ..records.vocabulary import FINE, asked_name, other_types, parts, whole
 from ..report.draft import examined_images
 from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
+from ..vocabulary import FINE, asked_name, other_types, parts, whole
 from ..windows import around, crop, hull, inside, put_back, tiles
 from .view import Found, ImageView
 

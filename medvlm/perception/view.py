@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..model.grounding_model import ImageFeatures
-from ..records.vocabulary import LABELS
 from ..types import Grounding, Image, ImageFacts, Region
+from ..vocabulary import LABELS
 from ..windows import Window
 
 NOTHING = {"modality": "photograph", "body_part": "none"}  # values that are no kind of medical image

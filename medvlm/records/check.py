@@ -24,9 +24,9 @@ from scipy import ndimage
 from ..errors import RecordError
 from ..report.overlay import PALETTE
 from ..validation import are_fractions
+from ..vocabulary import LABELS, MODALITIES, canonical, known_name
 from .readers import SPLITS, to_record
 from .record import Record, RecordRegion
-from .vocabulary import LABELS, MODALITIES, canonical, known_name
 
 KEYS = (
     "id", "set", "split", "patient", "image", "file_name", "modality", "body_part", "view", "spacing_mm", "labels",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ..mentions import label_of
+from ..vocabulary import LABELS, canonical, expected_labels, is_finding
 from .record import Record
-from .vocabulary import LABELS, canonical, expected_labels, is_finding
 
 HERE = r"(?: (?:in|on|of) (?:this|the) (?:image|picture|scan|film|x-ray|study))?"
 FORMS = [  # in which records ask whether something is there

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet
 
 from ..errors import RecordError
+from ..vocabulary import canonical
 from .record import QA, Record, RecordRegion
-from .vocabulary import canonical
 
 SPLITS = ("train", "val", "test")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..policy import DecisionPolicy
-from ..records.vocabulary import whole
 from ..types import Finding
+from ..vocabulary import whole
 
 RATIO = "cardiothoracic ratio"
 

@@ -22,8 +22,8 @@ from ..conversation.writer import number, phrase
 from ..mentions import label_of
 from ..mentions import read as labels_and_words
 from ..policy import DecisionPolicy
-from ..records.vocabulary import ASKING, LABELS, LUMPS
 from ..types import Measurement, Region, Study
+from ..vocabulary import ASKING, LABELS, LUMPS
 from .draft import examined_images
 from .sentences import Clause, check_report_text, clauses, sentences
 

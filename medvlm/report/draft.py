@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..policy import DecisionPolicy
-from ..records.vocabulary import LABELS, is_finding, other_types
 from ..types import Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
+from ..vocabulary import LABELS, is_finding, other_types
 from .agreement import agree, ratio_of
 from .location import container, locate
 from .measurements import measure

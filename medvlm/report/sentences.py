@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import RequestError
 from ..languages import surely_foreign
 from ..mentions import mentioned
-from ..records.vocabulary import ASKING, LABELS
+from ..vocabulary import ASKING, LABELS
 
 MOST_CHARACTERS = 20_000
 MOST_SENTENCES = 200

@@ -10,7 +10,7 @@ from dataclasses import replace
 import PIL.Image
 import pytest
 
-from medvlm.types import Answer, ImageFacts
+from medvlm.types import Answer, ImageFacts, Operating, Point
 from tests.fakes import FakeAssistant, square
 
 from .conftest import served
@@ -21,7 +21,7 @@ SPY = """window.stranger = []; window.violations = [];
   document.addEventListener('securitypolicyviolation', (event) => window.violations.push(event.blockedURI));"""
 # Of what the page's own parts are made; anything else in them came from a stranger.
 OWN = {
-    "#mv-chat": {"DIV", "P", "DETAILS", "SUMMARY"},
+    "#mv-chat": {"DIV", "P", "DETAILS", "SUMMARY", "LABEL", "SPAN", "INPUT"},
     "#mv-panel": {"DIV", "SPAN", "BUTTON", "I", "H4", "P", "DETAILS", "SUMMARY", "TEXTAREA"},
     "#mv-viewer": {"DIV", "SPAN", "BUTTON", "LABEL", "INPUT", "CANVAS", "P", "OUTPUT", "SELECT", "OPTION"},
 }
@@ -70,9 +70,11 @@ class HostileAssistant(FakeAssistant):
     def facts(self, study, image=None):
         return ImageFacts(self.html, 0.9, self.html, 0.8, 0.95)
 
-    def ask(self, study, question, image=None, history=(), region=None):
+    def ask(self, study, question, image=None, history=(), region=None, sensitivity=None):
         regions = self._ground(study, ["thing"], image).regions
-        return Answer(self.html, 0.8, regions, self.html, detail=self.html, scope=self.html, model=self.html)
+        at = Operating(self.html, 0, (Point(None, 0.9, 0.8),), (9, 9))
+        said = {"detail": self.html, "scope": self.html, "model": self.html}
+        return Answer(self.html, 0.8, regions, self.html, operating=at, **said)
 
     def check_report(self, study, text):
         return [replace(claim, sentence=self.html, label=self.html) for claim in super().check_report(study, text)]
@@ -154,6 +156,7 @@ def test_questions_phrases_labels_answers_and_reports(open_page, trap, html, tmp
     page.locator(".mv-trace summary").last.click()
     parts = page.locator(".mv-reply").last.locator(".mv-said > div, .mv-trace > div")
     assert [text.startswith(html) for text in parts.all_text_contents()] == [True, True, False, True]
+    assert page.locator(".mv-point label").last.text_content() == f"Sensitivity ({html})"
     assert_all_is_text(page, trap)
     ask(page, f"thing {COVER}", "find")
     chat(page, f"Find: thing {COVER}")

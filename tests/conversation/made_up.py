@@ -16,8 +16,8 @@ from medvlm.conversation.tools import Tools
 from medvlm.operating import Scores
 from medvlm.perception.view import Found, ImageView
 from medvlm.policy import DecisionPolicy
-from medvlm.records.vocabulary import LABELS
 from medvlm.types import Box, Grounding, Image, Region, Study, mask_box
+from medvlm.vocabulary import LABELS
 
 from ..tiny import ScriptedReader
 

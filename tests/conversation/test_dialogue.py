@@ -244,6 +244,18 @@ def test_a_fact_is_given_from_the_point_that_is_asked_for():
         conversation.ask(study_of(), "Is it broken?", sensitivity=1.5)
 
 
+def test_an_answer_says_which_point_it_used_but_not_in_its_json():
+    points = {"fracture": Scores("yes", (0.9, 0.8, 0.3), (0.6,) * 5, (0.1,) * 5)}
+    finder = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"no": 0.6, "yes": 0.4}}, operating=points)
+    both = talk(finder, "kind(modality); present(fracture)").ask(study_of(), "Which kind, and broken?", sensitivity=0.9)
+    assert both.operating.fact == "fracture" and both.operating.point.asked == 0.9
+    assert "operating" not in both.to_json() and Answer.from_json(both.to_json()).operating is None
+    assert talk(finder, "kind(modality)").ask(study_of(), "Which kind?").operating is None
+    finder.policy = replace(finder.policy, recalled={"present": 0.6})
+    short = talk(finder, "present(fracture)", MadeUpRecall({"Yes": 0.9})).ask(study_of(), "Broken?")
+    assert short.source == "short" and short.operating is None
+
+
 def test_a_short_answer_is_preferred_where_the_policy_has_it_so():
     finder = MadeUpFinder(SMALL, kind=COLON)
     finder.policy = replace(finder.policy, recalled={"count": 0.6})

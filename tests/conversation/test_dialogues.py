@@ -1,4 +1,4 @@
-"""The judge of benchmarks/dialogues.py on made-up answers and tiny images, and that all dialogues can be judged."""
+"""The judges of benchmarks/judges.py on made-up answers and tiny images, and that all dialogues can be judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT / "benchmarks"))  # whose scripts import each other by name
 import dialogues as benchmark  # noqa: E402
-from dialogues import Dialogue, Turn, hold, judge, number_said, numbers, read_dialogues, summary, yes_no  # noqa: E402
+from answer_text import number_said, numbers, yes_no  # noqa: E402
+from dialogues import Dialogue, hold, read_dialogues, summary  # noqa: E402
+from judges import Turn, judge  # noqa: E402
 
 
 def png(pixels: np.ndarray) -> bytes:

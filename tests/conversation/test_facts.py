@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from medvlm.operating import Scores
+
 from .made_up import CELLS, EYE, MRI, MadeUpFinder, run, scene_of, shown, study_of
 
 
@@ -86,3 +88,44 @@ def test_a_disease_with_stages_is_there_where_any_stage_is():
     assert run("grade(diabetic retinopathy, is=yes)", finder).value is True
     assert run("grade(diabetic retinopathy, is=no)", finder).value is False
     assert run("grade(diabetic retinopathy, is=yes, not)", finder).value is False
+
+
+POINTS = Scores("malignant", (0.9, 0.8, 0.3), (0.6, 0.6, 0.6, 0.6, 0.2), (0.1, 0.1, 0.1, 0.1, 0.4))
+LUMP = MadeUpFinder(facts={"breast_finding": {"benign": 0.6, "malignant": 0.4}}, operating={"breast_finding": POINTS})
+
+
+def at(sensitivity, call="grade(breast finding, is=malignant)", finder=LUMP):
+    scene = scene_of(finder)
+    scene.sensitivity = sensitivity
+    return run(call, finder, scene)
+
+
+def test_what_is_said_at_a_point_comes_with_all_that_were_measured():
+    usual, sharp = at(None), at(1.0)
+    assert (usual.value, sharp.value) == (False, True)
+    assert usual.operating.fact == "malignant" and usual.operating.curve == sharp.operating.curve
+    assert (usual.operating.point.sensitivity, sharp.operating.point.sensitivity) == (0.8, 0.8)
+    assert (usual.operating.point.specificity, sharp.operating.point.specificity) == (1.0, 0.8)
+
+
+def test_what_is_said_at_a_moved_point_is_as_likely_as_the_fact():
+    """A "Yes" from a probability of 0.4 was given as 0.6 likely."""
+    assert at(None).likelihood == pytest.approx(0.6) and at(1.0).likelihood == pytest.approx(0.4)
+    finder = MadeUpFinder(facts={"fracture": {"no": 0.6, "yes": 0.4}}, operating={"fracture": POINTS})
+    broken = at(1.0, "present(fracture)", finder)
+    assert broken.value is True and broken.likelihood == pytest.approx(0.4)
+    assert broken.operating.fact == "fracture" and at(1.0, "present(fracture, not)", finder).operating
+
+
+@pytest.mark.parametrize("call", ["grade(breast finding)", "grade(breast finding, is=benign)"])
+def test_what_is_given_without_a_point_has_none_to_move(call):
+    assert at(1.0, call).operating is None
+
+
+def test_the_point_is_that_of_the_fact_that_was_learned_on_such_images():
+    other = Scores("malignant", (0.1,) * 5, (0.1,) * 5, (0.0,) * 5)
+    facts = {"severity": {"benign": 0.1, "malignant": 0.9}, "breast_finding": {"benign": 0.6, "malignant": 0.4}}
+    finder = MadeUpFinder(facts=facts, operating={"severity": other, "breast_finding": POINTS})
+    finder.config.fact_kinds["severity"] = [["mammography", "breast"]]
+    result = at(1.0, "grade(severity, is=malignant)", finder)
+    assert result.value is True and "from a probability of 0.30" in result.remarks[1]

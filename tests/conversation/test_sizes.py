@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from medvlm.conversation.writer import beside
 from medvlm.types import Study
 
-from .made_up import COLON, CT, EYE, SIZE, MadeUpFinder, run, scene_of, shown, study_of
+from .made_up import COLON, CT, EYE, SIZE, MadeUpFinder, MadeUpRecall, run, scene_of, shown, study_of
 
 SMALL, LARGE = shown("polyp", (10, 10, 30, 20)), shown("polyp", (120, 50, 180, 90))
 POLYPS = MadeUpFinder(SMALL, LARGE, kind=COLON)
@@ -153,3 +154,15 @@ def test_areas_are_compared_in_millimetres_where_they_are_known():
 def test_sizes_that_hardly_differ_are_said_to():
     finder = MadeUpFinder(shown("liver", (10, 10, 70, 70)), shown("spleen", (100, 10, 160, 71)), kind=CT)
     assert run("compare(liver | spleen, larger)", finder).remarks == ["They differ by less than 5 %."]
+
+
+def test_whether_a_thing_is_enlarged_is_told_by_the_short_answers_with_its_size_beside():
+    finder = MadeUpFinder(shown("liver", (10, 10, 50, 40)), kind=CT)
+    call = "measure(liver, size, is=enlarged)"
+    sure = run(call, finder, recall=MadeUpRecall({"Yes": 0.9, "No": 0.1}))
+    assert sure.value is True and sure.who == "short"
+    assert "It measures" in " ".join(beside(sure, scene_of(finder)))
+    unsure = run(call, finder, recall=MadeUpRecall({"Yes": 0.2, "No": 0.1}))
+    assert unsure.value is None and unsure.measurements and "no normal size" in unsure.remarks[-1]
+    missing = run(call, MadeUpFinder(kind=CT), recall=MadeUpRecall({"Yes": 0.9}))
+    assert missing.value == 0, "what is not there is not enlarged"
