@@ -83,7 +83,8 @@ class Served:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-                served.asked.append((self.path, json.loads(body)))
+                self.asked = json.loads(body)
+                served.asked.append((self.path, self.asked))
                 answer(self)
 
             def do_GET(self) -> None:
