@@ -163,7 +163,8 @@ class Conversation:
         """The answer that the calls of a reading give."""
         policy, calls = self.finder.policy, reading.calls
         plain = all(call.tool in ("decline", "help") for call in calls)
-        if abstain and not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
+        about = all(call.tool == "kind" and call.get("is") for call in calls)  # "is this an x-ray?" of any picture
+        if abstain and not plain and not about and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
             reason = "not a known kind of medical image"
             return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason=reason, thoughts=_lines(calls))
         if reading.chance < policy.read and not plain:

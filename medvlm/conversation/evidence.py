@@ -14,7 +14,7 @@ from ..mentions import around, mentioned, read
 from ..report.sentences import HEDGE, TURN, clauses
 from ..vocabulary import LABELS, whole
 from .grammar import split
-from .sizes import NUMBERS
+from .units import NUMBERS
 
 PLAIN = frozenset(
     """a an the this that these those there here it its they them their and or also too as at by for from in into of on to with
@@ -46,6 +46,10 @@ UNITS = {
     r"%|per ?cent": "%",
     r"mm²|mm\^?2|sq(?:uare)?\.? mm|square millimet(?:re|er)s?": "mm²",
     r"mm|millimet(?:re|er)s?": "mm",
+    r"cm²|cm\^?2|sq(?:uare)?\.? cm|square centimet(?:re|er)s?": "cm²",
+    r"cm|centimet(?:re|er)s?": "cm",
+    r"µm²|µm\^?2": "µm²",
+    r"µm|microns?|micromet(?:re|er)s?": "µm",
     r"px²|px\^?2|square (?:px|pixels?)": "px²",
     r"px|pixels?": "px",
 }

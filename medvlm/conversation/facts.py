@@ -10,6 +10,7 @@ from ..operating import USUAL
 from ..perception import Finder
 from ..types import Operating, Region
 from .grammar import DISEASES, Call
+from .meanings import offered
 from .recall import Recall
 from .results import CONFLICT, Result, Scene
 
@@ -27,6 +28,7 @@ ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "s
 DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
 SIBLINGS = {"severity": ("breast finding",), "breast finding": ("severity",)}  # the same, learned on other images
 SIGNS = {"diabetic retinopathy": ("microaneurysms", "haemorrhages", "hard exudates", "soft exudates")}
+KINDS_OF = ("modality", "body_part")  # facts of every image
 NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
 
 
@@ -54,7 +56,26 @@ class Facts:
             return result
         said = str(result.value)
         right = means(said, wanted) or ALIKE.get(wanted, wanted) == ALIKE.get(said.lower(), said.lower())
-        return replace(result, value=right != call.denied, things=(), remarks=[f"It is {shown_kind(said)}."])
+        return replace(result, value=right != call.denied, things=(), remarks=[f"Most likely: {shown_kind(said)}."])
+
+    def choice(self, call: Call, scene: Scene) -> Result | None:
+        """The likeliest of the values that a question offers, such as "solid or cystic?", of a fact that was learned on
+        images of this kind; `None` where it offers none, or those of another fact than the call's."""
+        view = self.finder.view(scene.study, scene.index)
+        learned = [
+            f for f in view.facts if f in KINDS_OF or list(view.kind) in self.finder.config.fact_kinds.get(f, ())
+        ]
+        open_to = {f: some for f in learned if (some := offered(scene.question, list(view.facts[f])))}
+        own = named(call.word.replace("body part", "body_part"), view.facts)
+        if own not in open_to:
+            other = call.tool == "recall" or (call.tool == "grade" and (call.word == "abnormal" or own not in learned))
+            own = next(iter(open_to)) if other and len(open_to) == 1 else ""
+        if not own or (own in KINDS_OF and getattr(scene.study, own)):  # what the file says comes first
+            return None
+        chances = view.facts[own]
+        value = max(open_to[own], key=chances.__getitem__)
+        likelihood = chances[value] / max(sum(chances[one] for one in open_to[own]), 1e-9)
+        return Result(call, likelihood, "grade", shown_kind(value), remarks=others(chances, value))
 
     def told_kind(self, call: Call, scene: Scene) -> Result:
         study, view = scene.study, self.finder.view(scene.study, scene.index)
@@ -134,6 +155,14 @@ class Facts:
             likelihood = share if there else 1 - share
             result = Result(call, likelihood, "grade", there != call.denied, regions, remarks=remarks)
         return replace(result, things=call.things, operating=operating)
+
+    def not_shown(self, labels: Sequence[str], scene: Scene) -> str:
+        """Why a thing is not outlined that the image as a whole speaks for; nothing where it does not."""
+        for label in labels[:1]:
+            told = self.presence(Call("present", (label,)), scene)
+            if told and told.value is True:
+                return f"By the image as a whole there is a {label}, but I cannot show where."
+        return ""
 
     def abnormal(
         self, call: Call, scene: Scene, regions: Sequence[Region], labels: Sequence[str], presence: float

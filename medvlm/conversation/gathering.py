@@ -28,7 +28,8 @@ from .facts import NORMAL
 from .grammar import ANYTHING, split
 from .places import SIDED, extent, words_for
 from .results import Result, Scene
-from .writer import number
+from .units import shown as number
+from .units import wished
 
 FINDING = ("find", "count", "place", "measure", "describe")  # tools that show whatever they find of a thing
 
@@ -44,7 +45,7 @@ def gathered(answer: Answer, results: Sequence[tuple[Result, float]], scene: Sce
     _take_words(out, answer.detail)
     for result, chance in results:
         _take_labels(out, result)
-        _take_numbers(out, result, chance)
+        _take_numbers(out, result, chance, wished(scene.question))
         _take_places(out, result, scene)
         _take_comparison(out, result)
     out.there = set(kin(out.there))
@@ -97,15 +98,16 @@ def _take_labels(out: Evidence, result: Result) -> None:
         out.gone += [(name, where) for name in things if name not in found and whole(name) not in shown]
 
 
-def _take_numbers(out: Evidence, result: Result, chance: float) -> None:
+def _take_numbers(out: Evidence, result: Result, chance: float, wish: str) -> None:
     things = kin({*result.things, *_names(result.regions)})
     out.numbers.append(Number(f"{chance:.2f}", "", "probability", things))
     for measured in result.measurements:
         _take(out, False, measured.name, of=things)
-        text, _, unit = number(measured).replace(",", "").partition(" ")
         compared = result.call.tool == "compare"
         kind = {"count": "count"}.get(measured.unit, "area") if compared else measured.name
-        out.numbers.append(Number(text, unit, kind, kin({measured.name}) if compared else things))
+        for shown in {number(measured), number(measured, wish)}:
+            text, _, unit = shown.replace(",", "").partition(" ")
+            out.numbers.append(Number(text, unit, kind, kin({measured.name}) if compared else things))
     labels = {region.label for region in result.regions}
     for label in labels:
         mine = [region for region in result.regions if region.label == label]

@@ -17,6 +17,7 @@ from ..vocabulary import LABELS
 from .grammar import IT, Call
 from .places import extent
 from .results import CONFLICT, Result, Scene
+from .units import in_unit, quantity, shown, wished
 
 if TYPE_CHECKING:
     from .tools import Tools
@@ -31,8 +32,8 @@ RATIO_OF = {"cardiomegaly": "heart", "optic disc": "optic cup"}  # what is measu
 BESIDE = {"heart": ("left lung", "right lung"), "optic cup": ("optic disc",)}  # what a ratio is taken with
 NAMES = {"length": "longest diameter", "width": "perpendicular diameter", "diameter": "longest diameter"}
 OPPOSITE = {"smaller": "larger", "fewer": "more", "lower": "higher"}
-AUXILIARY = re.compile(r"(?:so |and |but )?(?:is|are|was|were|do|does|did|has|have|can)\b(?!.*\bor\b)", re.IGNORECASE)
-NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+WHETHER = re.compile(r"(?:so |and |but )?(?:is|are|was|were|do|does|did|has|have|can)\b|\b(?:than|as)\b", re.IGNORECASE)
+WHICH = re.compile(r"\b(?:which|what|who|or)\b", re.IGNORECASE)
 CLEAR = 0.05  # share by which two sizes have to differ for one to be called the larger
 
 
@@ -74,17 +75,12 @@ class Sizes:
         if limit is None:
             return result
         found = result.measurements[0] if result.measurements else Measurement("count", len(result.regions), "count")
-        value = _in_unit(found, limit[1])
+        value = in_unit(found, limit[1])
         if value is None:
-            unit = shown_unit(found.unit)
-            return replace(
-                result, why_not=f"I measure {found.value:.1f} {unit}, which cannot be compared with {bound}."
-            )
+            return replace(result, why_not=f"I measure {shown(found)}, which cannot be compared with {bound}.")
         right = value > limit[0] if call.get("over") else value < limit[0]
-        remark = (
-            f"It is {value:.2f}." if found.unit == "ratio" else f"It is {value:.0f}." if found.unit == "count" else ""
-        )
-        remark = remark or f"The {found.name} is {found.value:.1f} {shown_unit(found.unit)}."
+        what = "It" if found.unit in ("ratio", "count") else f"The {found.name}"
+        remark = f"{what} is {shown(found, wished(bound))}."
         return replace(result, value=right != call.denied, remarks=[remark, *result.remarks])
 
     def of_ratio(self, call: Call, scene: Scene) -> Call:
@@ -164,7 +160,7 @@ class Sizes:
         value: bool | str = best
         if call.word in ("more", "fewer") and low == high:
             value, remarks = "the same number", []
-        if AUXILIARY.match(scene.question):  # "is the left kidney larger than the right?"
+        if asks_whether(scene.question):  # "is the left kidney larger than the right?"
             value, remarks = (best == next(iter(sizes))) != call.denied, [f"The {best} is {call.word}.", *remarks]
         return Result(call, share, "", value, shown, told, tuple(found), remarks)
 
@@ -199,32 +195,11 @@ class Sizes:
         return replace(result, value=enlarged != result.call.denied, likelihood=0.5, source=CONFLICT)
 
 
-def quantity(text: str) -> tuple[float, str] | None:
-    """The number in words such as "4 cm", "20" or "five", and its unit ("" for none); `None` where there is no number."""
-    match = re.search(r"\d+(?:[.,]\d+)?", text)
-    words = [word for word in text.lower().split() if word in NUMBERS]
-    if match is None and not words:
-        return None
-    number = float(match[0].replace(",", ".")) if match else float(NUMBERS.index(words[0]))
-    unit = re.search(r"mm|millim|cm|centim|px|pixel|%|per ?cent", text.lower())
-    return number, unit[0][:2] if unit else ""
-
-
-def _in_unit(found: Measurement, unit: str) -> float | None:
-    """A measurement's value in the unit of a bound; `None` where one is in pixels and the other is not."""
-    if unit == "":
-        return found.value
-    if unit in ("mm", "mi", "cm", "ce") and found.unit.startswith("mm"):
-        power = 2 if found.unit.endswith("2") else 1
-        return found.value / (10**power if unit in ("cm", "ce") else 1)
-    if unit in ("px", "pi") and found.unit.startswith("px"):
-        return found.value
-    return found.value if unit in ("%", "pe") and found.unit == "percent" else None
-
-
-def shown_unit(unit: str) -> str:
-    """A unit as one writes it."""
-    return {"mm2": "mm²", "px2": "px²", "percent": "%", "ratio": "", "count": ""}.get(unit, unit)
+def asks_whether(question: str) -> bool:
+    """Whether a comparison is to be affirmed or denied: one that asks "is it larger" or says "than", and not which."""
+    match = WHETHER.search(question)
+    begins = match is not None and (match.start() == 0 or match[0].lower() in ("than", "as"))
+    return begins and WHICH.search(question) is None
 
 
 def thickness(mask: np.ndarray, spacing: tuple[float, float] | None) -> Measurement:

@@ -10,26 +10,17 @@ import numpy as np
 from ..perception import Finder
 from ..report.location import container
 from ..types import Image, Region, Study
-from ..vocabulary import (
-    ANYWHERE,
-    LABELS,
-    LUMP_WORDS,
-    LUMPS,
-    TYPES,
-    expected_labels,
-    is_finding,
-    known_name,
-    other_types,
-    whole,
-)
+from ..vocabulary import ANYWHERE, LABELS, expected_labels, is_finding, other_types, whole
 from ..windows import around, crop, hull
 from .facts import Facts, shown_kind
 from .grammar import ANYTHING, IT, Call
+from .meanings import labels_of, pointed
 from .places import SIDED, apart, extent, lies, overlap, ranked, within, words_for
 from .recall import WHETHER, Recall
 from .results import Result, Scene
 from .sizes import Sizes
 
+CHOOSING = ("grade", "kind", "recall")  # tools that give one of the values that a question offers, where it does
 HALF = 0.5
 SAME = 0.2  # overlap (IoU) from which a drawn region is taken for what was found there
 
@@ -50,6 +41,11 @@ class Tools:
 
     def run(self, call: Call, scene: Scene) -> Result:
         """What a call gives; one that has nothing to tell says why."""
+        if call.things:
+            kind, labels = self.finder.view(scene.study, scene.index).kind, self.labels(call.things[0], scene)
+            call = pointed(call, labels, kind, self.expected(scene), scene.things, scene.question)
+        if call.tool in CHOOSING and not call.get("is") and (choice := self.facts.choice(call, scene)):
+            return choice
         tool: Callable[[Call, Scene], Result] = getattr(self, call.tool)
         return tool(call, scene)
 
@@ -65,25 +61,8 @@ class Tools:
 
     def labels(self, thing: str, scene: Scene) -> list[str]:
         """The labels that the name of a thing stands for; none where it is not known."""
-        if thing == IT:
-            return list(dict.fromkeys(name for one in scene.things if one != IT for name in self.labels(one, scene)))
-        if thing == ANYTHING:
-            return [label for label in self.expected(scene) if is_finding(label)]
-        single = thing[:-1] if thing.endswith("s") and thing not in LABELS else thing
-        own = known_name(thing) or known_name(single) or ("mass" if single in LUMP_WORDS else None)
-        sides = [name for name in (f"left {single}", f"right {single}") if name in LABELS]
-        view = self.finder.view(scene.study, scene.index)
-        here = [name for name in [own, *sides] if name and (view.kind in LABELS[name].places)]
-        if own in TYPES:
-            return [name for name in (own, *TYPES[own]) if name in LABELS and view.kind in LABELS[name].places] or [own]
-        if own in here:
-            return [own]
-        base = (own or "").removeprefix("left ").removeprefix("right ")
-        if not here and base in LABELS and view.kind in LABELS[base].places:
-            return [base]
-        if own in LUMPS and not here:
-            here = [name for name in LUMPS if view.kind in LABELS[name].places]
-        return here or ([own] if own else sides)
+        kind = self.finder.view(scene.study, scene.index).kind
+        return labels_of(thing, kind, self.expected(scene), scene.things, scene.question)
 
     def seen(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
         """The regions of some labels in the image, and the presence of the surest."""
@@ -146,6 +125,8 @@ class Tools:
             return Result(call, why_not=unknown(thing))
         if not labels and not regions:
             return self.facts.words(call, scene, unknown(thing))
+        if not regions and not call.modifiers and (untold := self.facts.not_shown(labels, scene)):
+            return Result(call, things=tuple(labels), why_not=untold)
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         return Result(call, sure_of(presence, least), "", len(regions), regions, things=tuple(labels) or (thing,))
 
@@ -193,6 +174,8 @@ class Tools:
 
     def describe(self, call: Call, scene: Scene) -> Result:
         thing = call.things[0] if call.things else ""
+        if thing == IT and scene.things == ("region",):
+            return replace(self.identify(Call("identify", (IT,)), scene), call=call)
         if thing == IT and scene.focus:
             return Result(call, 1.0, "", len(scene.focus), list(scene.focus), things=scene.things)
         labels = self.labels(thing, scene) if thing else self.expected(scene)

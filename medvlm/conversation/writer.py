@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..types import Measurement, Region
+from ..types import Region
 from ..vocabulary import LABELS
 from .facts import shown_kind
 from .grammar import ANYTHING, IT
 from .places import SIDED, extent, words_for
 from .results import Result, Scene
-from .sizes import shown_unit
+from .units import shown as number
+from .units import wished
 
 PLURALS = {"nucleus": "nuclei", "tooth": "teeth"}
 MOST = 3  # kinds of things that are told one by one
@@ -71,7 +72,7 @@ def beside(result: Result, scene: Scene) -> list[str]:
     if call.tool in ("present", "find", "grade", "look", "describe") and result.regions:
         lines += [where_and_size(name, mine, scene) for name, mine in _groups(result.regions)[:MOST]]
     if call.tool == "compare" and result.measurements:
-        lines.append("; ".join(f"{m.name} {number(m)}" for m in result.measurements) + ".")
+        lines.append("; ".join(f"{m.name} {number(m, wished(scene.question))}" for m in result.measurements) + ".")
     if call.tool == "describe" and (missing := absent(result)):
         lines.append(f"Looked for and not found: {', '.join(missing)}.")
     if call.tool == "measure" and len(result.things) == 1 and result.measurements:
@@ -114,14 +115,6 @@ def phrase(words: str, mirrored: bool) -> str:
     if not mirrored:
         return f"in the {words} of the image" if row else f"on the {column} side of the image"
     return f"in the {row} part, on the patient's {column}" if row else f"on the patient's {column}"
-
-
-def number(m: Measurement) -> str:
-    """A measurement as text, such as "34.2 mm", "0.53" or "12.4 %"."""
-    if m.unit == "count":
-        return f"{m.value:.0f}"
-    value = f"{m.value:.2f}" if m.unit == "ratio" else f"{m.value:.1f}" if m.value < 100 else f"{m.value:,.0f}"
-    return f"{value} {shown_unit(m.unit)}".strip()
 
 
 def plural(name: str) -> str:
@@ -196,7 +189,7 @@ def _place(result: Result, scene: Scene) -> str:
 def _measure(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"I find no {_named(result)} here, so there is nothing to measure."
-    told = {m.name: number(m) for m in result.measurements}
+    told = {m.name: number(m, wished(scene.question)) for m in result.measurements}
     if len(told) == 1:
         return next(iter(told.values()))
     long, wide = told.pop("longest diameter", ""), told.pop("perpendicular diameter", "")
@@ -217,6 +210,8 @@ def _kind(result: Result, scene: Scene) -> str:
 
 
 def _describe(result: Result, scene: Scene) -> str:
+    if isinstance(result.value, str):
+        return _identify(result, scene)
     if not result.regions:
         return f"I find none of what I look for in this kind of image ({', '.join(result.things)})."
     return f"I find {listed(result.regions)}."

@@ -18,7 +18,8 @@ from ..conversation.places import SIDED, words_for
 from ..conversation.reader import Reader
 from ..conversation.results import Result, Scene
 from ..conversation.tools import unknown
-from ..conversation.writer import number, phrase
+from ..conversation.units import shown as number
+from ..conversation.writer import phrase
 from ..mentions import label_of
 from ..mentions import read as labels_and_words
 from ..policy import DecisionPolicy

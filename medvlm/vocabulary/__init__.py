@@ -2,7 +2,7 @@
 
 from .answers import reviewed_answers
 from .labels import LABELS, MODALITIES, Label
-from .names import ASKING, LUMP_WORDS, SPELLINGS, asked_name, canonical, known_name
+from .names import ASKING, LUMP_WORDS, SPELLINGS, asked_name, canonical, known_name, names_of
 from .registry import (
     ANYWHERE,
     FINE,
@@ -32,6 +32,7 @@ __all__ = [
     "expected_labels",
     "is_finding",
     "known_name",
+    "names_of",
     "other_types",
     "parts",
     "reviewed_answers",

@@ -8,7 +8,10 @@
 - `elsewhere`: found in other parts of the body too, where the model does not know it (yes or nothing)
 - `lump`: people call it a lump, mass, growth or tumour; 1 is what such a word is taken for first where there are several, 2
   comes after it, and nothing is no lump
-- `snomed`, `radlex`: its codes, nothing where none was checked
+- `side`: left or right, where `snomed` is the code of either organ of a pair: DICOM says the side in a modifier beside the code
+- `snomed`, `snomed_name`: its SNOMED CT code with that code's meaning in the words of DICOM's lists; nothing where no code was
+  checked, by number and by name, in a published list (`tests/test_vocabulary_codes.py` has which)
+- `radlex`: its RadLex identifier, nothing where none was checked
 - `spellings`: how data sets write it, which is read as its name; `synonyms`: how people say it
 """
 
@@ -34,7 +37,7 @@ MULTIPLICITIES = ("many", "one", "tree")
 GROUPS = ("breast tumour", "brain tumour")  # things whose types are labels
 ALLOWED = {
     **{"kind": KINDS, "multiplicity": MULTIPLICITIES, "group": ("", *GROUPS), "lump": ("", "1", "2")},
-    **{"fine": ("", "yes"), "elsewhere": ("", "yes")},
+    **{"fine": ("", "yes"), "elsewhere": ("", "yes"), "side": ("", "left", "right")},
 }
 FILE = Path(__file__).parent / "labels.csv"
 
@@ -51,7 +54,9 @@ class Label:
     group: str
     elsewhere: bool
     lump: int  # 0 for what is no lump
+    side: str
     snomed: str
+    snomed_name: str
     radlex: str
     spellings: tuple[str, ...]
     synonyms: tuple[str, ...]
@@ -77,6 +82,7 @@ def _label(where: str, row: dict[str, str]) -> Label:
         raise ValueError(f"{where}: a row must have {len(COLUMNS)} cells, one a column, empty ones too.")
     for field, allowed in ALLOWED.items():
         _check(where, field, row[field], allowed)
+    _check_code(where, row)
     return Label(
         row["name"],
         row["kind"],
@@ -86,7 +92,9 @@ def _label(where: str, row: dict[str, str]) -> Label:
         row["group"],
         bool(row["elsewhere"]),
         int(row["lump"] or 0),
+        row["side"],
         row["snomed"],
+        row["snomed_name"],
         row["radlex"],
         _listed(row["spellings"]),
         _listed(row["synonyms"]),
@@ -102,6 +110,15 @@ def _place(where: str, place: str) -> tuple[str, str]:
     _check(where, f"places: the modality of {place!r}", modality, MODALITIES)
     _check(where, f"places: the body part of {place!r}", body_part, BODY_PARTS)
     return modality, body_part
+
+
+def _check_code(where: str, row: dict[str, str]) -> None:
+    code, name, side = row["snomed"], row["snomed_name"], row["side"]
+    if (code or name or side) and not (code.isdecimal() and name):
+        raise ValueError(
+            f"{where}: snomed is {code!r}, with {name!r} as snomed_name and {side!r} as side; give the code's digits and its "
+            "meaning, or leave all three empty."
+        )
 
 
 def _check_words(labels: dict[str, Label]) -> None:

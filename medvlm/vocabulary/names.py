@@ -32,6 +32,12 @@ def known_name(phrase: str) -> str | None:
     return _NAMES.get(canonical(phrase))
 
 
+def names_of(label: str) -> tuple[str, ...]:
+    """All that a label is called: its name, synonyms and spellings."""
+    row = LABELS.get(label)
+    return (label, *row.synonyms, *row.spellings) if row else (label,)
+
+
 def asked_name(phrase: str) -> str | None:
     """As `known_name`, but the label may stand among words that only ask for it: "where is the patient's heart?"."""
     if name := known_name(phrase):

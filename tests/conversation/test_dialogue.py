@@ -322,3 +322,10 @@ def test_what_has_to_be_known_of_the_files_stands_beside_the_answer():
     answer = talk(finder, "find(left lung)").ask(study_of(notices=["The film is old."]), "left lung")
     assert answer.notices == ["The film is old.", SIDES_ASSUMED]
     assert (answer.model, answer.seconds > 0) == ("made up", True) and study_of().images[0].size == SIZE
+
+
+def test_what_kind_a_picture_is_not_is_told_of_any_picture():
+    photograph = MadeUpFinder(kind=("photograph", "none"), medical=0.0)
+    answer = talk(photograph, "kind(modality, is=x-ray)").ask(study_of(), "is this an xray?")
+    assert answer.text == "No" and not answer.abstained
+    assert talk(photograph, "present(polyp)").ask(study_of(), "polyp?").abstained

@@ -23,7 +23,7 @@ def test_the_kind_of_an_image_is_the_likeliest_or_what_the_file_states():
 
 def test_a_kind_that_is_asked_for_is_yes_or_no():
     yes = run("kind(modality, is=x-ray)", MadeUpFinder())
-    assert yes.value is True and yes.remarks == ["It is X-ray."]
+    assert yes.value is True and yes.remarks == ["Most likely: X-ray."]
     assert run("kind(modality, is=ct)", MadeUpFinder()).value is False
     assert run("kind(modality, is=ct, not)", MadeUpFinder()).value is True
     plane = MadeUpFinder(kind=MRI, facts={"plane": {"Transverse Plane": 0.9, "Coronal Plane": 0.1}})
@@ -129,3 +129,29 @@ def test_the_point_is_that_of_the_fact_that_was_learned_on_such_images():
     finder.config.fact_kinds["severity"] = [["mammography", "breast"]]
     result = at(1.0, "grade(severity, is=malignant)", finder)
     assert result.value is True and "from a probability of 0.30" in result.remarks[1]
+
+
+NODULE = MadeUpFinder(
+    kind=("ultrasound", "thyroid"),
+    facts={
+        "composition": {"solid": 0.3, "predominantly solid": 0.1, "cystic": 0.2, "spongiform": 0.4},
+        "echogenicity": {"hypoechogenicity": 0.6, "isoechogenicity": 0.4},
+    },
+)
+
+
+def chosen(call: str, question: str, finder=NODULE):
+    return run(call, finder, scene_of(finder, question=question))
+
+
+def test_the_likeliest_of_the_values_that_a_question_offers_is_given():
+    told = chosen("grade(composition)", "solid or cystic?")
+    assert told.value == "solid" and told.likelihood == pytest.approx(0.6)
+    assert told.remarks == ["It could also be spongiform (0.40)."]
+    assert chosen("recall()", "would you say cystic or spongiform").value == "spongiform"
+    assert chosen("grade(breast finding)", "cystic or solid").value == "solid", "of the fact that has these values"
+
+
+def test_no_choice_is_made_where_none_is_offered():
+    assert chosen("grade(composition)", "is it solid?").value == "spongiform"
+    assert chosen("grade(echogenicity)", "solid or cystic").value == "hypoechogenicity", "the call names another fact"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from medvlm.conversation.tools import unknown
+from medvlm.conversation.writer import said
 
 from .made_up import CELLS, COLON, CT, EYE, FILM, MRI, MadeUpFinder, MadeUpRecall, run, scene_of, shown, study_of
 
@@ -64,8 +65,10 @@ def test_a_lump_is_what_this_kind_of_image_shows():
 
 
 def test_it_needs_something_to_stand_for():
-    result = run("present(it)", POLYPS)
+    smear = MadeUpFinder(kind=("microscopy", "blood"))  # shows several things, none of which is abnormal
+    result = run("present(it)", smear)
     assert not result.told and "“it”" in result.why_not
+    assert run("present(it)", POLYPS).things == ("polyp",), "else it is what is abnormal"
 
 
 def test_an_unknown_thing_is_neither_affirmed_nor_denied():
@@ -184,7 +187,7 @@ def test_find_shows_all_regions_of_a_thing():
 def test_find_of_it_is_what_was_shown():
     result = run("find(it)", POLYPS, scene_of(POLYPS, focus=[SMALL]))
     assert boxes(result) == [SMALL.box] and result.things == ("polyp",)
-    assert "draw a box" in run("find(it)", POLYPS).why_not
+    assert "draw a box" in run("find(it)", MadeUpFinder(kind=("microscopy", "blood"))).why_not
 
 
 @pytest.mark.parametrize(
@@ -284,3 +287,18 @@ def test_recall_gives_a_short_answer_where_it_is_sure_else_the_models_own_words(
     assert (result.value, result.who, result.likelihood) == ("the left one", "generated", 0.4)
     assert run("recall()", MadeUpFinder(), recall=MadeUpRecall({"No": 0.8})).value is False
     assert not run("recall()", MadeUpFinder()).told
+
+
+def test_what_only_the_whole_image_speaks_for_is_not_said_to_be_missing():
+    finder = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"yes": 0.9, "no": 0.1}})
+    for call in ("place(fracture)", "find(fracture)", "measure(fracture, size)"):
+        assert run(call, finder).why_not == "By the image as a whole there is a fracture, but I cannot show where."
+    without = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"yes": 0.1, "no": 0.9}})
+    assert run("find(fracture)", without).value == 0
+
+
+def test_what_is_in_a_drawn_box_is_named():
+    finder = MadeUpFinder(SMALL, kind=COLON)
+    scene = scene_of(finder, focus=[shown("region", (10, 10, 30, 20))])
+    result = run("describe(it)", finder, scene)
+    assert said(result, scene) == "Most likely: polyp."

@@ -1,0 +1,101 @@
+"""What the things of a call stand for in an image: labels of the vocabulary. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+from ..vocabulary import LABELS, LUMP_WORDS, LUMPS, TYPES, is_finding, known_name, names_of
+from .grammar import ANYTHING, IT, Call, alike, split
+
+LIKE = 0.85  # similarity from which an unknown word is taken for a misspelt name
+POINTING = (
+    "present",
+    "find",
+    "place",
+    "count",
+    "measure",
+)  # tools that take "it" for what the image shows, where nothing else is meant
+SHOWING = ("find", "place", "count", "measure", "describe", "look")
+Kind = tuple[str, str]  # modality and body part
+
+
+def labels_of(thing: str, kind: Kind, expected: Sequence[str], spoken_of: Sequence[str], question: str) -> list[str]:
+    """The labels that the name of a thing stands for in an image of a kind, in which `expected` are looked for; none where
+    it is not known. `it` is what the turns before have `spoken_of`."""
+    if thing == IT:
+        names = (labels_of(one, kind, expected, (), question) for one in spoken_of if one != IT)
+        return list(dict.fromkeys(name for some in names for name in some))
+    if thing == ANYTHING:
+        return [label for label in expected if is_finding(label)]
+    single = thing[:-1] if thing.endswith("s") and thing not in LABELS else thing
+    own = known_name(thing) or known_name(single) or ("mass" if single in LUMP_WORDS else None) or misspelt(single)
+    sides = [name for name in (f"left {single}", f"right {single}") if name in LABELS]
+    types = [name for name in (own or "", *TYPES.get(own or "", ())) if name in LABELS and kind in LABELS[name].places]
+    if own in TYPES and (types or named(own, question)):
+        return types or [own]
+    here = [name for name in (own, *sides) if name and name in LABELS and kind in LABELS[name].places]
+    if own in here:
+        return [own]
+    base = (own or "").removeprefix("left ").removeprefix("right ")
+    if not here and base in LABELS and kind in LABELS[base].places:
+        return [base]
+    if not here and own and (own in LUMPS or own in TYPES) and not named(own, question):
+        here = [name for name in LUMPS if kind in LABELS[name].places]
+    return here or ([own] if own else sides)
+
+
+def misspelt(word: str) -> str | None:
+    """The label whose name an unknown word is nearly spelt as; `None` where it is like none."""
+    near = get_close_matches(word, list(LABELS), 1, LIKE) or get_close_matches(word.rstrip("s"), list(LABELS), 1, LIKE)
+    return near[0] if near else None
+
+
+def named(label: str, question: str) -> bool:
+    """Whether a question has one of a label's names in it; a word for any lump names none."""
+    words = split(question)
+    return any(_within(split(name), words) for name in names_of(label) if name not in LUMP_WORDS)
+
+
+def _within(name: Sequence[str], words: Sequence[str]) -> bool:
+    starts = range(len(words) - len(name) + 1)
+    return any(all(map(alike, words[at : at + len(name)], name)) for at in starts)
+
+
+def pointed(
+    call: Call, labels: Iterable[str], kind: Kind, expected: Sequence[str], spoken_of: Sequence[str], question: str
+) -> Call:
+    """A call about what can be meant in this image: "it" that stands for nothing yet is whatever is abnormal,
+    or the one thing that such an image shows, and a label
+    that it cannot show, though the question does not name it, is what the turns before spoke of."""
+    if len(call.things) != 1:
+        return call
+    thing, found = call.things[0], list(labels)
+    elsewhere = found and not any(kind in LABELS[label].places or named(label, question) for label in found)
+    if call.tool in SHOWING and thing in LABELS and elsewhere:
+        side = thing.split()[0] if thing.split()[0] in ("left", "right") else ""
+        sided = [one for one in spoken_of if side and one.startswith(side)]
+        thing = sided[0] if sided else IT
+    if thing == IT and not spoken_of and call.tool in POINTING:
+        findings = labels_of(ANYTHING, kind, expected, (), question)
+        thing = ANYTHING if findings else expected[0] if len(expected) == 1 else IT
+    return replace(call, things=(thing,))
+
+
+def offered(question: str, values: Sequence[str]) -> list[str]:
+    """The values that a question names, longer ones before those that are a part of them; none where it names fewer than
+    two. Numbers, yes and no are too common to be an offer."""
+    words, found = split(question), []
+    for value in sorted(values, key=lambda value: -len(value)):
+        name = split(value)
+        for at in range(len(words) - len(name) + 1):
+            if (
+                name
+                and all(map(alike, words[at : at + len(name)], name))
+                and not (value.isdigit() or value in ("yes", "no"))
+            ):
+                words[at : at + len(name)] = [""] * len(name)
+                found.append(value)
+                break
+    return found if len(found) > 1 else []
