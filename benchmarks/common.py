@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,13 @@ import numpy as np
 from tqdm import tqdm
 
 from medvlm.evaluation.metrics import bootstrap_interval, dice
+from medvlm.evaluation.metrics import mean_of_means as mean_of_means  # for the scripts beside this one
 from medvlm.records import Record, read_records
 from medvlm.records.record import PARTS, RecordRegion
+from medvlm.sampling import evenly_spaced
 from medvlm.types import Region
+
+spread = evenly_spaced  # as dialogues.py and measured.py call it
 
 
 def arguments(doc: str, output: str, limit: int | None = None) -> argparse.ArgumentParser:
@@ -32,12 +35,6 @@ def arguments(doc: str, output: str, limit: int | None = None) -> argparse.Argum
     return parser
 
 
-def spread(records: Sequence[Record], limit: int | None) -> list[Record]:
-    """At most `limit` records, evenly spaced."""
-    count = min(limit or len(records), len(records))
-    return [records[i] for i in np.linspace(0, len(records) - 1, count).round().astype(int)]
-
-
 def records_of(source: Path, split: str) -> list[Record]:
     """The records of a split, or of one half of val."""
     if split in PARTS:
@@ -50,7 +47,7 @@ def chosen(
 ) -> Iterator[list[Record]]:
     """Of each set the records of `records_of` that are wanted, `limit` of them; sets without any are passed over."""
     for source in sources:
-        records = spread([record for record in records_of(source, split) if wanted(record)], limit)
+        records = evenly_spaced([record for record in records_of(source, split) if wanted(record)], limit)
         if records:
             yield records
 
@@ -86,14 +83,6 @@ def overlap(truth: RecordRegion, regions: Sequence[Region], size: tuple[int, int
     if mask is None:
         return dice(filled([r.box for r in regions], size), filled(truth.boxes, size))
     return dice(union(regions, size), mask > 0)
-
-
-def mean_of_means(pairs: Sequence[tuple[str, float]]) -> float:
-    """The mean over groups (sets, labels) of each group's mean."""
-    groups = defaultdict(list)
-    for name, value in pairs:
-        groups[name].append(value)
-    return float(np.mean([np.mean(values) for values in groups.values()])) if groups else float("nan")
 
 
 def interval(

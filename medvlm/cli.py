@@ -112,7 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--part", choices=["tune", "report"], help="half of the val split: choose on one, quote the other")
     sub.add_argument(
         "--tasks",
-        help="of ground,answer,facts,labels,prompts,choose, separated by commas (default: all but prompts and choose)",
+        help="of ground,answer,facts,labels,prompts,choose,presence,robustness,unknown, separated by commas (default: the "
+        "first four)",
     )
     sub.add_argument("--limit", type=int, metavar="N", help="so many images of each set")
     sub.add_argument("--no-controls", action="store_true", help="leave out the blank and the shuffled images")

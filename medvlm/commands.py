@@ -197,7 +197,9 @@ def serve(args: argparse.Namespace, load: Load) -> Output:
     try:
         from serving import serve
     except ImportError as error:
-        raise RequestError(f"The page needs {error.name or 'more packages'}; pip install 'medvlm[serving]'.") from error
+        raise RequestError(
+            f"The page needs {error.name or 'more packages'}; pip install 'medvlm-assistant[serving]'."
+        ) from error
     model = {"model": args.model, "device": args.device, "language": args.language}
     uses = {"phrase": args.phrase, "send_images": args.send_images}
     serve(**model, **uses, host=args.host, port=args.port, allowed=args.allow_host)

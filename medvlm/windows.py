@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -55,6 +56,12 @@ def shifted(box: Box, window: Window) -> Box:
     """A box of the whole image in the pixels of a window."""
     x, y = window[:2]
     return (box[0] - x, box[1] - y, box[2] - x, box[3] - y)
+
+
+def points_within(points: Iterable[tuple[float, float, int]], window: Window) -> list[tuple[float, float, int]]:
+    """Clicks (x, y, sign) of the whole image in the pixels of a window; those outside are gone."""
+    x0, y0, x1, y1 = window
+    return [(x - x0, y - y0, sign) for x, y, sign in points if x0 <= x < x1 and y0 <= y < y1]
 
 
 def put_back(part: np.ndarray, window: Window, size: tuple[int, int], outside: float = 0) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 PREFIX = "medvlm-inbox-"
 
@@ -46,11 +47,9 @@ def sweep(folder: Path) -> None:
 def _lock(folder: Path) -> int:
     """A lock on a folder, held until the descriptor is closed. Raises `OSError` where another holds it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not lock_descriptor(descriptor, blocking=False):
         os.close(descriptor)
-        raise
+        raise BlockingIOError
     return descriptor
 
 

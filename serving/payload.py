@@ -13,7 +13,7 @@ import PIL.Image
 from medvlm.report.draft import MODALITY_WORDS
 from medvlm.report.export import to_json
 from medvlm.report.markdown import to_markdown
-from medvlm.report.overlay import PALETTE, draw_overlay
+from medvlm.report.overlay import Colour, draw_overlay, label_colours
 from medvlm.types import Region, Study, mask_box
 
 from .replies import worth
@@ -104,7 +104,7 @@ def layer(session: Session) -> str:
     top, study = session.layer, session.study
     if top is None or study is None:
         return to_text(value)
-    colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(r.label for r in top.regions))}
+    colours = label_colours(region.label for region in top.regions)
     value["title"], value["note"] = top.title, top.note
     value["regions"] = [_region(region, study, colours[region.label]) for region in top.regions]
     if top.report:
@@ -113,7 +113,7 @@ def layer(session: Session) -> str:
     return to_text(value)
 
 
-def _region(region: Region, study: Study, colour: tuple[int, int, int]) -> dict[str, Any]:
+def _region(region: Region, study: Study, colour: Colour) -> dict[str, Any]:
     height, width = study.images[region.image].size
     scale = min(1.0, MAX_SIDE / max(height, width))
     out = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from medvlm.evaluation import evaluate, to_tables
-from medvlm.evaluation.baselines import CommonestAnswer
-from medvlm.evaluation.runner import answer_row
-from medvlm.evaluation.summary import summarise
+from medvlm.evaluation.summary import Metrics
+from medvlm.evaluation.task import Run
+from medvlm.evaluation.tasks.answer import Answering, scored
 from medvlm.records import QA
 from medvlm.types import Answer
 
@@ -27,11 +27,11 @@ def row(number: int, said: str, true: str, variant: str = "image", kind: str = "
     qa = QA(f"Question {number}?", true, kind)
     answer = Answer(said, told.pop("confidence", 0.9), **told)
     base = {"key": f"answer/{variant}/own/a/{number}", "set": "own", "id": "a", "patient": str(number)}
-    return {**base, **answer_row(qa, answer, variant, lambda question, type: "yes")}
+    return {**base, **scored(qa, answer, variant, "yes")}
 
 
-def scored(*rows: dict) -> dict:
-    return summarise(rows)
+def summed(*items: dict) -> Metrics:
+    return Answering().summarise(items, Run())
 
 
 ROWS = (
@@ -44,7 +44,7 @@ ROWS = (
 
 
 def test_withheld_answers_are_scored_and_counted() -> None:
-    got = scored(*ROWS)
+    got = summed(*ROWS)
     assert got["answer/own/accuracy"]["value"] == 0.75 and got["answer/own/accuracy"]["n"] == 4
     assert got["answer/own/closed"]["value"] == pytest.approx(2 / 3, abs=1e-3) and got["answer/own/closed"]["n"] == 3
     assert got["answer/own/open"]["value"] == 1.0 and got["answer/own/open"]["n"] == 1
@@ -60,12 +60,12 @@ def test_withheld_answers_are_scored_and_counted() -> None:
 
 
 def test_nothing_is_gained_by_declining() -> None:
-    got = scored(*ROWS)
+    got = summed(*ROWS)
     assert got["answer/own/declined"]["value"] == 0.2 and got["answer/own/declined"]["n"] == 5
     assert got["answer/own/all_questions"]["value"] == 0.6 and got["answer/own/all_questions"]["n"] == 5
-    lucky = scored(*ROWS[:4], row(5, "medicine", "medicine", kind="open", declined=True))
+    lucky = summed(*ROWS[:4], row(5, "medicine", "medicine", kind="open", declined=True))
     assert lucky["answer/own/all_questions"]["value"] == 0.6  # what is declined is wrong, whatever stands behind it
-    shy = scored(ROWS[0], *(row(n, "No", "yes", declined=True) for n in range(2, 5)))
+    shy = summed(ROWS[0], *(row(n, "No", "yes", declined=True) for n in range(2, 5)))
     assert shy["answer/own/accuracy"]["value"] == 1.0 and shy["answer/own/all_questions"]["value"] == 0.25
     assert shy["answer/own/all_questions"]["baseline"] == {"commonest": 1.0}
 
@@ -74,14 +74,14 @@ def test_controls_are_of_the_same_questions() -> None:
     controls = [
         row(n, "yes", "yes" if n < 3 else "no", variant) for variant in ("blank", "shuffled") for n in range(1, 6)
     ]
-    got = scored(*ROWS, *controls)
+    got = summed(*ROWS, *controls)
     assert got["answer/own/accuracy"]["baseline"] == {"commonest": 0.25, "blank": 0.5, "shuffled": 0.5}
     assert got["answer/own/accuracy_answered"]["baseline"]["blank"] == 1.0
     assert got["answer/own/all_questions"]["baseline"]["shuffled"] == 0.4
 
 
 def test_where_everything_is_declined_no_accuracy_is_made_up() -> None:
-    got = scored(row(1, "surgery", "surgery", declined=True))
+    got = summed(row(1, "surgery", "surgery", declined=True))
     assert set(got) == {"answer/own/declined", "answer/own/all_questions"}
     assert got["answer/own/declined"]["value"] == 1.0 and got["answer/own/all_questions"]["value"] == 0.0
     assert "declined" in to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
@@ -109,5 +109,5 @@ def test_every_question_is_asked_without_abstention(folder, tmp_path) -> None:
 
 
 def test_a_row_says_what_would_be_withheld() -> None:
-    made = answer_row(QA("q", "yes"), Answer("yes", 0.5, abstained=True, declined=True), "image", CommonestAnswer([]))
+    made = scored(QA("q", "yes"), Answer("yes", 0.5, abstained=True, declined=True), "image", "")
     assert made["abstained"] is True and made["declined"] is True and made["said"] == "yes"

@@ -8,7 +8,9 @@ import pytest
 
 from medvlm.cli import build_parser
 from medvlm.evaluation import TASKS, evaluate, to_tables
-from medvlm.evaluation.choose import ask_choices, choose_row, question
+from medvlm.evaluation.task import Request
+from medvlm.evaluation.tasks.choose import Choosing, question
+from medvlm.records import Record
 from medvlm.types import Answer, Image, Study
 
 from .fakes import FakeAssistant, square
@@ -41,7 +43,7 @@ def test_questions_come_from_the_name_of_the_fact() -> None:
 def test_only_learned_facts_are_asked() -> None:
     assistant, study = Chooser(), Study([Image(square())])
     truth = {"fracture": "no", "grade": "middle", "age": "40"}
-    assert ask_choices(assistant, [(study, truth)]) == [{"fracture": ("yes", ["no", "yes"])}]
+    assert Choosing().ask(assistant, [(study, truth)]) == [{"fracture": ("yes", ["no", "yes"])}]
     assert assistant.asked == [("Is there fracture?", ("no", "yes"))]
 
 
@@ -72,7 +74,8 @@ def test_a_failure_is_a_wrong_choice(folder) -> None:
     assert result["failed"] == 1
     assert result["metrics"]["choose/own/fracture/accuracy"]["value"] == pytest.approx(1 / 3, abs=1e-3)
     assert result["metrics"]["choose/own/fracture/accuracy"]["n"] == 3
-    cell = choose_row({"fracture": "yes"}, {}, {})["choices"]["fracture"]
+    request = Request("choose/own/1", Record("1", "own", "val", "p", b""), {"fracture": "yes"}, {})
+    cell = Choosing().score(request, Choosing.nothing)["choices"]["fracture"]
     assert cell == {"true": "yes", "said": "", "right": False, "options": [], "commonest": None}
 
 

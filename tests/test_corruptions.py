@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.corruptions import CORRUPTIONS, brightness, burnt_in, contrast, gamma, jpeg, noise, rotate
+from medvlm.evaluation.corruptions import CORRUPTIONS, brightness, burnt_in, contrast, gamma, jpeg, noise, rotate
 
 
 def picture(shape=(96, 128, 3)) -> np.ndarray:

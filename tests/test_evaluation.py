@@ -11,12 +11,14 @@ import pytest
 from medvlm.errors import RequestError
 from medvlm.evaluation import evaluate, to_tables
 from medvlm.evaluation.baselines import CommonestAnswer, mean_masks, scale_mask, shuffled_partners
-from medvlm.evaluation.labels import commonest_values, label_row, positive_value
+from medvlm.evaluation.labels import commonest_values, positive_value
 from medvlm.evaluation.measures import is_counted, mean_measures, true_measures
-from medvlm.evaluation.runner import ground_row
-from medvlm.evaluation.summary import metric, summarise
+from medvlm.evaluation.summary import Metrics, metric
+from medvlm.evaluation.task import Run, Task
+from medvlm.evaluation.tasks import ground, labels
+from medvlm.evaluation.tasks.ground import Ground, Guesses
+from medvlm.evaluation.tasks.labels import Labels
 from medvlm.records import QA, Record, read_records
-from medvlm.records.presence import known_presence
 from medvlm.records.record import RecordRegion
 from medvlm.types import Grounding, Region, mask_box
 
@@ -158,9 +160,9 @@ def area(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
     return square((100, 100), (x0, y0, x1, y1), 1) > 0
 
 
-def scored(*rows) -> dict:
-    """The metrics of rows of as many patients in one set."""
-    return summarise([{"set": "own", "id": str(i), "patient": str(i), **row} for i, row in enumerate(rows)])
+def summed(task: Task, *items: dict) -> Metrics:
+    """The metrics of items of as many patients in one set."""
+    return task.summarise([{"set": "own", "patient": str(i), **item} for i, item in enumerate(items)], Run())
 
 
 def test_the_cardiothoracic_ratio_is_compared_with_the_true_outlines():
@@ -169,9 +171,13 @@ def test_the_cardiothoracic_ratio_is_compared_with_the_true_outlines():
     assert true_measures(record) == {"cardiothoracic_ratio": 0.5}  # 40 of 80 pixels
     ct = made({"heart": [area(30, 40, 70, 80)], **lungs}, modality="ct")
     assert true_measures(ct) == {}
-    wide = ground_row(record, drawn({"heart": [area(20, 40, 76, 80)], **lungs}), {}, {"cardiothoracic_ratio": 0.6})
-    no_lung = ground_row(record, drawn({"heart": [area(30, 40, 70, 80)]}), {}, {"cardiothoracic_ratio": 0.6})
-    score = scored(wide, no_lung)["ground/own/cardiothoracic_ratio_error"]
+    wide = ground.scored(
+        record, drawn({"heart": [area(20, 40, 76, 80)], **lungs}), Guesses(measures={"cardiothoracic_ratio": 0.6})
+    )
+    no_lung = ground.scored(
+        record, drawn({"heart": [area(30, 40, 70, 80)]}), Guesses(measures={"cardiothoracic_ratio": 0.6})
+    )
+    score = summed(Ground(), wide, no_lung)["ground/own/cardiothoracic_ratio_error"]
     assert score["value"] == pytest.approx((0.2 + 0.5) / 2)  # 56 of 80, and what could not be measured as 0
     assert score["n"] == 2 and score["unmeasured"] == 1
     assert score["low"] == pytest.approx(0.2) and score["high"] == pytest.approx(0.5)
@@ -184,11 +190,11 @@ def test_the_head_circumference_is_compared_with_the_stated_one():
     known = {"modality": "ultrasound", "spacing_mm": (0.5, 0.5), "labels": {"head_circumference_mm": 130.0}}
     record = made({"fetal head": [disc]}, **known)
     assert true_measures(record) == {"head_circumference_mm": 130.0}
-    found, nothing = (ground_row(record, drawn({"fetal head": some}), {}, {}) for some in ([disc], []))
+    found, nothing = (ground.scored(record, drawn({"fetal head": some}), Guesses()) for some in ([disc], []))
     key = "ground/own/head_circumference_mm_error"
-    assert scored(found)[key]["value"] == pytest.approx(130 - 2 * np.pi * 20, rel=0.05)
-    assert scored(nothing)[key]["value"] == 130.0 and scored(nothing)[key]["unmeasured"] == 1
-    assert scored(nothing)[key]["baseline"] == {}
+    assert summed(Ground(), found)[key]["value"] == pytest.approx(130 - 2 * np.pi * 20, rel=0.05)
+    assert summed(Ground(), nothing)[key]["value"] == 130.0 and summed(Ground(), nothing)[key]["unmeasured"] == 1
+    assert summed(Ground(), nothing)[key]["baseline"] == {}
     unstated = made({"fetal head": [disc]}, **{**known, "labels": {}})
     assert true_measures(unstated)["head_circumference_mm"] == pytest.approx(2 * np.pi * 20, rel=0.01)
     assert true_measures(made({"fetal head": [disc]}, **{**known, "spacing_mm": None})) == {}
@@ -199,8 +205,8 @@ def test_the_cup_to_disc_ratio_is_vertical():
     disc = {"optic disc": [area(20, 20, 80, 80)]}
     record = made({"optic cup": [area(30, 30, 40, 60)], **disc}, modality="fundus")
     assert true_measures(record) == {"cup_to_disc_ratio": 0.5}
-    row = ground_row(record, drawn({"optic cup": [area(30, 30, 70, 72)], **disc}), {}, {})
-    assert scored(row)["ground/own/cup_to_disc_ratio_error"]["value"] == pytest.approx(0.2)
+    row = ground.scored(record, drawn({"optic cup": [area(30, 30, 70, 72)], **disc}), Guesses())
+    assert summed(Ground(), row)["ground/own/cup_to_disc_ratio_error"]["value"] == pytest.approx(0.2)
 
 
 def test_instances_are_counted():
@@ -212,7 +218,11 @@ def test_instances_are_counted():
     train = [some, made(boxes={"red blood cell": cells[:1]})]
     assert mean_measures(train) == {"red_blood_cell_count": 2.0, "platelet_count": 0.0}
     found = drawn({"red blood cell": [area(0, 0, 9, 9)], "platelet": [area(0, 0, 9, 9)] * 4})
-    got = scored(ground_row(some, found, {}, mean_measures(train)), ground_row(some, drawn({}), {}, {}))
+    got = summed(
+        Ground(),
+        ground.scored(some, found, Guesses(measures=mean_measures(train))),
+        ground.scored(some, drawn({}), Guesses()),
+    )
     assert got["ground/own/red_blood_cell_count_error"]["value"] == (2 + 3) / 2
     assert got["ground/own/red_blood_cell_count_error"]["baseline"] == {"training mean": 1.0}
     assert got["ground/own/platelet_count_error"]["value"] == (4 + 0) / 2
@@ -226,20 +236,20 @@ def test_instances_are_counted():
 
 def test_score_rank_asks_whether_sure_scores_are_good_outlines():
     record, box = made({"polyp": [area(0, 0, 40, 40)]}), made(boxes={"fracture": [[0, 0, 40, 40]]})
-    good = ground_row(record, drawn({"polyp": [area(0, 0, 40, 40)]}, 0.9), {}, {})
-    half = ground_row(record, drawn({"polyp": [area(0, 0, 40, 20)]}, 0.5), {}, {})
-    missed = ground_row(record, drawn({}), {}, {})
-    boxed = ground_row(box, drawn({"fracture": [area(0, 0, 40, 30)]}, 0.7), {}, {})  # IoU 3/4: Dice 6/7
+    good = ground.scored(record, drawn({"polyp": [area(0, 0, 40, 40)]}, 0.9), Guesses())
+    half = ground.scored(record, drawn({"polyp": [area(0, 0, 40, 20)]}, 0.5), Guesses())
+    missed = ground.scored(record, drawn({}), Guesses())
+    boxed = ground.scored(box, drawn({"fracture": [area(0, 0, 40, 30)]}, 0.7), Guesses())  # IoU 3/4: Dice 6/7
     assert boxed["labels"]["fracture"]["iou"] == 0.75
-    got = scored(good, half, missed, boxed)
+    got = summed(Ground(), good, half, missed, boxed)
     assert got["ground/own/score_rank"]["value"] == pytest.approx(1.0)
     assert got["ground/own/score_rank"]["n"] == 4
     assert got["ground/own/score_rank"]["baseline"] == {"chance": 0.0}
-    timid = ground_row(record, drawn({"polyp": [area(0, 0, 40, 40)]}, 0.1), {}, {})
-    assert scored(timid, half)["ground/own/score_rank"]["value"] == pytest.approx(-1.0)
-    assert scored(good)["ground/own/score_rank"]["value"] is None
+    timid = ground.scored(record, drawn({"polyp": [area(0, 0, 40, 40)]}, 0.1), Guesses())
+    assert summed(Ground(), timid, half)["ground/own/score_rank"]["value"] == pytest.approx(-1.0)
+    assert summed(Ground(), good)["ground/own/score_rank"]["value"] is None
     other = [{"id": "1", "patient": "1", "set": name, **row} for name, row in (("a", timid), ("b", half))]
-    everything = summarise(other)
+    everything = Ground().summarise(other, Run())
     assert everything["ground/all/score_rank"]["value"] == pytest.approx(-1.0)
     assert everything["ground/a/score_rank"]["value"] is None
 
@@ -248,7 +258,7 @@ def test_score_rank_takes_the_box_that_is_scored_best():
     record = made(boxes={"fracture": [[0, 0, 40, 40]]})
     found = drawn({"fracture": [area(50, 50, 60, 60)]}, 0.9)
     found.regions += drawn({"fracture": [area(0, 0, 40, 40)]}, 0.3).regions
-    assert ground_row(record, found, {}, {})["labels"]["fracture"]["iou"] == 0.0
+    assert ground.scored(record, found, Guesses())["labels"]["fracture"]["iou"] == 0.0
 
 
 def test_absent_phrases_of_all_sets_come_first():
@@ -256,7 +266,7 @@ def test_absent_phrases_of_all_sets_come_first():
         {"task": "ground", "set": name, "id": "1", "patient": "1", "labels": {}, "absent": {"polyp": scores}}
         for name, scores in (("busi", [0.9]), ("brain_tumor_cheng", [0.9]), ("covid_cxr_organs", [0.9]), ("x", []))
     ]
-    got = summarise(rows)
+    got = Ground().summarise(rows, Run())
     assert got["ground/all/absent_false_positive"]["value"] == 0.75
     assert got["ground/x/absent_false_positive"]["value"] == 0.0 and got["ground/busi/absent_false_positive"]["n"] == 1
     assert not [key for key in got if "rest" in key]
@@ -268,11 +278,11 @@ def test_what_a_phrase_brought_back_counts_whatever_it_is_called():
     record = made({"glioma": [area(0, 0, 40, 40)]}, absent=["meningioma"])
     found = drawn({"brain tumour": [area(0, 0, 40, 40)] * 2})
     found.regions[0].phrase, found.regions[1].phrase = "glioma", "meningioma"
-    got = scored(ground_row(record, found, {}, {}))
+    got = summed(Ground(), ground.scored(record, found, Guesses()))
     assert got["ground/own/glioma/dice"]["value"] == 1.0 and got["ground/own/absent_false_positive"]["value"] == 1.0
     cells = drawn({"cell": [area(0, 0, 9, 9)]})
     cells.regions[0].phrase = "platelet"
-    counted = ground_row(made(boxes={"platelet": [[0, 0, 9, 9]]}), cells, {}, {})
+    counted = ground.scored(made(boxes={"platelet": [[0, 0, 9, 9]]}), cells, Guesses())
     assert counted["measures"]["platelet_count"]["found"] == 1.0
 
 
@@ -280,9 +290,10 @@ def test_the_mean_of_average_precisions_is_over_labels():
     there, boxes = [area(0, 0, 40, 40)], [[0, 0, 40, 40]]
     both = made(boxes={"mass": boxes, "calcification": boxes}, absent=["asymmetry"])
     one = made(boxes={"mass": boxes}, absent=["calcification"])
-    got = scored(
-        ground_row(both, drawn({"mass": there, "asymmetry": there}), {}, {}),
-        ground_row(one, drawn({"mass": there}), {}, {}),
+    got = summed(
+        Ground(),
+        ground.scored(both, drawn({"mass": there, "asymmetry": there}), Guesses()),
+        ground.scored(one, drawn({"mass": there}), Guesses()),
     )
     assert got["ground/own/mass/ap50"]["value"] == 1.0 and got["ground/own/calcification/ap50"]["value"] == 0.0
     mean = got["ground/own/all/ap50"]
@@ -290,7 +301,7 @@ def test_the_mean_of_average_precisions_is_over_labels():
     assert (
         mean["low"] == 0.5 and mean["high"] == 1.0
     )  # where only the second patient is drawn, no calcification is left
-    assert "ground/own/all/ap50" not in scored(ground_row(one, drawn({"mass": there}), {}, {}))
+    assert "ground/own/all/ap50" not in summed(Ground(), ground.scored(one, drawn({"mass": there}), Guesses()))
 
 
 def test_findings_on_chest_films_are_counted_over_all_sets():
@@ -303,10 +314,10 @@ def test_findings_on_chest_films_are_counted_over_all_sets():
         made(boxes={"liver cancer": boxes}, absent=["lung nodule"], modality="ct", body_part="abdomen"),
     ]
     rows = [
-        {**ground_row(r, found, {}, {}, known_presence(r)), "set": f"set{i}", "id": "1", "patient": "1"}
+        {**ground.scored(r, found, Guesses()), "set": f"set{i}", "id": "1", "patient": "1"}
         for i, r in enumerate(records)
     ]
-    got = summarise(rows)
+    got = Ground().summarise(rows, Run())
     shown, false = (got[f"ground/all/chest_findings_{key}"] for key in ("shown", "false"))
     assert (shown["value"], shown["n"]) == (0.5, 2) and (false["value"], false["n"]) == (
         pytest.approx(1 / 3, abs=1e-3),
@@ -314,18 +325,19 @@ def test_findings_on_chest_films_are_counted_over_all_sets():
     )
     table = to_tables({"model": "m", "split": "val", "failed": 0, "metrics": got})
     assert "| known not to be there | 3       | 0.333 [" in table
-    assert "ground/all/chest_findings_shown" not in summarise(rows[2:])
+    assert "ground/all/chest_findings_shown" not in Ground().summarise(rows[2:], Run())
 
 
 # Labels
 
 
 def told(true: str | None, usual: str = "benign", **chances: float) -> dict:
-    return label_row(made(labels={"breast_finding": true}), {"breast_finding": chances}, {"breast_finding": usual})
+    return labels.scored(made(labels={"breast_finding": true}), {"breast_finding": chances}, {"breast_finding": usual})
 
 
 def test_malignant_is_told_from_the_rest():
-    got = scored(
+    got = summed(
+        Labels(),
         told("malignant", malignant=0.6, benign=0.3, normal=0.1),
         told("malignant", malignant=0.2, benign=0.7, normal=0.1),
         told("benign", malignant=0.4, benign=0.5, normal=0.1),
@@ -365,8 +377,8 @@ def test_the_value_that_is_looked_for():
 
 def test_facts_without_a_value_to_look_for_have_an_accuracy_alone():
     chances = {"sequence": {"T1": 0.3, "T2": 0.7}}
-    rows = [label_row(made(labels={"sequence": value}), chances, {}) for value in ("T1", "T2", "T2")]
-    got = scored(*rows)
+    rows = [labels.scored(made(labels={"sequence": value}), chances, {}) for value in ("T1", "T2", "T2")]
+    got = summed(Labels(), *rows)
     assert list(got) == ["labels/own/sequence/accuracy"]
     assert got["labels/own/sequence/accuracy"]["value"] == pytest.approx(2 / 3, abs=1e-3)
     assert got["labels/own/sequence/accuracy"]["baseline"] == {}

@@ -157,6 +157,11 @@ def test_spearman():
     assert math.isnan(m.spearman([], []))
 
 
+def test_a_mean_of_means_weighs_groups_alike():
+    assert m.mean_of_means([("a", 1.0), ("a", 0.0), ("a", 0.5), ("b", 0.1)]) == pytest.approx(0.3)
+    assert math.isnan(m.mean_of_means([]))
+
+
 def test_bootstrap_draws_patients_not_images():
     values = [1.0] * 50 + [0.0] * 50
     same = m.bootstrap_interval(values, ["one"] * 100)

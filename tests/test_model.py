@@ -7,11 +7,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
 
 from medvlm.errors import ModelError
+from medvlm.geometry import Letterbox
 from medvlm.model.grounding import GroundingOutput, MedVLMGroundingConfig
 from medvlm.model.instances import instances
 from medvlm.model.loading import load, save_compact
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
-from medvlm.model.processing_medvlm import IMAGE_TOKEN, MedVLMProcessor, letterbox_frame
+from medvlm.model.processing_medvlm import IMAGE_TOKEN, MedVLMProcessor
 from medvlm.model.prompt_heads import PROMPT_CHANNELS
 from medvlm.model.words import WordVotes
 from medvlm.vocabulary import parts
@@ -216,13 +217,9 @@ def test_letterbox_keeps_the_shape_and_the_range(made):
     processor = made[1]
     wide = np.full((20, 40), 255, np.uint8)
     pixels = processor(images=[wide])["pixel_values"][0]
-    x0, y0, width, height = letterbox_frame(20, 40, SIDE)
-    assert (x0, y0, width, height) == (0, SIDE // 4, SIDE, SIDE // 2)
-    assert (
-        (pixels[:, y0 : y0 + height] == 1).all()
-        and (pixels[:, :y0] == -1).all()
-        and (pixels[:, y0 + height :] == -1).all()
-    )
+    rows, columns = Letterbox((20, 40), SIDE).inside
+    assert (rows, columns) == (slice(SIDE // 4, SIDE * 3 // 4), slice(0, SIDE))
+    assert (pixels[:, rows] == 1).all() and (pixels == 1).sum() == 3 * SIDE * SIDE // 2 and pixels.min() == -1
 
 
 # Costs

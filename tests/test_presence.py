@@ -14,46 +14,35 @@ def record(of: str, **known) -> Record:
 
 def test_regions_absent_labels_and_questions_tell():
     asked = [
-        QA("Does the picture contain liver?", "No"),
+        QA("Does the picture contain a spleen?", "No"),
         QA("Is there any pneumothorax in this image?", "Yes"),
         QA("Is the image free of any consolidation?", "No"),
-        QA("Is there a pleural effusion?", "Yes", lang="zh"),
+        QA("Is there a pleural effusion in the film?", "Yes", lang="zh"),
         QA("Is the heart large?", "Yes"),
-        QA("Is there a lung mass?", "Perhaps"),
+        QA("Is there a lung mass in the film?", "Perhaps"),
     ]
     regions = [RecordRegion("left lung", [[0, 0, 5, 5]])]
     known = known_presence(record("own", qa=asked, regions=regions, absent=["fracture", "something else"]))
-    assert known == {"left lung": 1, "fracture": 0, "liver": 0, "pneumothorax": 1}
+    assert known == {"left lung": 1, "fracture": 0, "spleen": 0, "pneumothorax": 1}
 
 
 def test_a_normal_image_has_no_finding_of_its_kind():
-    known = known_presence(record("jsrt", labels={"lung nodule": "no"}, absent=["lung nodule"]))
-    assert known["pneumonia"] == known["cardiomegaly"] == known["lung nodule"] == 0
+    known = known_presence(record("own", labels={"diagnosis": "Normal"}))
+    assert known["pneumonia"] == known["cardiomegaly"] == known["pneumothorax"] == 0
     assert not {"left lung", "polyp", "nasogastric tube"} & known.keys()
-    assert known_presence(record("jsrt", labels={"lung nodule": "yes"})) == {}
     assert known_presence(record("own", labels={"lung nodule": "no"})) == {"lung nodule": 0}
     assert known_presence(record("own", labels={"lung nodule": "yes"})) == {"lung nodule": 1}
-    assert known_presence(record("own", labels={"diagnosis": "Normal"}))["pneumothorax"] == 0
     assert known_presence(record("own", labels={"finding": "polyp", "count": 2})) == {}, "not in a chest film"
 
 
 def test_what_is_marked_outweighs_normality():
     regions = [RecordRegion("cardiomegaly", [[0, 0, 5, 5]])]
-    assert known_presence(record("slake", labels={"abnormal": "no"}, regions=regions))["cardiomegaly"] == 1
+    assert known_presence(record("own", labels={"abnormal": "no"}, regions=regions))["cardiomegaly"] == 1
 
 
-def test_a_list_of_diseases_is_whole_for_chest_films_alone():
-    listed = [QA("What diseases are included in the picture?", "Nodule, Effusion")]
-    known = known_presence(record("slake", qa=listed))
-    assert {label for label, there in known.items() if there} == {"lung nodule", "pleural effusion"}
-    assert known["pneumothorax"] == 0 and len(known) == 8
-    assert known_presence(record("slake", modality="ct", qa=listed)) == {}
-
-
-def test_small_chest_films_tell_of_pneumonia():
-    name = "medmnist_pneumoniamnist"
-    assert known_presence(record(name, labels={name: "pneumonia"})) == {"pneumonia": 1}
-    assert known_presence(record(name, labels={name: "normal"}))["pneumonia"] == 0
+def test_a_fact_of_any_name_tells_by_its_values():
+    assert known_presence(record("own", labels={"class": "pneumonia"})) == {"pneumonia": 1}
+    assert known_presence(record("own", labels={"class": "normal"}))["pneumonia"] == 0
 
 
 @pytest.mark.parametrize(
@@ -63,7 +52,7 @@ def test_small_chest_films_tell_of_pneumonia():
         ("Are there any polyps?", "polyp"),
         ("Is there atelectasis?", "atelectasis"),
         ("Does atelectasis exist in this image?", "atelectasis"),
-        ("Does the picture contain liver?", "liver"),
+        ("Does the scan contain the liver?", "liver"),
         ("does this  scan show a pleural effusion ?", "pleural effusion"),
         ("Does the lung mass exist in the image?", "lung mass"),
         ("Is a polyp visible?", "polyp"),
@@ -71,7 +60,7 @@ def test_small_chest_films_tell_of_pneumonia():
         ("Is there a polyp on the left?", None),
         ("Is the heart large?", None),
         ("Is there a polyp that bleeds?", None),
-        ("Where is the liver?", None),
+        ("Where does the liver lie?", None),
         ("", None),
     ],
 )

@@ -11,16 +11,15 @@ from medvlm.cli import build_parser
 from medvlm.evaluation import TASKS, evaluate, to_tables
 from medvlm.evaluation.prompts import (
     MIN_AREA,
-    ask_prompts,
     chosen_instances,
     correction,
     filled_ellipse,
     first_click,
     innermost,
     mean_radii,
-    prompt_row,
     scribble,
 )
+from medvlm.evaluation.tasks.prompts import ask_prompts, scored
 from medvlm.records import read_records
 from medvlm.types import Image, Region, Study, mask_box
 
@@ -203,12 +202,12 @@ def test_a_scribble_follows_the_long_side():
 
 def test_guesses(folder):
     round_thing = filled_ellipse((12, 12, 52, 52), (64, 64))
-    row = prompt_row("gland", round_thing, {}, {"gland": 20 / 64})
+    row = scored("gland", round_thing, {}, {"gland": 20 / 64})
     assert row["guesses"]["box"]["filled ellipse"] == 1
     assert row["guesses"]["box"]["filled box"] == pytest.approx(2 * np.pi / 4 / (1 + np.pi / 4), abs=0.01)
     assert row["guesses"]["click"]["mean disc"] > 0.95 and row["guesses"]["scribble"]["mean disc"] > 0.95
-    assert prompt_row("new", round_thing, {}, {"gland": 20 / 64})["guesses"] == row["guesses"]
-    assert prompt_row("gland", round_thing, {}, {})["guesses"]["click"] == {}
+    assert scored("new", round_thing, {}, {"gland": 20 / 64})["guesses"] == row["guesses"]
+    assert scored("gland", round_thing, {}, {})["guesses"]["click"] == {}
     radii = mean_radii(read_records(folder, "train"))
     assert radii == {"gland": pytest.approx((np.sqrt(800 / np.pi) + np.sqrt(144 / np.pi)) / 2 / 64)}
-    assert row["guesses"]["box"] != prompt_row("gland", square(box=(1, 1, 60, 20)) > 0, {}, radii)["guesses"]["box"]
+    assert row["guesses"]["box"] != scored("gland", square(box=(1, 1, 60, 20)) > 0, {}, radii)["guesses"]["box"]

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from medvlm.geometry import Letterbox
 from medvlm.model.prompts import NEGATIVE
-from medvlm.records import read_records
+from medvlm.records import Record, read_records
 from medvlm.types import mask_box
 from medvlm.vocabulary import LABELS, known_name
 from training.augment import (
@@ -88,9 +89,20 @@ def test_a_grid_is_that_of_an_affine_map(turn, size):
 def test_a_mask_stays_on_its_pixels(turn, size):
     image, ids = square_with_map(size, (20, 15, 45, 40))
     grid = turn_grid(*size, 160, turn)
-    bright, mask = turn_image(image, grid)[0].numpy() > 0.55, turn_map(ids, grid).numpy()
+    bright, mask = turn_image(image, 160, turn)[0].numpy() > 0.55, turn_map(ids, grid).numpy()
     assert set(np.unique(mask)) == {0, 3} and mask.sum() > 3 * 400
     assert (bright & (mask > 0)).sum() / (bright | (mask > 0)).sum() > 0.93
+
+
+@pytest.mark.parametrize("size", [(400, 400), (300, 480), (40, 60)])
+def test_training_sees_an_image_as_it_is_seen_in_use(size):
+    """Stripes of three pixels, which turn to moiré where an image is made smaller without care."""
+    stripes = np.broadcast_to((np.arange(size[1]) // 3 % 2 * 255)[None, :, None], (*size, 3)).astype(np.uint8)
+    used = Letterbox(size, 80).image(stripes).transpose(2, 0, 1) / 255
+    seen = turn_image(np.ascontiguousarray(stripes), 80, Turn()).numpy()
+    assert np.abs(seen - used).mean() < 0.02
+    turned = turn_image(np.ascontiguousarray(stripes), 80, Turn(degrees=3)).numpy()[:, 30:50, 30:50]
+    assert turned.std() == pytest.approx(used[:, 30:50, 30:50].std(), abs=0.03)
 
 
 @pytest.mark.parametrize("size", [(80, 80), (60, 100), (100, 60)])
@@ -298,6 +310,15 @@ def test_facts_that_are_not_known_teach_nothing(records):
     assert fact_values(records)["modality"][0] == "x-ray"
     kinds = fact_kinds(records, facts)
     assert kinds["modality"] == kinds["is it dark?"] == [["x-ray", "chest"]] and kinds["stage"] == []
+
+
+def test_facts_that_a_set_calls_of_no_use_are_no_facts():
+    def known_of(of: str) -> dict[str, list[str]]:
+        labels = [{"collection": "ab"[i % 2], "grade": "cd"[i % 2]} for i in range(100)]
+        return fact_values([Record(str(i), of, "train", "1", b"", labels=row) for i, row in enumerate(labels)])
+
+    assert known_of("own")["collection"] == ["a", "b"] and known_of("own")["grade"] == ["c", "d"]
+    assert "collection" not in known_of("retina_vessels") and known_of("retina_vessels")["grade"] == ["c", "d"]
 
 
 def test_sets_are_drawn_by_their_weights(records):

@@ -10,6 +10,7 @@ from medvlm.records import data_sets
 from training import sft
 from training.config import GRPOSettings, HeadsSettings, LanguageSettings, Recipe, read_config
 from training.data import check_mixture, load_split
+from training.datasets import read_mixture
 from training.schedule import Phase, Plan, read_phases
 
 from .tiny import write_squares
@@ -38,6 +39,13 @@ def test_the_default_mixture_names_every_set_that_is_here():
     assert set(recipe.mixture) == {folder.name for folder in data_sets([DATA]) if folder.name != "volumes"}
 
 
+def test_a_mixture_is_named_or_given(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("mixture: longer\n")
+    assert read_config(path, Recipe).mixture == read_mixture("longer")
+    assert read_config(path, Recipe, ["mixture={own: 2}"]).mixture == {"own": 2}
+
+
 def test_keys_of_stages_are_set_by_dots_and_an_unknown_key_names_the_nearest(tmp_path, capsys):
     path = tmp_path / "run.yaml"
     path.write_text("stages: {answers: , heads: {steps: 3, lr: 1e-3}}\n")
@@ -59,7 +67,8 @@ def test_keys_of_stages_are_set_by_dots_and_an_unknown_key_names_the_nearest(tmp
         ("stages: {heads: 3}", "heads must be a mapping, not 3"),
         ("stages: [heads]", "stages must be a mapping"),
         ("side: large", "side must be a whole number, not 'large'"),
-        ("data: slake", "data must be a list, not 'slake'"),
+        ("data: own", "data must be a list, not 'own'"),
+        ("mixture: nanno", "No mixture 'nanno'"),
         ("just text", "a mapping of keys to values is needed"),
         ("a: [", "is no YAML"),
     ],

@@ -44,17 +44,18 @@ def table(folder: Path, *rows: dict[str, str], columns: list[str] = COLUMNS) -> 
 def test_every_column_is_read(tmp_path: Path) -> None:
     full = {
         **{"name": "polyp", "kind": "object", "places": "endoscopy/colon; ct/chest", "multiplicity": "tree"},
-        **{"fine": "yes", "group": "brain tumour", "elsewhere": "yes", "lump": "2", "snomed": "41329004"},
-        **{"radlex": "RID1", "spellings": "polip", "synonyms": "polyps; growth, in the bowel"},
+        **{"fine": "yes", "group": "brain tumour", "elsewhere": "yes", "lump": "2", "side": "left"},
+        **{"snomed": "68496003", "snomed_name": "Polyp of colon", "radlex": "RID1"},
+        **{"spellings": "polip", "synonyms": "polyps; growth, in the bowel"},
     }
     read = read_labels(table(tmp_path, full, {**POLYP, "name": "mass"}))
     places = frozenset({("endoscopy", "colon"), ("ct", "chest")})
     assert read["polyp"] == Label(
-        *("polyp", "object", places, "tree", True, "brain tumour", True, 2, "41329004", "RID1"),
-        *(("polip",), ("polyps", "growth, in the bowel")),
+        *("polyp", "object", places, "tree", True, "brain tumour", True, 2, "left"),
+        *("68496003", "Polyp of colon", "RID1", ("polip",), ("polyps", "growth, in the bowel")),
     )
     assert read["mass"] == Label(
-        "mass", "finding", frozenset({("endoscopy", "colon")}), "many", False, "", False, 0, "", "", (), ()
+        "mass", "finding", frozenset({("endoscopy", "colon")}), "many", False, "", False, 0, "", "", "", "", (), ()
     )
     assert list(read) == ["polyp", "mass"]
 
@@ -72,6 +73,10 @@ def test_every_column_is_read(tmp_path: Path) -> None:
         ("fine", "no", "fine is 'no'; it must be one of: nothing, yes."),
         ("elsewhere", "1", "elsewhere is '1'; it must be one of: nothing, yes."),
         ("lump", "3", "lump is '3'; it must be one of: nothing, 1, 2."),
+        ("side", "both", "side is 'both'; it must be one of: nothing, left, right."),
+        ("side", "left", "snomed is '', with '' as snomed_name and 'left' as side; give the code's digits and its meaning, or"),
+        ("snomed", "68496003", "snomed is '68496003', with '' as snomed_name and '' as side; give the code's digits and its"),
+        ("snomed_name", "Polyp", "snomed is '', with 'Polyp' as snomed_name and '' as side; give the code's digits and its"),
         ("name", "mass", "name has 'mass', which must be a word of one row; labels.csv, line 2, 'mass' has it."),
         ("synonyms", "growth; Mass", "synonyms has 'Mass', which must be a word of one row; labels.csv, line 2, 'mass' has it."),
         ("spellings", "tumor", "spellings has 'tumor', which must be a word of one row; labels.csv, line 2, 'mass' has it."),
@@ -91,9 +96,9 @@ def test_columns_and_cells_must_be_there(tmp_path: Path) -> None:
     path = table(tmp_path, POLYP, columns=COLUMNS[:-1])
     with pytest.raises(ValueError, match="labels.csv: the columns must be name, kind, "):
         read_labels(path)
-    for row in ("polyp,finding,endoscopy/colon,many", f"polyp,finding,endoscopy/colon,many{',' * 9}"):
+    for row in ("polyp,finding,endoscopy/colon,many", f"polyp,finding,endoscopy/colon,many{',' * 11}"):
         path.write_text(f"{','.join(COLUMNS)}\n{row}\n")
-        with pytest.raises(ValueError, match="line 2, 'polyp': a row must have 12 cells"):
+        with pytest.raises(ValueError, match="line 2, 'polyp': a row must have 14 cells"):
             read_labels(path)
 
 

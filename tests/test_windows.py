@@ -5,7 +5,7 @@ import pytest
 
 from medvlm.model.prompts import BOX, NEGATIVE, POINTS, SCRIBBLE, Prompt
 from medvlm.types import Image
-from medvlm.windows import around, crop, hull, inside, put_back, shifted, tiles
+from medvlm.windows import around, crop, hull, inside, points_within, put_back, shifted, tiles
 
 SIZE = (120, 200)  # (H, W)
 
@@ -36,6 +36,7 @@ def test_what_is_cut_out_goes_back_to_its_place():
     whole = put_back(part.pixels > 100, window, SIZE)
     assert (whole[20:60, 30:80] == (part.pixels > 100)).all() and whole.sum() == (part.pixels > 100).sum()
     assert shifted((40, 30, 50, 45), window) == (10, 10, 20, 25)
+    assert points_within([(40, 30, 1), (80, 30, 1), (30, 20, 0)], window) == [(10, 10, 1), (0, 0, 0)]
     assert hull((1, 5, 3, 9), (2, 0, 8, 6)) == (1, 0, 8, 9)
     assert inside((50, 50, 100, 100), SIZE).sum() == 58 * 58
 

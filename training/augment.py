@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from medvlm.geometry import resampled
+
 FLIP_SIDEWAYS = {
     "endoscopy",
     "dermoscopy",
@@ -76,10 +78,19 @@ def turn_grid(height: int, width: int, size: int, turn: Turn) -> torch.Tensor:
     return torch.stack([x, y], dim=-1)[None]
 
 
-def turn_image(image: np.ndarray, grid: torch.Tensor) -> torch.Tensor:
-    """uint8 `(H, W, 3)` to float `(3, size, size)` in 0..1; black outside."""
+def turn_image(image: np.ndarray, size: int, turn: Turn) -> torch.Tensor:
+    """uint8 `(H, W, 3)` to float `(3, size, size)` in 0..1; black outside.
+
+    As `geometry.Letterbox` shows an image in use, but turned: first made smaller where it is, then sampled by cubic
+    interpolation.
+    """
+    height, width = image.shape[:2]
+    scale = turn.scale * size / max(height, width)
+    if scale < 1:
+        image = resampled(image, (max(1, round(height * scale)), max(1, round(width * scale))))
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    grid = turn_grid(height, width, size, turn)
+    return F.grid_sample(pixels, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0].clamp(0, 1)
 
 
 def turn_map(instances: np.ndarray, grid: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 
 from medvlm import vocabulary
 from medvlm.errors import MedVLMError, RecordError, RequestError
+from medvlm.geometry import resampled
 from medvlm.records import QA, Record, RecordRegion, data_sets, read_records, readers, record
 from medvlm.vocabulary import FINE
 
@@ -64,9 +65,8 @@ def shrink(record: Record, side: int) -> Cached:
         buffer = io.BytesIO()
         PIL.Image.fromarray(mask).resize(size, PIL.Image.Resampling.NEAREST).save(buffer, "PNG", compress_level=1)
         maps[region.label] = buffer.getvalue()
-    picture = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=2)
     scaled = {label: np.array(rows, float).reshape(-1, 4) * scale for label, rows in boxes.items()}
-    return Cached(np.asarray(picture), maps, scaled, (height, width))
+    return Cached(resampled(image, size[::-1]), maps, scaled, (height, width))
 
 
 def _decode(job: tuple[Record, int]) -> tuple[dict[str, Any], list[bytes]] | None:
@@ -133,7 +133,7 @@ def _record(row: dict[str, Any]) -> Record:
     return Record(**row)
 
 
-class ImageCache(Sequence):
+class ImageCache:
     """Records of several data sets, without their files, and the decoded image of each."""
 
     def __init__(self, sets: Sequence[CachedSet]):
@@ -158,8 +158,8 @@ def source_key(source: Path, split: str, side: int, limit: int | None) -> dict[s
     else:
         files = sorted(p for p in source.rglob("*") if p.is_file())
     stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    words = sorted(p for p in Path(vocabulary.__file__).parent.iterdir() if p.suffix in (".py", ".csv"))
-    code = b"".join(Path(m).read_bytes() for m in (__file__, record.__file__, readers.__file__, *words))
+    words = sorted(p for p in Path(str(vocabulary.__file__)).parent.iterdir() if p.suffix in (".py", ".csv"))
+    code = b"".join(Path(str(m)).read_bytes() for m in (__file__, record.__file__, readers.__file__, *words))
     digest = {"files": repr(stats).encode(), "code": code}
     return {"side": side, "limit": limit} | {k: hashlib.sha256(v).hexdigest()[:16] for k, v in digest.items()}
 
@@ -245,9 +245,10 @@ def sources(recipe: Recipe, split: str = "train") -> tuple[dict[str, Path], dict
         raise RequestError(f"leave_out names {', '.join(sorted(unknown))}, which is no data set of this run.")
     if not (sets.keys() | decoded.keys()) - set(recipe.leave_out):
         raise RequestError("There is nothing to learn from: name folders of data sets under data.")
-    return tuple(
-        {name: path for name, path in found.items() if name not in {*recipe.leave_out, *taken}}
-        for found, taken in ((sets, ()), (decoded, sets))
+    left = set(recipe.leave_out)
+    return (
+        {name: path for name, path in sets.items() if name not in left},
+        {name: path for name, path in decoded.items() if name not in left | sets.keys()},
     )
 
 

@@ -73,7 +73,7 @@ def changed_parts(before: Path | None, after: Path) -> dict[str, list[int]]:
         known = set(old.keys()) if old else set()
         with safe_open(path, "pt") as new:
             for name in new.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                same = name in known and torch.equal(old.get_tensor(name), new.get_tensor(name))
+                same = old is not None and name in known and torch.equal(old.get_tensor(name), new.get_tensor(name))
                 counts = parts.setdefault(part_of(path, name), [0, 0])
                 counts[0] += not same
                 counts[1] += 1

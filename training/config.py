@@ -12,6 +12,8 @@ import yaml
 
 from medvlm.errors import RequestError
 
+from .datasets import read_mixture
+
 T = TypeVar("T")
 
 
@@ -105,8 +107,10 @@ class Recipe:
     output_dir: str = "runs/nano"
     data: list[str] = field(default_factory=list)  # data set folders, folders of such, or a folder of decoded images
     leave_out: list[str] = field(default_factory=list)  # names of data sets in those folders that are not learned from
-    mixture: dict[str, float] = field(default_factory=dict)  # a set is drawn by its weight (1 where none is named) …
-    set_power: float = 0.5  # … times this power of its size
+    mixture: dict[str, float] = field(
+        default_factory=dict
+    )  # weights of sets, or the name of one in datasets/mixtures.yaml
+    set_power: float = 0.5  # a set is drawn by its weight (1 where none is named) times this power of its size
     limit: int | None = None  # records a set, for smoke runs
     cache: str = "runs/cache"  # folder of decoded images
     cache_side: int = 576  # pixels of their longer side at most
@@ -186,8 +190,11 @@ def read_config(path: str | Path, kind: type[T], overrides: list[str] | None = N
 
 
 def from_values(kind: type[T], values: dict[str, Any], where: str) -> T:
-    """A dataclass of `kind`; a recipe's stages become dataclasses of theirs, in the order in which they run."""
-    known = {f.name: f.type for f in fields(kind)}
+    """A dataclass of `kind`; a recipe's stages become dataclasses of theirs, in the order in which they run, and the name of
+    a mixture its weights."""
+    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]  # all kinds are dataclasses
+    if kind is Recipe and isinstance(values.get("mixture"), str):
+        values = values | {"mixture": read_mixture(values["mixture"])}
     checked = {}
     for key, value in values.items():
         nearest(key, known, where)

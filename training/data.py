@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from medvlm.errors import RequestError
-from medvlm.normalise import normalise_answer
 from medvlm.records import Record, data_sets, read_records
 from medvlm.vocabulary import MODALITIES
+
+from .datasets import adapter_of
+from .record_questions import asked_facts
 
 FACT_VALUES = 12  # a fact with more values than this is no class
 FACT_SHARE = 100  # and one known for fewer records teaches nothing
@@ -47,10 +49,10 @@ def fact_kinds(records: list[Record], facts: dict[str, list[str]]) -> dict[str, 
     """The kinds of images (modality, body part) that each fact is known of."""
     seen: dict[str, set[tuple[str, str]]] = {name: set() for name in facts}
     for record in records:
-        kind = (record.modality, record.body_part)
         known = {"modality", "body_part"} | record.labels.keys() | asked_facts(record).keys()
-        for name in known & seen.keys() if all(kind) else ():
-            seen[name].add(kind)
+        if record.modality and record.body_part:
+            for name in known & seen.keys():
+                seen[name].add((record.modality, record.body_part))
     return {name: [list(kind) for kind in sorted(kinds)] for name, kinds in seen.items()}
 
 
@@ -58,25 +60,12 @@ def fact_values(records: list[Record]) -> dict[str, list[str]]:
     """Image-level facts with few values, each with its values in order: what `heads.facts` learns to name."""
     seen: dict[str, Counter[str]] = {}
     for record in records:
-        for name, value in record.labels.items():
-            seen.setdefault(name, Counter())[str(value)] += 1
+        for name in record.labels.keys() - set(adapter_of(record.set).skipped):
+            seen.setdefault(name, Counter())[str(record.labels[name])] += 1
     facts = {"modality": list(MODALITIES)}
     facts["body_part"] = sorted({r.body_part for r in records if r.body_part})
-    skipped = (
-        "slice",
-        "time_point",
-        "window",
-        "collection",
-        "medical",
-        "sex",
-        "phase",
-        "abnormal_red_cells",
-        "days_since_time_1",
-        "intubated",
-        "laterality",
-    )
     for name, values in sorted(seen.items()):
-        if name not in skipped and 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
+        if 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
             facts[name] = sorted(values)
     return facts | asked_values(records)
 
@@ -98,13 +87,3 @@ def asked_kinds(records: list[Record]) -> list[list[str]]:
     """The kinds of images (modality, body part) that English questions were asked of."""
     kinds = {(r.modality, r.body_part) for r in records if r.modality and r.body_part and asked_facts(r)}
     return [list(kind) for kind in sorted(kinds)]
-
-
-def asked_facts(record: Record) -> dict[str, str]:
-    """A record's English questions and answers, in lower case."""
-    return {question.lower(): normalise_answer(answer) for question, answer in english(record)}
-
-
-def english(record: Record) -> list[tuple[str, str]]:
-    """A record's English questions, each with its answer."""
-    return [(q.question.strip(), q.answer) for q in record.qa if q.lang == "en" and q.question.strip()]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from scipy import ndimage
 
+from medvlm.geometry import any_within
 from medvlm.model.prompt_heads import PROMPT_CHANNELS
-from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point, shrink_any
+from medvlm.model.prompts import BOX, POINTS, SCRIBBLE, paint_box, paint_point
 
 LEAST = 12  # pixels of an instance that can be pointed at
 KINDS = {BOX: 0.45, POINTS: 0.35, SCRIBBLE: 0.2}
@@ -64,7 +65,6 @@ def draw_prompt(instance: np.ndarray, size: int, rng: np.random.Generator) -> tu
         line = (1 - steps) * [xs[ends[0]], ys[ends[0]]] + steps * [xs[ends[1]], ys[ends[1]]]
         stroke = np.zeros_like(instance)
         stroke[line[:, 1].astype(int), line[:, 0].astype(int)] = True
-        prompt[SCRIBBLE] = shrink_any(
-            ndimage.binary_dilation(stroke, iterations=int(rng.integers(1, 3))) & instance, size
-        )
+        drawn = ndimage.binary_dilation(stroke, iterations=int(rng.integers(1, 3))) & instance
+        prompt[SCRIBBLE] = any_within(drawn, (size, size))
     return prompt, kind

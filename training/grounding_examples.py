@@ -16,9 +16,9 @@ from medvlm.vocabulary import FINE, surely_absent
 
 from .augment import Turn, not_medical, random_turn, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from .cache import ImageCache
-from .data import asked_facts
 from .drawing import draw_prompts
 from .presence import known_presence
+from .record_questions import asked_facts
 
 ZOOMED = 0.6  # of the images of fine things are shown in part
 PROMPTS = 3  # drawn on each image
@@ -47,8 +47,8 @@ def box_map(boxes: np.ndarray, owner: np.ndarray | None, size: int, side: int) -
     """
     out = np.zeros((4, size, size), np.float32)
     if owner is not None:
-        rows = np.concatenate([np.zeros((1, 4)), boxes / side]).astype(np.float32)
-        return rows[owner].transpose(2, 0, 1)
+        shares = np.concatenate([np.zeros((1, 4)), boxes / side]).astype(np.float32)
+        return shares[owner].transpose(2, 0, 1)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     for i in np.argsort(-areas):
         x0, y0, x1, y1 = boxes[i] * size / side
@@ -140,7 +140,7 @@ class GroundingExamples(Dataset):
         if zoomed:
             label = enlarged or drawn[rng.integers(len(drawn))]
             turn = zoomed_turn(turn, cached.boxes[label], (height, width), rng, whole=enlarged is not None)
-        image = turn_image(cached.image, turn_grid(height, width, side, turn))
+        image = turn_image(cached.image, side, turn)
         fine_grid = turn_grid(height, width, fine, turn)
 
         count = self.queries
@@ -171,7 +171,8 @@ class GroundingExamples(Dataset):
             of_the_whole = [i for i, name in enumerate(self.facts) if name not in ("modality", "body_part")]
             truth["facts"][of_the_whole] = UNKNOWN
         needed = [enlarged] if enlarged else drawn
-        maps = {label: turn_map(_decode(cached.maps[label]), fine_grid).numpy() for label in needed}
+        pngs = {label: png for label in needed if (png := cached.maps[label]) is not None}
+        maps = {label: turn_map(_decode(png), fine_grid).numpy() for label, png in pngs.items()}
         shown = {label: maps[label] for label in pointed if label in maps}
         for i, (prompt, kind, instance) in enumerate(draw_prompts(shown, PROMPTS, grid_size, rng)):
             out["prompts"][i], out["prompt_kinds"][i] = torch.from_numpy(prompt), kind
@@ -190,13 +191,13 @@ class GroundingExamples(Dataset):
             if cached.maps[label] is not None:
                 ids = maps[label] if label in maps else np.zeros((fine, fine), np.uint8)
                 visible = bool(ids.any())
-                fill(truth, q, ids, None)
+                fill_outlines(truth, q, ids)
                 truth["outlined"][q] = 1 if visible else -1
             else:
                 boxes = turn_boxes(cached.boxes[label], height, width, fine, turn)
                 boxes = boxes[(boxes[:, 2] - boxes[:, 0] > 1) & (boxes[:, 3] - boxes[:, 1] > 1)]
                 visible = len(boxes) > 0
-                fill(truth, q, None, boxes)
+                fill_boxes(truth, q, boxes)
                 truth["outlined"][q] = 0
             if not visible:
                 truth["presence"][q] = truth["labels"][number] = -1  # moved out of the canvas
@@ -230,14 +231,16 @@ def zoomed_turn(turn: Turn, boxes: np.ndarray, size: tuple[int, int], rng: np.ra
     return zoom(turn, centre, size, scale)
 
 
-def fill(truth: dict, q: int, ids: np.ndarray | None, boxes: np.ndarray | None) -> None:
-    """Write the maps of query `q` from an instance map or from boxes, both in pixels of the masks' canvas."""
+def fill_outlines(truth: dict[str, torch.Tensor], q: int, ids: np.ndarray) -> None:
+    """Write the maps of query `q` from an instance map in pixels of the masks' canvas."""
+    truth["masks"][q] = torch.from_numpy((ids > 0).astype(np.uint8))
+    boxes, renumbered = instance_boxes(ids)
+    fill_boxes(truth, q, boxes, renumbered[::2, ::2])
+
+
+def fill_boxes(truth: dict[str, torch.Tensor], q: int, boxes: np.ndarray, owner: np.ndarray | None = None) -> None:
+    """Write the centres and boxes of query `q` from boxes in pixels of the masks' canvas; `owner` as in `box_map`."""
     fine, size = truth["masks"].shape[-1], truth["centres"].shape[-1]
-    owner = None
-    if ids is not None:
-        truth["masks"][q] = torch.from_numpy((ids > 0).astype(np.uint8))
-        boxes, renumbered = instance_boxes(ids)
-        owner = renumbered[::2, ::2]
     if len(boxes):
         truth["centres"][q] = torch.from_numpy(heat_map(boxes, size, fine))
         truth["boxes"][q] = torch.from_numpy(box_map(boxes, owner, size, fine))

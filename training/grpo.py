@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import PIL.Image
@@ -39,7 +40,8 @@ from medvlm.records import Record
 from .chain import StageRecord, changed_parts, device_name, read_chain, versions, weights_code, write_chain
 from .config import GRPOSettings, read_config
 from .curves import CurveCallback
-from .data import english, load_split
+from .data import load_split
+from .record_questions import english
 from .rewards import LabelFinder, choose_rewards
 from .stage_language import LORA_TARGETS
 from .start import READER
@@ -83,11 +85,13 @@ def start_model(settings: GRPOSettings) -> tuple[PeftModel, MedVLMProcessor, Lor
         r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
     )
     if isinstance(model.language_model, PeftModel):
-        own = model.language_model.peft_config["default"]
+        own = cast(LoraConfig, model.language_model.peft_config["default"])
         state = get_peft_model_state_dict(model.language_model)
         model.language_model = model.language_model.unload()
     targets = (
-        own.target_modules if isinstance(own.target_modules, str) else rf"({'|'.join(sorted(own.target_modules))})"
+        own.target_modules
+        if isinstance(own.target_modules, str)
+        else rf"({'|'.join(sorted(own.target_modules or ()))})"
     )
     # no dropout: the sampled and the scored answer must come from the same model
     spread = LoraConfig(
@@ -242,7 +246,7 @@ def run(settings: GRPOSettings) -> Path:
     """Train, going on from the last checkpoint in the output folder if there is one; returns the model's folder."""
     args = trainer_arguments(settings)
     whole, processor, own = start_model(settings)
-    model = whole.get_base_model()
+    model = cast(MedVLMForConditionalGeneration, whole.get_base_model())
     functions = choose_rewards(
         settings.rewards, LabelFinder(model, processor, read_policy(model_folder(settings.init_from)))
     )
@@ -259,14 +263,15 @@ def run(settings: GRPOSettings) -> Path:
     output = Path(settings.output_dir)
     trainer = AnswerTrainer(
         model=whole,
-        reward_funcs=functions,
+        reward_funcs=list(functions),
         args=args,
         train_dataset=prompt_dataset(rows, train),
         processing_class=processor,
         callbacks=[RewardCurves(output / "curves.png", output / "log.jsonl")],
     )
     before = score(model, processor, asked, rewards, settings)
-    last = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+    checkpoints = str(args.output_dir)
+    last = get_last_checkpoint(checkpoints) if Path(checkpoints).is_dir() else None
     began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
     seconds = time.monotonic() - began

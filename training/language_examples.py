@@ -9,9 +9,9 @@ from torch.utils.data import Dataset
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.records import Record
 
-from .augment import generator, relight, slight_turn, turn_grid, turn_image
+from .augment import generator, relight, slight_turn, turn_image
 from .cache import ImageCache
-from .data import english
+from .record_questions import english
 from .tasks import questions
 
 
@@ -60,8 +60,7 @@ class LanguageExamples(Dataset):
             members = self.sets[rng.integers(len(self.sets))]
             index = members[rng.integers(len(members))]
         cached = self.cache[index]
-        image = cached.image
-        pixels = turn_image(image, turn_grid(*image.shape[:2], self.side, slight_turn(rng)))
+        pixels = turn_image(cached.image, self.side, slight_turn(rng))
         lit = relight(pixels[None], generator("cpu", self.seed, item))[0]
         return {"pixel_values": lit * 2 - 1, **self.pack(self.pairs(self.cache.records[index], cached.size, rng))}
 

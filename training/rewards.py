@@ -92,9 +92,9 @@ def overlap(found: Sequence[Instance], truth: Sequence[RecordRegion]) -> float:
     """IoU of the masks' unions where all outlines are known; else of boxes, the best partner's averaged both ways."""
     if not found:
         return 0.0
-    masks = [r.mask for r in truth]
-    if all(m is not None for m in masks) and all(i.mask is not None for i in found):
-        both = dice(np.any([i.mask for i in found], axis=0), np.any([m > 0 for m in masks], axis=0))
+    seen, true = [i.mask for i in found if i.mask is not None], [m > 0 for r in truth if (m := r.mask) is not None]
+    if len(seen) == len(found) and len(true) == len(truth):
+        both = dice(np.any(seen, axis=0), np.any(true, axis=0))
         return both / (2 - both)
     iou = box_iou([i.box for i in found], [b for r in truth for b in r.boxes])
     return float(iou.max(0).mean() + iou.max(1).mean()) / 2 if iou.size else 0.0

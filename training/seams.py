@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from medvlm.records import Record, data_sets, read_records
+from medvlm.sampling import evenly_spaced
 from medvlm.seams import Seam, candidates, features, grey, stepping
 
 SIDE = 768  # pixels of a picture's longer side at most
@@ -30,10 +31,9 @@ FALSE_ALARMS = 0.003  # share of single pictures that may be called several
 NAMES = ("mean", "deviation", "hidden", "hidden_bias", "out")
 
 
-def spread(records: Sequence[Record], count: int) -> list[Record]:
-    """At most `count` records, evenly spaced."""
-    places = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
-    return [records[i] for i in places]
+def medical(folder: Path, split: str) -> list[Record]:
+    """The records of one split that are medical images."""
+    return [record for record in read_records(folder, split) if record.modality != "photograph"]
 
 
 def picture(record: Record) -> np.ndarray:
@@ -92,7 +92,8 @@ def pairs(
 
 def examples(images: dict[str, list[np.ndarray]], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Features `(N, F)` of true seams and of what is none in single pictures, and which is which `(N,)`."""
-    rows, truth = [], []
+    rows: list[list[float]] = []
+    truth: list[float] = []
     for pixels in (p for mine in images.values() for p in mine):
         found = [values for *_, values in looked_at(pixels)]
         rows, truth = rows + found, truth + [0.0] * len(found)
@@ -136,10 +137,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=60, help="of each set and half")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    folders = [folder for folder in data_sets(args.data) if folder.name != "photographs"]
-    train = {f.name: [picture(r) for r in spread(read_records(f, "train"), args.images)] for f in folders}
+    folders = data_sets(args.data)
+    train = {f.name: [picture(r) for r in evenly_spaced(medical(f, "train"), args.images)] for f in folders}
     numbers = fit(*examples({k: v for k, v in train.items() if v}, np.random.default_rng(args.seed)), args.seed)
-    tune = [r for f in folders for r in spread([r for r in read_records(f, "val") if r.part == "tune"], args.images)]
+    tune = [r for f in folders for r in evenly_spaced([r for r in medical(f, "val") if r.part == "tune"], args.images)]
     most = [max((logit(numbers, v) for *_, v in looked_at(picture(r))), default=-np.inf) for r in tune]
     numbers["least"] = float(np.quantile(most, 1 - FALSE_ALARMS))
     plain = {k: v if isinstance(v, float) else np.round(np.asarray(v, float), 4).tolist() for k, v in numbers.items()}

@@ -21,9 +21,9 @@ from medvlm.normalise import normalise_answer
 from medvlm.records import Record
 from medvlm.vocabulary import reviewed_answers
 
-from .augment import generator, relight, slight_turn, turn_grid, turn_image
+from .augment import generator, relight, slight_turn, turn_image
 from .cache import ImageCache
-from .data import english
+from .record_questions import english
 from .stage_phrases import phrase_states
 
 LEAST = 2  # times that an answer must be given in training
@@ -59,8 +59,7 @@ def encode_views(
     side = model.config.image_size
     pixels = processor(images=[image])["pixel_values"].to(model.device)
     if views > 1:
-        grids = [turn_grid(*image.shape[:2], side, slight_turn(rng)) for _ in range(views - 1)]
-        turned = torch.stack([turn_image(image, grid) for grid in grids]).to(model.device)
+        turned = torch.stack([turn_image(image, side, slight_turn(rng)) for _ in range(views - 1)]).to(model.device)
         lit = relight(turned, generator(model.device, int(rng.integers(2**31))))
         pixels = torch.cat([pixels, lit * 2 - 1])
     features = model.encode_images(pixels)
@@ -99,11 +98,10 @@ def train_answers(
         for question, answer in english(record)
         if normalise_answer(answer) in numbers
     ]
-    model.add_answers(answers)
-    head = model.answer_head.to(model.device)
-    head.scales["question"].fit(torch.stack([state for _, state, _ in rows]))
-    head.scales["pixels"].fit(torch.cat([i.pixels.flatten(2).transpose(1, 2).flatten(0, 1) for i in images]))
-    head.scales["evidence"].fit(torch.cat([i.evidence for i in images]))
+    head = model.add_answers(answers).to(model.device)
+    head.standard("question").fit(torch.stack([state for _, state, _ in rows]))
+    head.standard("pixels").fit(torch.cat([i.pixels.flatten(2).transpose(1, 2).flatten(0, 1) for i in images]))
+    head.standard("evidence").fit(torch.cat([i.evidence for i in images]))
     optimizer = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=0.05)
     batches = -(-len(rows) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * batches, pct_start=0.1)
@@ -113,7 +111,7 @@ def train_answers(
             batch = [rows[i] for i in chosen]
             seen = [(images[i], rng.integers(views)) for i, _, _ in batch]
             questions = torch.stack([state for _, state, _ in batch])
-            noise = NOISE * head.scales["question"].deviation * torch.randn_like(questions)
+            noise = NOISE * head.standard("question").deviation * torch.randn_like(questions)
             logits = head(
                 questions + noise,
                 torch.stack([image.pixels[view] for image, view in seen]),

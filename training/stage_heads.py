@@ -19,12 +19,12 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from medvlm.errors import RequestError
 from medvlm.model.grounding_model import Grounder
-from medvlm.model.losses import GroundingTargets
 
 from .augment import generator, relight
 from .checkpoints import Progress, last_checkpoint
 from .config import HeadsSettings, Recipe
 from .grounding_examples import TARGETS, GroundingExamples, collate
+from .losses import GroundingTargets, loss_parts, total
 from .schedule import Plan, read_phases
 
 PREFETCH = 3  # batches ahead of each worker
@@ -87,15 +87,15 @@ class Batches:
 class HeadsTrainer(Trainer):
     """`Trainer` that keeps batch norms frozen, takes its plan's batches and logs the parts of the loss."""
 
-    def __init__(self, plan: Plan, progress: Progress, **kwargs):
-        super().__init__(**kwargs)
-        self.plan, self.progress = plan, progress
+    def __init__(self, plan: Plan, progress: Progress, examples: GroundingExamples, **kwargs):
+        super().__init__(train_dataset=examples, **kwargs)
+        self.plan, self.progress, self.examples = plan, progress, examples
 
     def get_train_dataloader(self) -> DataLoader:
         workers = self.args.dataloader_num_workers
         batches = Batches(self.plan, self.progress, self.args.world_size, self.args.process_index)
         return DataLoader(
-            self.train_dataset,
+            self.examples,
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=workers,
@@ -120,16 +120,18 @@ class HeadsTrainer(Trainer):
             pixels = relight(pixels, generator(pixels.device, *seeds)) * 2 - 1
         targets = GroundingTargets(**{name: batch.pop(name) for name in TARGETS})
         targets.centres, targets.boxes = targets.centres.float(), targets.boxes.float()
-        result = model(pixels, batch["label_ids"], batch["prompts"].float(), batch["prompt_kinds"], targets)
+        given = model(pixels, batch["label_ids"], batch["prompts"].float(), batch["prompt_kinds"])
+        parts = loss_parts(given, targets, batch["prompt_kinds"] >= 0)
+        loss = total(parts)
         self.progress.images += len(pixels) * self.args.world_size
         if self.state.global_step % self.args.logging_steps == 0:
-            if not math.isfinite(float(result["loss"].detach())):
+            if not math.isfinite(float(loss.detach())):
                 raise RequestError(
                     f"The loss of heads is no longer a number at step {self.state.global_step}: lower its lr and vision_lr "
                     "and start again, which goes on from the last checkpoint."
                 )
-            self.log({k: round(float(v), 4) for k, v in result["parts"].items()})
-        return (result["loss"], result) if return_outputs else result["loss"]
+            self.log({k: round(float(v.detach()), 4) for k, v in parts.items()})
+        return (loss, given) if return_outputs else loss
 
 
 def training_arguments(recipe: Recipe, folder: Path, steps: int, batch: int, **more) -> TrainingArguments:
@@ -184,7 +186,7 @@ def train_heads(
     cuda = torch.cuda.is_available()
     if cuda:
         torch.backends.cuda.matmul.allow_tf32 = True
-    grounder.to(memory_format=torch.channels_last)
+    grounder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes it, its hints do not
     if settings.compile:
         grounder.vision.compile(dynamic=False)
         grounder.heads.pyramid.compile(dynamic=False)
@@ -200,7 +202,7 @@ def train_heads(
         progress=progress,
         model=grounder,
         args=training_arguments(recipe, folder, plan.steps, plan.phases[0].batch, ignore_data_skip=True),
-        train_dataset=examples,
+        examples=examples,
         optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: plan.rate(step))),
         callbacks=[*callbacks, mean, progress],
     )

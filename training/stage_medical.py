@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 from medvlm.model.recognising import MedicalHead
+from medvlm.sampling import evenly_spaced
 
 from .cache import ImageCache
 from .made import MADE, disguised
@@ -39,8 +40,8 @@ def medical_pictures(cache: ImageCache, count: int, seed: int) -> Iterator[tuple
     for place, record in enumerate(cache.records):
         places[record.set].append(place)
     for name, mine in places.items():
-        for number, at in enumerate(np.linspace(0, len(mine) - 1, min(count, len(mine))).round().astype(int)):
-            pixels, medical = cache[mine[at]].image, cache.records[mine[at]].modality != PHOTOGRAPH
+        for number, at in enumerate(evenly_spaced(mine, count)):
+            pixels, medical = cache[at].image, cache.records[at].modality != PHOTOGRAPH
             yield name, medical, disguised(pixels, chance(seed, name, number)) if medical and number % 2 else pixels
 
 
@@ -66,8 +67,7 @@ def train_medical(
     """
     kinds, truth, rows = [], [], []
     model.eval()
-    model.add_medical()
-    head = model.medical_head.to(model.device)
+    head = model.add_medical().to(model.device)
     pictures = chain(medical_pictures(cache, images, seed), made_pictures(made, seed))
     for kind, medical, pixels in tqdm(pictures, desc="encoding", leave=False, disable=None):
         with torch.no_grad():

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from medvlm.errors import RequestError
+from medvlm.errors import ModelError, RequestError
 from medvlm.model.loading import model_folder
+from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
 
 from .cache import ImageCache, sources
@@ -36,7 +37,7 @@ from .stage_language import train_language
 from .stage_medical import train_medical
 from .stage_phrases import train_phrases
 from .stage_reader import train_reader
-from .start import Model, begin, leave, load_model
+from .start import HeadsOnly, Model, begin, leave, load_model
 
 IN_THE_MIDDLE = ("steps", "max_seconds", "phases", "compile")  # settings that may change before a stage is finished
 
@@ -51,6 +52,16 @@ class Work:
     recipe: Recipe
     settings: Any
     folder: Path
+
+    @property
+    def whole(self) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor]:
+        """The model and its processor, for stages that need a language model. Raises `ModelError` where there is none."""
+        if isinstance(self.model, HeadsOnly) or self.processor is None:
+            raise ModelError(
+                "The model that this run starts from has no language model: leave out all stages but heads, or name another "
+                "init_from."
+            )
+        return self.model, self.processor
 
 
 def process() -> PartialState:
@@ -80,27 +91,28 @@ def heads(work: Work) -> Progress:
 
 
 def language(work: Work) -> Progress:
+    model, processor = work.whole
     examples = LanguageExamples(
         work.cache,
-        work.processor,
-        work.model.config.grounding_config.facts,
-        work.model.config.image_size,
+        processor,
+        model.config.grounding_config.facts,
+        model.config.image_size,
         packed=work.settings.questions,
         length=work.settings.steps * work.settings.batch,
         seed=work.recipe.seed,
     )
-    return train_language(work.model, examples, work.recipe, work.settings, work.folder, [curves(work)])
+    return train_language(model, examples, work.recipe, work.settings, work.folder, [curves(work)])
 
 
 def phrases(work: Work) -> int:
     s = work.settings
-    train_phrases(work.model, work.processor, s.wordings, s.free, s.steps, s.lr, work.recipe.seed)
+    train_phrases(*work.whole, s.wordings, s.free, s.steps, s.lr, work.recipe.seed)
     return s.steps
 
 
 def answers(work: Work) -> int:
     s = work.settings
-    return train_answers(work.model, work.processor, work.cache, s.epochs, s.views, s.lr, work.recipe.seed)
+    return train_answers(*work.whole, work.cache, s.epochs, s.views, s.lr, work.recipe.seed)
 
 
 def reader(work: Work) -> int:
@@ -112,7 +124,7 @@ def reader(work: Work) -> int:
 
 def medical(work: Work) -> int:
     s = work.settings
-    train_medical(work.model, work.processor, work.cache, s.images, s.made, s.steps, work.recipe.seed)
+    train_medical(*work.whole, work.cache, s.images, s.made, s.steps, work.recipe.seed)
     return s.steps
 
 

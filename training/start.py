@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import PretrainedConfig
 
 from medvlm.errors import ModelError
 from medvlm.model.configuration_medvlm import MedVLMConfig
+from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.model.grounding_model import Grounder
 from medvlm.model.loading import HEADS, build, load_compact, model_folder, save_compact, shown_name
@@ -108,23 +111,33 @@ def begin(recipe: Recipe, records: list[Record], folder: Path) -> None:
 
 def new_model(recipe: Recipe, records: list[Record], given: Path | None) -> tuple[Model, dict[str, str]]:
     """New heads on pretrained parts, and where each part's weights are from; the form is that of the heads in `given`."""
+    vision: dict[str, Any] | PretrainedConfig
     if given and (given / "config.json").is_file():
         form = MedVLMConfig.from_pretrained(given)
         vision, grounding, side = form.vision_config, form.grounding_config, form.image_size
     else:
         facts = fact_values(records)
-        kinds = {"asked_kinds": asked_kinds(records), "fact_kinds": fact_kinds(records, facts)}
-        vision, grounding, side = recipe.vision, MedVLMGroundingConfig(labels=list(LABELS), facts=facts, **kinds), SIDE
+        vision, side = recipe.vision, SIDE
+        grounding = MedVLMGroundingConfig(
+            labels=list(LABELS),
+            facts=facts,
+            asked_kinds=asked_kinds(records),
+            fact_kinds=fact_kinds(records, facts),
+        )
     torch.manual_seed(recipe.seed)
     made_of = {"everything else": f"random numbers, seed {recipe.seed}"}
+    side, grid = recipe.side or side, recipe.image_grid
+    model: Model
     if recipe.language:
-        model, _ = build(vision, recipe.language, grounding, recipe.side or side, recipe.image_grid)
+        model, _ = build(vision, recipe.language, grounding, side, grid)
         made_of["language model"] = f"{Path(recipe.language).name}, whose own weights stay as they are"
     else:
-        shape = {"image_size": recipe.side or side, "image_grid": recipe.image_grid}
-        config = MedVLMConfig(vision_config=vision, grounding_config=grounding, language_source=None, **shape)
-        model = HeadsOnly(config)
-    if hasattr(model.grounder.vision, "load_imagenet") and not given:
+        model = HeadsOnly(
+            MedVLMConfig(
+                vision_config=vision, grounding_config=grounding, image_grid=grid, image_size=side, language_source=None
+            )
+        )
+    if isinstance(model.grounder.vision, EfficientNetLiteModel) and not given:
         model.grounder.vision.load_imagenet()
         made_of["grounder.vision"] = f"ImageNet weights of {' '.join(map(str, recipe.vision.values()))}"
     return model, made_of

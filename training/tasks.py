@@ -96,7 +96,7 @@ def region_questions(record: Record, rng: np.random.Generator, size: tuple[int, 
 
 
 def description(record: Record) -> str:
-    modality = SPOKEN.get(record.modality, (record.modality or "image").capitalize())
+    modality = SPOKEN.get(record.modality or "", (record.modality or "image").capitalize())
     seen = sorted({r.label for r in record.regions})
     missing = [a for a in record.absent if a in LABELS and LABELS[a].kind == "finding"][:2]
     text = f"{modality} of the {record.body_part}"

@@ -163,10 +163,8 @@ class Conversation:
         """The answer that the calls of a reading give."""
         policy, calls = self.finder.policy, reading.calls
         plain = all(call.tool in ("decline", "help") for call in calls)
-        about = all(call.tool == "kind" and call.get("is") for call in calls)  # "is this an x-ray?" of any picture
-        if abstain and not plain and not about and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
-            reason = "not a known kind of medical image"
-            return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason=reason, thoughts=_lines(calls))
+        if abstain and not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
+            return unknown_kind(calls)
         if reading.chance < policy.read and not plain:
             calls = tuple(call for call in calls if call.tool == "decline") or (Call("recall"),)
         results: list[tuple[Result, float]] = []
@@ -252,6 +250,16 @@ class Conversation:
 def _trace(result: Result, chance: float) -> list[str]:
     """What a call gave, and whose words these are."""
     return [result.trace(chance), *(result.remarks if result.who == SHOWN else [])]
+
+
+def unknown_kind(calls: Sequence[Call]) -> Answer:
+    """What is said of a picture that is no medical image: "is this an x-ray?" has an answer even so."""
+    kinds = [call for call in calls if call.tool == "kind" and call.get("is") and call.get("is") != "photograph"]
+    if len(kinds) == len(calls):
+        text = f"{'Yes' if kinds[0].denied else 'No'}. {UNKNOWN_KIND}"
+        return Answer(text, 1.0, thoughts=_lines(calls), source="kind", likelihood=1.0)
+    reason = "not a known kind of medical image"
+    return Answer(UNKNOWN_KIND, 0.0, abstained=True, reason=reason, thoughts=_lines(calls))
 
 
 def _lines(calls: Sequence[Call]) -> str:

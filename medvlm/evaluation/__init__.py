@@ -1,4 +1,5 @@
-from .runner import TASKS, check_request, evaluate
-from .tables import to_tables
+from .registry import TASKS
+from .results import to_tables
+from .runner import check_request, evaluate
 
 __all__ = ["TASKS", "check_request", "evaluate", "to_tables"]

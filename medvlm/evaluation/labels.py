@@ -1,9 +1,8 @@
-"""Image-level facts that records state, such as a fracture or a tumour's type, beside the probabilities of a model."""
+"""Image-level facts that records state, such as a fracture or a tumour's type, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from ..records import Record
 from .baselines import commonest
@@ -24,16 +23,6 @@ def commonest_values(records: Iterable[Record]) -> dict[str, str | None]:
         for fact, value in stated(record).items():
             values.setdefault(fact, []).append(value)
     return {fact: commonest(some) for fact, some in values.items()}
-
-
-def label_row(record: Record, chances: Chances, usual: Mapping[str, str | None]) -> dict[str, Any]:
-    """Of each fact that is stated and whose value the model learned: the truth, its probabilities, the usual value.
-
-    No chances at all stand for a failure: every stated fact is kept, because what was learned is not known.
-    """
-    known = {f: v for f, v in stated(record).items() if not chances or v in chances.get(f, {})}
-    cells = {f: {"true": v, "chances": dict(chances.get(f, {})), "commonest": usual.get(f)} for f, v in known.items()}
-    return {"task": "labels", "labels": cells}
 
 
 def positive_value(values: Collection[str]) -> str | None:

@@ -6,12 +6,13 @@ Masks are bool `(H, W)`, boxes `[x0, y0, x1, y1]` in pixels, half-open.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from ..normalise import normalise_answer
 
@@ -163,10 +164,19 @@ def specificity_at_sensitivity(scores: Sequence[float], positive: Sequence[bool]
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Correlation of ranks in -1..1, ties at their mean rank (Spearman 1904); NaN where either does not vary."""
-    if not len(a):
-        return float("nan")
-    x, y = rankdata(np.asarray(a, float)), rankdata(np.asarray(b, float))
-    return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) and np.ptp(y) else float("nan")
+    varies = len(set(a)) > 1 and len(set(b)) > 1
+    return float(spearmanr(a, b).statistic) if varies else float("nan")
+
+
+# Means
+
+
+def mean_of_means(pairs: Sequence[tuple[Hashable, float]]) -> float:
+    """The mean over groups (sets, labels) of each group's mean; NaN of nothing."""
+    groups = defaultdict(list)
+    for name, value in pairs:
+        groups[name].append(value)
+    return float(np.mean([np.mean(values) for values in groups.values()])) if groups else float("nan")
 
 
 # Intervals

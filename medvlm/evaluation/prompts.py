@@ -1,4 +1,4 @@
-"""Drawn prompts: how well a box, clicks or a scribble bring back one instance, and what a guess from the drawing reaches.
+"""Drawn prompts: for which instances they are made, how boxes, clicks and scribbles are drawn, what a guess from them reaches.
 
 Clicks follow the interactive protocol of RITM (Sofiiuk et al. 2021): the first at the innermost point of the instance,
 each next one at the innermost point of the deepest error, positive in what was missed, negative in what was too much.
@@ -8,7 +8,7 @@ Unlike there, the edge of an error is also where a click was already, so that no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -16,14 +16,12 @@ import numpy as np
 from scipy import ndimage
 
 from ..records import Record
-from ..types import Box, Study, mask_box
-from . import metrics
-from .items import Row
+from ..types import Box, mask_box
+from .metrics import dice
 
 Click = tuple[float, float, int]  # x and y in pixels, 1 positive or 0 negative
 
 KINDS = ("box", "click", "clicks4", "scribble")
-CORRECTIONS = 3  # clicks after the first in `clicks4`
 PER_LABEL = 3  # instances of a label in an image
 MIN_AREA = 64  # pixels of the stored image
 ANGLES = 24  # directions tried for a scribble
@@ -116,32 +114,6 @@ def scribble(truth: np.ndarray) -> np.ndarray:
     return ndimage.binary_dilation(stroke[1:-1, 1:-1], iterations=radius) & truth
 
 
-# Asking
-
-
-def ask_prompts(assistant: Any, study: Study, truth: np.ndarray) -> dict[str, float]:
-    """Dice of what each kind of prompt brings back with the bool mask `(H, W)` it was drawn for; nothing found is 0."""
-
-    def found(**prompt: Any) -> np.ndarray:
-        regions = assistant.segment(study, **prompt)
-        return regions[0].mask if regions else np.zeros_like(truth)
-
-    clicks = [first_click(truth)]
-    mask = found(points=clicks)
-    scores = {"box": metrics.dice(found(box=mask_box(truth)), truth), "click": metrics.dice(mask, truth)}
-    for _ in range(CORRECTIONS):
-        click = correction(mask, truth, clicks)
-        if click is None:
-            break
-        clicks.append(click)
-        mask = found(points=clicks)
-    return {
-        **scores,
-        "clicks4": metrics.dice(mask, truth),
-        "scribble": metrics.dice(found(scribble=scribble(truth)), truth),
-    }
-
-
 # What a guess from the drawing alone reaches
 
 
@@ -178,47 +150,16 @@ def guesses(truth: np.ndarray, radius: float | None) -> dict[str, dict[str, floa
         if radius is None:
             return {}
         box = (x - radius, y - radius, x + radius, y + radius)
-        return {"mean disc": metrics.dice(filled_ellipse(box, truth.shape), truth)}
+        return {"mean disc": dice(filled_ellipse(box, truth.shape), truth)}
 
     box, (x, y, _) = mask_box(truth), first_click(truth)
     rows, columns = np.nonzero(scribble(truth))
     return {
         "box": {
-            "filled box": metrics.dice(filled_box(box, truth.shape), truth),
-            "filled ellipse": metrics.dice(filled_ellipse(box, truth.shape), truth),
+            "filled box": dice(filled_box(box, truth.shape), truth),
+            "filled ellipse": dice(filled_ellipse(box, truth.shape), truth),
         },
         "click": disc(x, y),
         "clicks4": disc(x, y),
         "scribble": disc(columns.mean() + 0.5, rows.mean() + 0.5),
     }
-
-
-# Evaluation
-
-
-def prompt_row(label: str, truth: np.ndarray, dice: dict[str, float], radii: dict[str, float]) -> Row:
-    """Scores of one instance beside the guesses; a label that training never showed is guessed at the others' radius."""
-    share = radii.get(label, float(np.mean(list(radii.values()))) if radii else None)
-    radius = None if share is None else share * truth.size**0.5
-    return {"task": "prompts", "label": label, "dice": dice, "guesses": guesses(truth, radius)}
-
-
-def prompt_jobs(assistant: Any, records: Iterable[Record], train: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
-    """The arguments of a `Job` for each record with instances: one key an instance, whose reply is `ask_prompts`' Dice."""
-    radii = mean_radii(train)
-
-    def call(requests: Sequence[tuple[Study, tuple[Record, str, int]]]) -> list[dict[str, float]]:
-        return [ask_prompts(assistant, study, instance_mask(*instance)) for study, instance in requests]
-
-    for record in records:
-        instances = chosen_instances(record)
-
-        def request(i: int, study: Study, record=record, instances=instances):
-            return study, (record, *instances[i])
-
-        def row(i: int, reply: dict[str, float], record=record, instances=instances):
-            return prompt_row(instances[i][0], instance_mask(record, *instances[i]), reply, radii)
-
-        keys = [f"prompts/{record.key}/{label}/{number}" for label, number in instances]
-        if keys:
-            yield record, call, keys, request, row, dict.fromkeys(KINDS, 0.0)

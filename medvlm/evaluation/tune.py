@@ -19,14 +19,18 @@ from ..conversation.tools import sure_of
 from ..policy import DecisionPolicy
 from ..records import QA, Record, read_records
 from ..records.presence import known_presence
+from ..sampling import evenly_spaced
 from ..types import Answer, Region, Study, mask_box
 from ..vocabulary import other_types, whole
+from .labels import stated
 from .metrics import box_iou, dice, exact_match
+from .outlines import union
 
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
 PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
 SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
 UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
+FIRM = 2.0  # pull of a calibration, in answers
 FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
 JUDGED = ("present", "compare", "grade", "short", "generated")  # whose answers the data sets give in the same words
 NEAR = 0.1  # of a count that is right, or one …
@@ -50,7 +54,9 @@ class Look:
     gain: (
         float  # of showing it where it is there: Dice of its outline, 1 for boxes whose place is right, else `UNPLACED`
     )
-    measured: dict[str, bool] = field(default_factory=dict)  # by tool, whether what it would tell of the outlines is right
+    measured: dict[str, bool] = field(
+        default_factory=dict
+    )  # by tool, whether what it would tell of the outlines is right
 
 
 @dataclass
@@ -69,10 +75,7 @@ class Said:
 def tune_records(sources: Iterable[Path], limit: int | None) -> Iterator[list[Record]]:
     """Of each data set the records of its `tune` half, at most `limit`, evenly spaced."""
     for source in sources:
-        records = [r for r in read_records(source, "val") if r.part == "tune"]
-        if limit is not None and len(records) > limit:
-            records = [records[i] for i in np.linspace(0, len(records) - 1, limit).round().astype(int)]
-        if records:
+        if records := evenly_spaced([r for r in read_records(source, "val") if r.part == "tune"], limit):
             yield records
 
 
@@ -129,10 +132,7 @@ def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
     if truth.mask is None:
         overlap = box_iou([r.box for r in regions], truth.boxes)
         return float(UNPLACED + (1 - UNPLACED) * (overlap.max(0, initial=0.0) >= 0.5).mean())
-    found = np.zeros(truth.mask.shape, bool)
-    for region in regions:
-        found |= region.mask if region.mask is not None else False
-    return dice(found, truth.mask > 0)
+    return dice(union(regions, truth.mask.shape), truth.mask > 0)
 
 
 def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> list[Said]:
@@ -160,6 +160,17 @@ def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> l
             likelihood = sure_of(row.chance, assistant.policy.least(row.label))
             said.append(Said(row.patient, "present", likelihood, yes == row.there))
     return said
+
+
+def graded(assistant: Any, records: Sequence[Record]) -> list[Said]:
+    """The likeliest value of each fact of the whole image that records state and the model learned."""
+    chances = [assistant.labels_many([record.study()])[0] for record in records if record.labels]
+    return [
+        Said(record.patient, "grade", max(values.values()), max(values, key=values.__getitem__) == true)
+        for record, facts in zip([record for record in records if record.labels], chances, strict=True)
+        for fact, true in stated(record).items()
+        if true in (values := facts.get(fact, {}))
+    ]
 
 
 def measured(rows: Sequence[Look], policy: DecisionPolicy) -> list[Said]:
@@ -245,13 +256,14 @@ def choose_types(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy
 
 
 def platt(said: Sequence[Said]) -> list[float]:
-    """Slope and offset of the logistic line of likelihood to being right with the least cross-entropy (Platt, 1999); a weak
-    pull to (1, 0) tames small samples."""
+    """Slope and offset of the logistic line of likelihood to being right with the least cross-entropy (Platt, 1999), pulled
+    to (1, 0) as by `FIRM` answers: few that happen to be right are no reason to be sure."""
     x = np.array([logit(_inside(s.likelihood)) for s in said])
     sign = np.array([1.0 if s.right else -1.0 for s in said])
 
     def loss(line: np.ndarray) -> float:
-        return float(np.logaddexp(0, -sign * (line[0] * x + line[1])).mean() + 1e-3 * ((line - (1, 0)) ** 2).sum())
+        cost = np.logaddexp(0, -sign * (line[0] * x + line[1])).sum() + FIRM * ((line - (1, 0)) ** 2).sum()
+        return float(cost) / len(said)
 
     return [round(float(v), 4) for v in minimize(loss, np.array([1.0, 0.0])).x]
 
@@ -274,6 +286,7 @@ def tune(
     assistant.policy = replace(assistant.policy, recalled=choose_recalled(said))
     said = recalled(said, assistant.policy.recalled)
     by_who: dict[str, list[Said]] = defaultdict(list)
+    said += [s for records in chosen for s in graded(assistant, records)]
     for s in [*(s for s in said if s.who in JUDGED), *measured(rows, assistant.policy)]:
         by_who[s.who].append(s)
     assistant.policy = replace(assistant.policy, calibration={who: platt(some) for who, some in sorted(by_who.items())})

@@ -19,7 +19,7 @@ BINS = 10
 def check_plots() -> None:
     """Raises `RequestError` where matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise RequestError("The plots need matplotlib; pip install 'medvlm[training]', or leave -o out.")
+        raise RequestError("The plots need matplotlib; pip install 'medvlm-assistant[training]', or leave -o out.")
 
 
 def draw(rows: Sequence[Look], said: Sequence[Said], policy: DecisionPolicy, folder: Path) -> list[Path]:

@@ -7,6 +7,8 @@ liver in it?" and "which organ is on the left?" can be read off.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -20,6 +22,9 @@ DROPOUT = 0.4
 
 class Standard(nn.Module):
     """Inputs to zero mean and unit deviation, as they were in training; the deviation is at least `least`."""
+
+    mean: torch.Tensor  # (size,)
+    deviation: torch.Tensor  # (size,)
 
     def __init__(self, size: int, least: float):
         super().__init__()
@@ -59,6 +64,10 @@ class AnswerHead(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(SIZE, HEADS, DROPOUT) for _ in range(LAYERS))
         self.gate = nn.Linear(SIZE, SIZE)
         self.out = nn.Sequential(nn.LayerNorm(3 * SIZE), nn.Dropout(DROPOUT), mlp(3 * SIZE, answers))
+
+    def standard(self, name: str) -> Standard:
+        """The scale of "question", "pixels" or "evidence"."""
+        return cast(Standard, self.scales[name])
 
     def forward(self, question: torch.Tensor, pixels: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
         """Question states `(B, question_size)`, the coarsest map `(B, C, h, w)` and `GroundingHeads.evidence` `(B, E)` to

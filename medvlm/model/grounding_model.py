@@ -9,7 +9,6 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from .grounding import GroundingHeads, GroundingOutput, MedVLMGroundingConfig
-from .losses import GroundingTargets, grounding_loss, prompt_loss, total
 from .vision import build_vision, detail_channels, feature_maps, map_channels
 
 
@@ -24,6 +23,17 @@ class ImageFeatures:
         """The features of some images: an index or slice into the batch that keeps the batch dimension."""
         rows = slice(index, index + 1) if isinstance(index, int) else index
         return ImageFeatures([m[rows] for m in self.maps], [p[rows] for p in self.pyramid])
+
+
+@dataclass
+class GrounderOutput:
+    """All that one pass says of B images, which training compares with the truth."""
+
+    queries: GroundingOutput  # of the labels asked for
+    labels: torch.Tensor  # (B, L) presence logits of every label with a query of its own
+    facts: dict[str, torch.Tensor]  # (B, values) logits of each fact
+    prompt_masks: torch.Tensor  # (B, P, S/2, S/2) logits
+    prompt_quality: torch.Tensor  # (B, P) logits of the masks' expected IoU
 
 
 class Grounder(nn.Module):
@@ -47,19 +57,13 @@ class Grounder(nn.Module):
         self,
         pixel_values: torch.Tensor,
         label_ids: torch.Tensor,  # (B, Q) rows of the learned label queries
-        prompts: torch.Tensor | None = None,  # (B, P, 4, S/4, S/4)
-        prompt_kinds: torch.Tensor | None = None,  # (B, P) channel of each drawn prompt, -1 for none
-        targets: GroundingTargets | None = None,
-    ) -> dict[str, torch.Tensor | GroundingOutput]:
-        """Ask by label numbers, as training does; with targets the loss and its parts come along."""
+        prompts: torch.Tensor,  # (B, P, 4, S/4, S/4)
+        prompt_kinds: torch.Tensor,  # (B, P) channel of each drawn prompt, -1 for none
+    ) -> GrounderOutput:
+        """Everything at once, asked by label numbers and drawn prompts, as training does."""
         features = self.encode(pixel_values)
-        output = self.heads(features.pyramid, self.heads.labels(label_ids))
-        if targets is None:
-            return {"output": output}
+        queries = self.heads(features.pyramid, self.heads.labels(label_ids))
         labels = self.heads.presence(features.pyramid, self.heads.labels.weight[:-1])
-        parts = grounding_loss(output, self.heads.classify(features.maps), labels, targets)
-        if prompts is not None:
-            drawn = prompt_kinds >= 0
-            masks, quality = self.heads.segment(features.pyramid, prompts, prompt_kinds.clamp(min=0))
-            parts |= prompt_loss(masks[drawn], quality[drawn], targets.prompted[drawn])
-        return {"loss": total(parts), "parts": {k: v.detach() for k, v in parts.items()}, "output": output}
+        facts = self.heads.classify(features.maps)
+        masks, quality = self.heads.segment(features.pyramid, prompts, prompt_kinds.clamp(min=0))
+        return GrounderOutput(queries, labels, facts, masks, quality)

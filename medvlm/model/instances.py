@@ -9,10 +9,9 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
+from ..geometry import Letterbox
 from ..types import Box, mask_box
 from .grounding import GroundingOutput
-from .losses import pixel_boxes
-from .processing_medvlm import letterbox_frame
 
 MOST_INSTANCES = 300
 SPECK = 0.03  # of the largest part of a single structure
@@ -35,19 +34,18 @@ def to_source(logits: torch.Tensor, size: tuple[int, int], side: int) -> np.ndar
 
 def source_logits(logits: torch.Tensor, size: tuple[int, int], side: int) -> np.ndarray:
     """Mask logits `(h, w)` on the canvas of `side` pixels to those of the source's pixels, float32 `(H, W)`."""
-    x0, y0, width, height = letterbox_frame(*size, side)
     canvas = F.interpolate(logits[None, None].float(), size=(side, side), mode="bilinear", align_corners=False)
-    inner = canvas[..., y0 : y0 + height, x0 : x0 + width]
+    inner = canvas[(..., *Letterbox(size, side).inside)]
     return F.interpolate(inner, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
-def box_to_source(box: np.ndarray, size: tuple[int, int], side: int) -> Box:
-    """A box in fractions of the canvas to pixels of the source, clipped to it."""
-    x0, y0, width, height = letterbox_frame(*size, side)
-    scale = np.array([size[1] / width, size[0] / height] * 2)
-    pixels = (box * side - np.array([x0, y0, x0, y0])) * scale
-    limits = np.array([size[1], size[0], size[1], size[0]])
-    return tuple(float(v) for v in pixels.clip(0, limits))
+def pixel_boxes(sides: torch.Tensor) -> torch.Tensor:
+    """Distances to the four sides `(..., 4, h, w)` to boxes `(..., 4, h, w)`, all in fractions of the side."""
+    height, width = sides.shape[-2:]
+    y = ((torch.arange(height, device=sides.device) + 0.5) / height)[:, None].expand(height, width)
+    x = ((torch.arange(width, device=sides.device) + 0.5) / width)[None].expand(height, width)
+    left, top, right, bottom = sides.unbind(-3)
+    return torch.stack([x - left, y - top, x + right, y + bottom], dim=-3)
 
 
 def find_peaks(centres: torch.Tensor, sides: torch.Tensor, lowest: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,9 +81,7 @@ def split_mask(mask: np.ndarray, sides: torch.Tensor, boxes: np.ndarray, side: i
     centre = np.stack([(own[0] + own[2]) / 2, (own[1] + own[3]) / 2], -1)[:, :, None]
     peaks = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2], -1)
     nearest = ((centre - peaks) ** 2).sum(-1).argmin(-1)  # (h, w)
-    x0, y0, width, height = letterbox_frame(*mask.shape, side)
-    rows = (np.arange(mask.shape[0]) + 0.5) * height / mask.shape[0] + y0
-    columns = (np.arange(mask.shape[1]) + 0.5) * width / mask.shape[1] + x0
+    rows, columns = Letterbox(mask.shape, side).middles()
     scale = nearest.shape[0] / side
     grid = np.ix_((rows * scale).astype(int), (columns * scale).astype(int))
     return np.where(mask, nearest[grid] + 1, 0)
@@ -126,7 +122,8 @@ def instances(
     if float(output.outlined[image, query]) < 0:
         boxes, peaks = find_peaks(centres, sides, min(centre, float(centres.max().sigmoid())))
         scores = peaks**0.5
-        return [Instance(box_to_source(b, size, side), None, float(s)) for b, s in zip(boxes, scores, strict=True)]
+        canvas = Letterbox(size, side)
+        return [Instance(canvas.box_back(b * side), None, float(s)) for b, s in zip(boxes, scores, strict=True)]
     boxes, peaks = find_peaks(centres, sides, centre)
     mask = to_source(output.masks[image, query], size, side)
     quality = float(output.quality[image, query].float().sigmoid())

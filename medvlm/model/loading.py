@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 from transformers.utils.logging import disable_progress_bar
 
 from ..errors import ModelError
@@ -29,7 +29,11 @@ HEADS, ADAPTER = "heads.safetensors", "adapter"
 
 
 def build(
-    vision: dict, language: str, grounding: MedVLMGroundingConfig, image_size: int = 320, image_grid: int = 5
+    vision: dict | PretrainedConfig,
+    language: str,
+    grounding: MedVLMGroundingConfig,
+    image_size: int = 320,
+    image_grid: int = 5,
 ) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor]:
     """A new model over a pretrained language model (a package of `language.PACKAGES` or a folder); heads are random."""
     folder = language_folder(language)
@@ -67,7 +71,7 @@ def save_compact(model: MedVLMForConditionalGeneration, folder: str | Path) -> N
         adapter = folder / ADAPTER
         for config in model.language_model.peft_config.values():
             config.base_model_name_or_path = ""
-        model.language_model.save_pretrained(adapter)
+        model.language_model.save_pretrained(str(adapter))
         weights = adapter / "adapter_model.safetensors"
         save_file({k: v.half() for k, v in load_file(weights).items()}, weights)
         (adapter / "README.md").unlink(missing_ok=True)

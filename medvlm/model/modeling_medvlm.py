@@ -46,7 +46,7 @@ class Projector(nn.Module):
 class MedVLMPreTrainedModel(PreTrainedModel):
     config_class = MedVLMConfig
     base_model_prefix = "medvlm"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]
     _supports_sdpa = True
     _supports_flash_attn = True
 
@@ -75,26 +75,28 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
             nn.GELU(), nn.Dropout(0.3), nn.Linear(size, size),
         )  # fmt: skip
         self.word_votes = WordVotes(len(config.grounding_config.labels) + 1)
-        self.answer_head = None
+        self.answer_head: AnswerHead | None = None
         if config.answers:
             self.add_answers(config.answers)
-        self.medical_head = None
+        self.medical_head: MedicalHead | None = None
         if config.medical:
             self.add_medical()
         self.language_model = language_model or AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
-    def add_answers(self, answers: list[str]) -> None:
+    def add_answers(self, answers: list[str]) -> AnswerHead:
         """A fresh head for the question's short answers, in place of any before."""
         config = self.config
         config.answers = list(answers)
         channels, hidden = map_channels(config.vision_config)[-1], config.text_config.hidden_size
         self.answer_head = AnswerHead(2 * hidden, channels, config.grounding_config, len(answers))
+        return self.answer_head
 
-    def add_medical(self) -> None:
+    def add_medical(self) -> MedicalHead:
         """A fresh head for what is a medical image, in place of any before."""
         self.config.medical = True
         self.medical_head = MedicalHead(map_channels(self.config.vision_config))
+        return self.medical_head
 
     def get_input_embeddings(self):
         return self.language_model.get_input_embeddings()
@@ -203,7 +205,12 @@ class MedVLMForConditionalGeneration(MedVLMPreTrainedModel, GenerationMixin):
         return self.medical_head(features.maps).sigmoid()
 
     def choose_answers(self, features: ImageFeatures, states: torch.Tensor) -> torch.Tensor:
-        """The probability `(B, answers)` of each of `config.answers` to one question an image, from `text_states`."""
+        """The probability `(B, answers)` of each of `config.answers` to one question an image, from `text_states`.
+
+        Raises `ModelError` in a model that never learned any.
+        """
+        if self.answer_head is None:
+            raise ModelError("This model has learned no short answers: train one with the stage answers.")
         evidence = self.grounder.heads.evidence(features.maps, features.pyramid)
         return self.answer_head(states, features.maps[-1], evidence).softmax(-1)
 

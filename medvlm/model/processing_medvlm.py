@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import PIL.Image
 import torch
@@ -9,6 +11,7 @@ from transformers import AutoImageProcessor, AutoProcessor, BatchFeature, Proces
 from transformers.image_processing_utils import BaseImageProcessor
 
 from ..errors import ModelError
+from ..geometry import Letterbox
 from .configuration_medvlm import MedVLMConfig
 
 IMAGE_TOKEN, SEG_TOKEN = "<image>", "<seg>"
@@ -38,19 +41,10 @@ class MedVLMImageProcessor(BaseImageProcessor):
         return BatchFeature({"pixel_values": torch.from_numpy(pixels)}, tensor_type=None)
 
     def letterbox(self, image: np.ndarray) -> np.ndarray:
-        picture = PIL.Image.fromarray(image).convert("RGB")
-        x0, y0, width, height = letterbox_frame(picture.height, picture.width, self.image_size)
-        canvas = np.zeros((self.image_size, self.image_size, 3), np.uint8)
-        resized = picture.resize((width, height), PIL.Image.Resampling.BICUBIC, reducing_gap=2)
-        canvas[y0 : y0 + height, x0 : x0 + width] = np.asarray(resized)
+        """uint8 `(H, W)` or `(H, W, 3)` to float32 `(3, S, S)`."""
+        pixels = np.asarray(PIL.Image.fromarray(image).convert("RGB"))
+        canvas = Letterbox(pixels.shape[:2], self.image_size).image(pixels)
         return (canvas.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
-
-
-def letterbox_frame(height: int, width: int, side: int) -> tuple[int, int, int, int]:
-    """Where an image `(height, width)` lies on the square canvas: x0, y0, width and height in canvas pixels."""
-    scale = side / max(height, width)
-    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
-    return (side - inner_w) // 2, (side - inner_h) // 2, inner_w, inner_h
 
 
 class MedVLMProcessor(ProcessorMixin):
@@ -85,7 +79,7 @@ class MedVLMProcessor(ProcessorMixin):
         Pixels are tensors; ids are lists as long as each text, or with `return_tensors="pt"` padded on the left.
         `videos` and `audio` are part of transformers' signature alone.
         """
-        data = {}
+        data: dict[str, Any] = {}
         if images is not None:
             images = images if isinstance(images, (list, tuple)) else [images]
             flat = [i for group in images for i in (group if isinstance(group, (list, tuple)) else [group])]
@@ -105,7 +99,9 @@ class MedVLMProcessor(ProcessorMixin):
 
     def question(self, question: str) -> str:
         """The text of a question about one image, up to where the answer starts."""
-        messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+        messages: list[dict[str, Any]] = [
+            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
+        ]
         return self.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
 
     def common(self, word: str) -> bool:

@@ -42,17 +42,14 @@ class PromptHeads(nn.Module):
         )
         self.narrow = nn.Conv2d(channels, NARROW, 1)
         inputs = [NARROW + PROMPT_CHANNELS + 1] + [WIDTH] * (len(DILATIONS) - 1)
-        self.correct = nn.Sequential(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(c, WIDTH, 3, padding=d, dilation=d, bias=False), nn.GroupNorm(4, WIDTH), nn.ReLU()
-                )
-                for c, d in zip(inputs, DILATIONS, strict=True)
-            ),
-            nn.Conv2d(WIDTH, 1, 1),
-        )
-        nn.init.zeros_(self.correct[-1].weight)
-        nn.init.zeros_(self.correct[-1].bias)
+        layers = [
+            nn.Sequential(nn.Conv2d(c, WIDTH, 3, padding=d, dilation=d, bias=False), nn.GroupNorm(4, WIDTH), nn.ReLU())
+            for c, d in zip(inputs, DILATIONS, strict=True)
+        ]
+        last = nn.Conv2d(WIDTH, 1, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]  # it has one
+        self.correct = nn.Sequential(*layers, last)
 
     def queries(
         self, finest: torch.Tensor, coarse: torch.Tensor, prompts: torch.Tensor, kinds: torch.Tensor
@@ -61,7 +58,8 @@ class PromptHeads(nn.Module):
         height, width = finest.shape[-2:]
         where = places(height, width, finest)
         fine = under(prompts, torch.cat([finest, where.expand(len(finest), -1, -1, -1)], dim=1))
-        smaller = F.adaptive_avg_pool2d(prompts.flatten(1, 2), coarse.shape[-2:]).unflatten(1, prompts.shape[1:3])
+        size = coarse.shape[-2], coarse.shape[-1]
+        smaller = F.adaptive_avg_pool2d(prompts.flatten(1, 2), size).unflatten(1, prompts.shape[1:3])
         drawn = prompts.amax((-2, -1))[..., None]
         sides = prompts.amax(-2).mean(-1, keepdim=True), prompts.amax(-1).mean(-1, keepdim=True)
         share = prompts.mean((-2, -1))[..., None]

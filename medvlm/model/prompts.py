@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy import ndimage
-from torch.nn import functional as F
 
+from ..geometry import Letterbox, any_within
 from ..types import Box, mask_box
-from ..windows import Window, shifted
-from .processing_medvlm import letterbox_frame
+from ..windows import Window, points_within, shifted
 
 BOX, POINTS, NEGATIVE, SCRIBBLE = range(4)
 POINT_RADIUS = 2.5  # cells of the map
@@ -34,16 +32,23 @@ class Prompt:
         if self.points is not None:
             x, y = zip(*((x, y) for x, y, sign in self.points if sign), strict=True)
             return (min(x), min(y), max(x) + 1, max(y) + 1)
-        return mask_box(self.scribble)
+        return mask_box(self.drawn)
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """The scribble of a prompt that is neither a box nor points. Raises `ValueError` for a prompt of none."""
+        if self.scribble is None:
+            raise ValueError("A prompt needs a box, points or a scribble.")
+        return self.scribble
 
     def touched(self, mask: np.ndarray) -> np.ndarray:
         """The parts of a mask `(H, W)` that a click or scribble is on; all of it where none is."""
         parts, _ = ndimage.label(mask)
         if self.points is not None:
-            marked = [parts[int(y), int(x)] for x, y, sign in self.points if sign]
+            marked = {int(parts[int(y), int(x)]) for x, y, sign in self.points if sign}
         else:
-            marked = np.unique(parts[self.scribble])
-        wanted = [i for i in marked if i]
+            marked = set(parts[self.drawn].tolist())
+        wanted = sorted(marked - {0})
         return np.isin(parts, wanted) if wanted else mask
 
     def erased(self, size: tuple[int, int], radius: float) -> np.ndarray:
@@ -62,26 +67,22 @@ class Prompt:
         if self.box is not None:
             return Prompt(box=shifted(self.box, window))
         if self.points is not None:
-            here = [(x - x0, y - y0, sign) for x, y, sign in self.points if x0 <= x < x1 and y0 <= y < y1]
-            return Prompt(points=here)
-        return Prompt(scribble=self.scribble[y0:y1, x0:x1])
+            return Prompt(points=points_within(self.points, window))
+        return Prompt(scribble=self.drawn[y0:y1, x0:x1])
 
     def maps(self, size: tuple[int, int], side: int) -> tuple[np.ndarray, int]:
         """The prompt's map `(4, side / 4, side / 4)` on the model's canvas for an image `(H, W)`, and its channel."""
-        x0, y0, width, height = letterbox_frame(*size, side)
-        scale = np.array([width / size[1], height / size[0]])
+        canvas = Letterbox(size, side)
         out = np.zeros((4, side // 4, side // 4), np.float32)
         if self.box is not None:
-            paint_box(out, np.asarray(self.box) * np.tile(scale, 2) + [x0, y0, x0, y0], side)
+            paint_box(out, canvas.box(self.box), side)
             return out, BOX
         if self.points is not None:
             for x, y, positive in self.points:
-                paint_point(out, x * scale[0] + x0, y * scale[1] + y0, bool(positive), side)
+                place = canvas.points(np.array([x, y]))
+                paint_point(out, place[0], place[1], bool(positive), side)
             return out, POINTS
-        canvas = np.zeros((side, side), bool)
-        drawn = torch.from_numpy(self.scribble.astype(np.float32))[None]
-        canvas[y0 : y0 + height, x0 : x0 + width] = F.adaptive_max_pool2d(drawn, (height, width))[0].numpy() > 0
-        out[SCRIBBLE] = shrink_any(canvas, side // 4)
+        out[SCRIBBLE] = any_within(canvas.mask(self.drawn), (side // 4, side // 4))
         return out, SCRIBBLE
 
 
@@ -98,8 +99,3 @@ def paint_point(prompt: np.ndarray, x: float, y: float, positive: bool, side: in
     rows, columns = np.mgrid[:size, :size]
     near = (columns + 0.5 - x * size / side) ** 2 + (rows + 0.5 - y * size / side) ** 2 <= POINT_RADIUS**2
     prompt[POINTS if positive else NEGATIVE][near] = 1
-
-
-def shrink_any(mask: np.ndarray, size: int) -> np.ndarray:
-    """A bool mask `(side, side)` to float32 `(size, size)`: a place is on where any of its pixels is."""
-    return F.adaptive_max_pool2d(torch.from_numpy(mask)[None].float(), size)[0].numpy()

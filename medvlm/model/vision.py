@@ -48,7 +48,7 @@ def detail_channels(config: PretrainedConfig) -> int:
     return getattr(config, "detail_channels", 0)
 
 
-def feature_maps(encoder: nn.Module, pixel_values: torch.Tensor) -> list[torch.Tensor]:
+def feature_maps(encoder: PreTrainedModel, pixel_values: torch.Tensor) -> list[torch.Tensor]:
     """`(B, 3, H, W)` to four maps `(B, C_i, H_i, W_i)`, finest first; one at stride 2 precedes them if the encoder has it.
 
     Convolutional encoders give their own stages. A plain transformer's last tokens become a map at its patch's

@@ -13,6 +13,8 @@ class WordVotes(nn.Module):
     """Each token of a phrase votes for labels, the rarer the louder: a linear bag of words over hashed tokens (fastText,
     Joulin et al., 2017), weighted by inverse document frequency."""
 
+    rarity: torch.Tensor  # (BUCKETS,)
+
     def __init__(self, labels: int):
         super().__init__()
         self.votes = nn.Embedding(BUCKETS, labels)

@@ -133,8 +133,10 @@ class Finder:
         return self.view(study, image).described()
 
     def labels_many(self, studies: Sequence[Study]) -> list[dict[str, dict[str, float]]]:
-        """The probability of every value of every image-level fact, for the default image of each study."""
-        return [view.facts for view in self.look([s.images[s.default] for s in studies])]
+        """The probability of every value of each image-level fact that some kind of image has, for each default image."""
+        known = {"modality", "body_part", *(fact for fact, kinds in self.config.fact_kinds.items() if kinds)}
+        views = self.look([s.images[s.default] for s in studies])
+        return [{fact: values for fact, values in view.facts.items() if fact in known} for view in views]
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
         """Find every instance of each phrase in one image, or in all of a study (a few evenly spread ones of many)."""

@@ -22,7 +22,8 @@ import pyarrow.parquet
 from scipy import ndimage
 
 from ..errors import RecordError
-from ..report.overlay import PALETTE
+from ..report.overlay import PALETTE, Colour, label_colours
+from ..sampling import evenly_spaced
 from ..validation import are_fractions
 from ..vocabulary import LABELS, MODALITIES, canonical, known_name
 from .readers import SPLITS, to_record
@@ -344,7 +345,7 @@ def contact_sheet(folder: str | Path, picture: str | Path) -> None:
     Raises `RecordError` where there is no data set, or the PNG cannot be written.
     """
     count = sum(isinstance(row, Row) for row in raw_rows(Path(folder)))
-    chosen = set(np.linspace(0, count - 1, min(count, SHEET_IMAGES)).round().astype(int).tolist()) if count else set()
+    chosen = set(evenly_spaced(range(count), SHEET_IMAGES))
     rows = (row for row in raw_rows(Path(folder)) if isinstance(row, Row))
     cells = [_cell(row) for number, row in enumerate(rows) if number in chosen]
     columns = max(1, min(COLUMNS, len(cells)))
@@ -366,7 +367,7 @@ def _cell(row: Row) -> PIL.Image.Image:
     x = 4.0
     try:
         record = to_record(row.values, image_source(row), row.folder, row.split)
-        colours = {r.label: PALETTE[i % len(PALETTE)] for i, r in enumerate(record.regions)}
+        colours = label_colours(region.label for region in record.regions)
         shown = _drawn(record, colours)
         cell.paste(shown, ((CELL - shown.width) // 2, (CELL - shown.height) // 2))
         for label, colour in colours.items():
@@ -379,7 +380,7 @@ def _cell(row: Row) -> PIL.Image.Image:
     return cell
 
 
-def _drawn(record: Record, colours: dict[str, tuple[int, int, int]]) -> PIL.Image.Image:
+def _drawn(record: Record, colours: dict[str, Colour]) -> PIL.Image.Image:
     """A record's image at the size of a cell, with outlines and boxes; tags would hide it at this size."""
     image = PIL.Image.fromarray(record.image)
     scale = CELL / max(image.size)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..policy import DecisionPolicy
+from ..sampling import evenly_spaced
 from ..types import Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
 from ..vocabulary import LABELS, is_finding, other_types
 from .agreement import agree, ratio_of
@@ -19,12 +20,11 @@ MODALITY_WORDS = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI", "fundus": "fundus 
 
 def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
     """Indices of the images to examine: all of a few, else `limit` evenly spaced ones with the default among them."""
-    count = len(study.images)
-    if count <= limit:
-        return list(range(count))
-    spread = np.linspace(0, count - 1, limit).round().astype(int)
-    spread[np.abs(spread - study.default).argmin()] = study.default
-    return sorted({int(i) for i in spread})
+    if len(study.images) <= limit:
+        return list(range(len(study.images)))
+    spread = evenly_spaced(range(len(study.images)), limit)
+    nearest = min(spread, key=lambda index: abs(index - study.default))
+    return sorted({study.default if index == nearest else index for index in spread})
 
 
 def draft_report(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 
 import numpy as np
 import PIL.Image
@@ -12,11 +13,18 @@ from scipy import ndimage
 
 from ..types import Region, mask_box
 
-PALETTE = (
+Colour = tuple[int, int, int]
+
+PALETTE: tuple[Colour, ...] = (
     (255, 176, 0), (64, 190, 255), (255, 97, 136), (120, 220, 130), (190, 150, 255), (255, 230, 110),
     (70, 220, 210), (255, 140, 90),
 )  # fmt: skip
 MOST_TAGS = 12  # of one label; more would hide the image
+
+
+def label_colours(labels: Iterable[str]) -> dict[str, Colour]:
+    """A colour a label, in the order in which labels first come; those of more labels than there are colours come again."""
+    return dict(zip(dict.fromkeys(labels), cycle(PALETTE), strict=False))
 
 
 def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float = 0.3) -> np.ndarray:
@@ -25,7 +33,7 @@ def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float =
     Takes `(H, W)` or `(H, W, 3)` and returns a new uint8 `(H, W, 3)`. All `regions` belong to this image.
     """
     canvas = (pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)).astype(np.float32)
-    colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(r.label for r in regions))}
+    colours = label_colours(region.label for region in regions)
     line = max(1, round(max(canvas.shape[:2]) / 500))
     for region in regions:
         if region.mask is not None and region.mask.any():
@@ -48,7 +56,7 @@ def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float =
     return np.asarray(picture)
 
 
-def _tag(draw, text: str, corner: tuple[float, float], colour, font, size: tuple[int, int]) -> None:
+def _tag(draw, text: str, corner: tuple[float, float], colour: Colour, font, size: tuple[int, int]) -> None:
     """A filled label just above a corner, kept inside the image."""
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     x = max(0, min(corner[0], size[0] - width - 4))

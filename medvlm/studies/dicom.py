@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StudyError
+from ..sampling import evenly_spaced
 from ..types import Image, Study
 from .dicom_geometry import pixel_shape, spacing_mm, step_mm
 from .dicom_header import Frame, NoPicture, numbers, read_frames
@@ -19,7 +20,7 @@ from .dicom_series import Group, groups
 from .dicom_slide import put_together
 from .dicom_stacks import grouped
 from .dicom_words import MODALITIES, SECTIONS, body_part, modality_code
-from .display import default_image, sample
+from .display import default_image
 from .files import Source
 from .limits import Limits, reading
 
@@ -132,7 +133,7 @@ def _sampled(group: Group, limits: Limits) -> list[Frame]:
     """All frames, but of a clip no more than the limit."""
     if group.kind != "video":
         return group.frames
-    return [group.frames[index] for index in sample(len(group.frames), limits.video_frames)]
+    return evenly_spaced(group.frames, limits.video_frames)
 
 
 def _cut(group: Group, limits: Limits, notices: list[str]) -> Group:
@@ -177,7 +178,7 @@ def _notices(group: Group) -> list[str]:
 def _windowing(frames: Sequence[Frame], code: str | None, part: str | None, limits: Limits) -> Windowing:
     """How grey frames are shown, one way for all of them."""
     grey = [frame for frame in frames if _is_grey(frame)]
-    chosen = [grey[index] for index in sample(len(grey), _WINDOW_SLICES)]
+    chosen = evenly_spaced(grey, _WINDOW_SLICES)
     return windowing(list(_stored(chosen, limits)), code == "CT", part)
 
 

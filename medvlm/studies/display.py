@@ -108,10 +108,3 @@ def default_image(images: Sequence[Image]) -> int:
         return round(float(np.mean(images[index].pixels[::4, ::4] > 32)), 3), -abs(index - middle)
 
     return max(candidates, key=tissue)
-
-
-def sample(count: int, most: int) -> list[int]:
-    """At most `most` of the indices 0..count-1, evenly spread, first and last included."""
-    if count <= most:
-        return list(range(count))
-    return [round(float(index)) for index in np.linspace(0, count - 1, most)]

@@ -11,9 +11,10 @@ import PIL.Image
 from PIL import ImageOps, TiffImagePlugin
 
 from ..errors import StudyError
+from ..sampling import evenly_spaced
 from ..types import Image, Study
 from .codestream import jpeg_is_rgb
-from .display import PERCENTILES, apply_window, default_image, percentile_window, sample, thinned, unstated_window
+from .display import PERCENTILES, apply_window, default_image, percentile_window, thinned, unstated_window
 from .files import Source
 from .jpeg import jpeg_colours
 from .limits import Limits, reading
@@ -178,7 +179,7 @@ def _frames(picture: PIL.Image.Image, name: str, limits: Limits) -> tuple[list[i
     if picture.format in _ANIMATED:
         # frame after frame has to be decoded up to the last that is shown
         near = min(count, limits.max_frames, max(1, limits.max_total_pixels // (picture.width * picture.height)))
-        wanted = sample(near, limits.video_frames)
+        wanted = evenly_spaced(range(near), limits.video_frames)
         rest = f", from the first {near}" if near < count else ""
         return wanted, [f"{len(wanted)} of {count} frames are shown{rest}."] if len(wanted) < count else []
     return _largest(picture, count, name, limits)

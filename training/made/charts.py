@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -53,8 +54,8 @@ def bars(axes: Axes, rng: np.random.Generator) -> None:
 
 def dots(axes: Axes, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(1, 5)):
-        points = rng.normal(rng.normal(0, 3, 2), rng.uniform(0.3, 2, 2), (int(rng.integers(10, 400)), 2))
-        axes.scatter(*points.T, s=rng.uniform(3, 50), alpha=rng.uniform(0.3, 1), marker=str(rng.choice(list("o^sx+"))))
+        x, y = rng.normal(rng.normal(0, 3, 2), rng.uniform(0.3, 2, 2), (int(rng.integers(10, 400)), 2)).T
+        axes.scatter(x, y, s=rng.uniform(3, 50), alpha=rng.uniform(0.3, 1), marker=str(rng.choice(list("o^sx+"))))
 
 
 def pie(axes: Axes, rng: np.random.Generator) -> None:
@@ -102,7 +103,7 @@ DRAWN: dict[str, Callable[[Axes, np.random.Generator], None]] = {
 def chart(rng: np.random.Generator, *kinds: str) -> np.ndarray:
     """A figure with a panel a kind, in a style of its own."""
     dark = rng.random() < 0.25
-    style = {
+    style: dict[Any, Any] = {
         "font.family": str(rng.choice(["sans-serif", "serif"])),
         "font.size": rng.uniform(7, 14),
         "axes.grid": rng.random() < 0.4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -33,12 +34,12 @@ EVEN = "DejaVuSansMono"
 
 
 @cache
-def font(name: str, size: int) -> PIL.ImageFont.FreeTypeFont:
+def font(name: str, size: float) -> PIL.ImageFont.FreeTypeFont:
     """One of the fonts that matplotlib carries."""
     return PIL.ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
 
 
-def any_font(rng: np.random.Generator, size: int) -> PIL.ImageFont.FreeTypeFont:
+def any_font(rng: np.random.Generator, size: float) -> PIL.ImageFont.FreeTypeFont:
     return font(str(rng.choice(ROMAN)), size)
 
 
@@ -64,6 +65,11 @@ def size(rng: np.random.Generator, least: int = 300, most: int = 1200) -> tuple[
     return (long, short) if rng.random() < 0.65 else (short, long)
 
 
+def colour(values: Iterable[int]) -> Colour:
+    red, green, blue = map(int, values)
+    return red, green, blue
+
+
 def colours(rng: np.random.Generator, dark: float = 0.3) -> tuple[Colour, Colour]:
     """Paper and ink that stand out from each other, dark mode in a share of cases."""
     paper, ink = rng.integers(225, 256, 3), rng.integers(0, 90, 3)
@@ -71,16 +77,16 @@ def colours(rng: np.random.Generator, dark: float = 0.3) -> tuple[Colour, Colour
         paper, ink = np.full(3, paper[0]), np.full(3, ink[0])
     if rng.random() < dark:
         paper, ink = rng.integers(0, 60, 3), rng.integers(170, 256, 3)
-    return tuple(map(int, paper)), tuple(map(int, ink))
+    return colour(paper), colour(ink)
 
 
 def bright(rng: np.random.Generator) -> Colour:
-    return tuple(int(v) for v in rng.integers(0, 256, 3))
+    return colour(rng.integers(0, 256, 3))
 
 
 def between(a: Colour, b: Colour, share: float) -> Colour:
     """A colour on the way from one to another."""
-    return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return colour(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
 
 
 def sheet(shape: tuple[int, int], paper: Colour) -> tuple[PIL.Image.Image, PIL.ImageDraw.ImageDraw]:

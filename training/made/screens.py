@@ -80,7 +80,7 @@ def dialog(rng: np.random.Generator) -> np.ndarray:
     paper, ink = colours(rng, 0.3)
     picture, draw = sheet(shape, bright(rng) if rng.random() < 0.6 else between(paper, ink, 0.3))
     for _ in range(int(rng.integers(0, 12))):
-        x, y = rng.integers(0, width), rng.integers(0, height)
+        x, y = float(rng.integers(0, width)), float(rng.integers(0, height))
         draw.rectangle((x, y, x + 40, y + 40), bright(rng))
         draw.text((x, y + 44), word(rng), ink, font("DejaVuSans", 11))
     w, h = width * rng.uniform(0.35, 0.8), height * rng.uniform(0.25, 0.7)

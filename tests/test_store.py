@@ -13,7 +13,7 @@ from benchmarks.common import chosen
 from medvlm.cli import main
 from medvlm.errors import RequestError
 from medvlm.evaluation import evaluate, to_tables
-from medvlm.evaluation.items import ItemStore
+from medvlm.evaluation.store import ItemStore
 from medvlm.records.record import part_of
 
 from .fakes import FakeAssistant
@@ -47,9 +47,9 @@ def test_rows_of_something_else_are_refused(tmp_path: Path, other: dict) -> None
         ItemStore(items, {**STAMP, **other})
     assert items.read_text() == before
     fresh = ItemStore(items, {**STAMP, **other}, fresh=True)
-    assert not fresh.rows and (tmp_path / "out.items.old.jsonl").read_text() == before
+    assert not fresh.items and (tmp_path / "out.items.old.jsonl").read_text() == before
     fresh.add([{"key": "2"}])
-    assert list(ItemStore(items, {**STAMP, **other}).rows) == ["2"]
+    assert list(ItemStore(items, {**STAMP, **other}).items) == ["2"]
 
 
 def test_rows_from_before_there_were_stamps_are_refused(tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_a_failed_row_is_tried_again_and_a_cut_one_does_no_harm(tmp_path: Path) 
     ItemStore(items, STAMP).add([{"key": "1"}, {"key": "2", "error": "ValueError"}, {"key": "3"}])
     items.write_text(items.read_text()[:-5])
     store = ItemStore(items, STAMP)
-    assert list(store.rows) == ["1"]
+    assert list(store.items) == ["1"]
     store.add([{"key": "3"}])
-    assert list(ItemStore(items, STAMP).rows) == ["1", "3"]
+    assert list(ItemStore(items, STAMP).items) == ["1", "3"]
 
 
 def test_other_weights_do_not_take_up_old_rows(folder: Path, tmp_path: Path) -> None:

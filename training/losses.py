@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch.nn import functional as F
 
-from .grounding import GroundingOutput
+from medvlm.model.grounding import GroundingOutput
+from medvlm.model.grounding_model import GrounderOutput
+from medvlm.model.instances import pixel_boxes
 
 WEIGHTS = {
     "mask": 1.0,
@@ -33,9 +35,7 @@ class GroundingTargets:
     outlined: torch.Tensor  # (B, Q) 1 mask known, 0 boxes alone, -1 neither
     masks: torch.Tensor  # (B, Q, 2h, 2w) uint8
     centres: torch.Tensor  # (B, Q, h, w) heat in 0..1, peaks of 1
-    boxes: (
-        torch.Tensor
-    )  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; zeros elsewhere
+    boxes: torch.Tensor  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; else zeros
     facts: torch.Tensor  # (B, F) value index, -100 unknown
     labels: torch.Tensor  # (B, L) presence of every label with a query of its own, as `presence`
     prompted: torch.Tensor  # (B, P, 2h, 2w) uint8 mask of what each drawn prompt means
@@ -53,7 +53,7 @@ def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, 
     """Cross-entropy, soft Dice and the thresholded IoU of N masks, logits against truth, both `(N, H, W)`."""
     truth = truth.float()
     chance = logits.sigmoid()
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2))
+    entropy = cross_entropy(logits, truth).mean((1, 2))
     overlap = (chance * truth).sum((1, 2))
     dice = 1 - (2 * overlap + 1) / (chance.sum((1, 2)) + truth.sum((1, 2)) + 1)
     drawn = logits > 0
@@ -68,15 +68,6 @@ def centre_loss(logits: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
     at_peaks = -((1 - chance) ** 2 * chance.log() * peak).sum((1, 2))
     elsewhere = -((1 - heat) ** 4 * chance**2 * (1 - chance).log() * ~peak).sum((1, 2))
     return (at_peaks + elsewhere) / peak.sum((1, 2)).clamp(min=1)
-
-
-def pixel_boxes(sides: torch.Tensor) -> torch.Tensor:
-    """Distances to the four sides `(..., 4, h, w)` to boxes `(..., 4, h, w)`, all in fractions of the side."""
-    height, width = sides.shape[-2:]
-    y = ((torch.arange(height, device=sides.device) + 0.5) / height)[:, None].expand(height, width)
-    x = ((torch.arange(width, device=sides.device) + 0.5) / width)[None].expand(height, width)
-    left, top, right, bottom = sides.unbind(-3)
-    return torch.stack([x - left, y - top, x + right, y + bottom], dim=-3)
 
 
 def giou_loss(boxes: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -100,51 +91,54 @@ def sides_loss(sides: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     return (loss * weight).sum() / max(1, int(here.any(-1).any(-1).sum()))
 
 
+def cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of logits in single precision against truth in 0..1, one for each."""
+    return F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+
+
 def presence_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of presence logits where the truth, of the same shape, is known."""
     known = truth >= 0
-    return mean(F.binary_cross_entropy_with_logits(logits[known].float(), truth[known].float(), reduction="none"))
+    return mean(cross_entropy(logits[known], truth[known].float()))
 
 
-def grounding_loss(
-    output: GroundingOutput, facts: dict[str, torch.Tensor], labels: torch.Tensor, targets: GroundingTargets
-) -> dict[str, torch.Tensor]:
-    """The parts of the loss, unweighted; `labels` are presence logits `(B, L)` of all labels. Only phrases that are present teach masks, centres and boxes."""
+def loss_parts(given: GrounderOutput, targets: GroundingTargets, drawn: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The parts of the loss, unweighted; `drawn` `(B, P)` says which of the drawn prompts there are."""
+    facts = [
+        F.cross_entropy(logits.float(), values, ignore_index=-100, reduction="sum")
+        for logits, values in zip(given.facts.values(), targets.facts.T, strict=True)
+    ]
+    parts = query_loss(given.queries, targets)
+    parts["labels"] = presence_loss(given.labels, targets.labels)
+    parts["facts"] = torch.stack(facts).sum() / len(targets.facts)
+    return parts | prompt_loss(given.prompt_masks[drawn], given.prompt_quality[drawn], targets.prompted[drawn])
+
+
+def query_loss(output: GroundingOutput, targets: GroundingTargets) -> dict[str, torch.Tensor]:
+    """Only phrases that are present teach masks, centres and boxes."""
     present = targets.presence == 1
-    drawn = present & (targets.outlined == 1)
+    outlined = present & (targets.outlined == 1)
     said = targets.outlined >= 0
-    entropy, dice, iou = mask_loss(output.masks[drawn].float(), targets.masks[drawn])
+    entropy, dice, iou = mask_loss(output.masks[outlined].float(), targets.masks[outlined])
     counted = present & (targets.centres.flatten(2).amax(-1) == 1)
-    parts = {
+    return {
         "mask": mean(entropy),
         "dice": mean(dice),
         "centre": mean(centre_loss(output.centres[counted].float(), targets.centres[counted].float())),
         "sides": sides_loss(output.sides[present].float(), targets.boxes[present].float()),
         "presence": presence_loss(output.presence, targets.presence),
-        "labels": presence_loss(labels, targets.labels),
-        "outlined": mean(
-            F.binary_cross_entropy_with_logits(
-                output.outlined[said].float(), targets.outlined[said].float(), reduction="none"
-            )
-        ),
-        "quality": mean(
-            F.binary_cross_entropy_with_logits(output.quality[drawn].float(), iou.detach(), reduction="none")
-        ),
+        "outlined": mean(cross_entropy(output.outlined[said], targets.outlined[said].float())),
+        "quality": mean(cross_entropy(output.quality[outlined], iou.detach())),
     }
-    known_facts = [
-        F.cross_entropy(logits.float(), values, ignore_index=-100, reduction="sum")
-        for logits, values in zip(facts.values(), targets.facts.T, strict=True)
-    ]
-    parts["facts"] = torch.stack(known_facts).sum() / len(targets.facts)
-    return parts
 
 
 def prompt_loss(masks: torch.Tensor, quality: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-    """As `grounding_loss`, of N drawn prompts: masks and truth `(N, 2h, 2w)`, quality `(N,)`."""
+    """Of N drawn prompts: masks and truth `(N, 2h, 2w)`, quality `(N,)`."""
     entropy, dice, iou = mask_loss(masks.float(), truth)
-    ranked = F.binary_cross_entropy_with_logits(quality.float(), iou.detach(), reduction="none")
-    return {"prompt_mask": mean(entropy), "prompt_dice": mean(dice), "prompt_quality": mean(ranked)}
+    ranked = mean(cross_entropy(quality, iou.detach()))
+    return {"prompt_mask": mean(entropy), "prompt_dice": mean(dice), "prompt_quality": ranked}
 
 
 def total(parts: dict[str, torch.Tensor]) -> torch.Tensor:
-    return sum(WEIGHTS[name] * value for name, value in parts.items())
+    """The weighted sum of the parts."""
+    return torch.stack([WEIGHTS[name] * value for name, value in parts.items()]).sum()

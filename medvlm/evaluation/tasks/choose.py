@@ -1,0 +1,87 @@
+"""Choosing among given answers: which value of a fact that the model learned does it prefer, asked as a question?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...records import Record
+from ...types import Study
+from ..labels import commonest_values, stated
+from ..store import Item
+from ..summary import Metrics, by_set, mean, metric, patients_of
+from ..tables import Table, guess, interval, names
+from ..task import Request, Run
+
+Choices = Mapping[str, tuple[str, Sequence[str]]]  # fact → what was chosen, among which options
+
+
+class Choosing:
+    name = "choose"
+    nothing: Choices = {}
+
+    def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterator[Request]:
+        usual = commonest_values(train)
+        for record in records:
+            if truth := stated(record):
+                yield Request(f"choose/{record.key}", record, truth, usual)
+
+    def ask(self, assistant: Any, asked: Sequence[tuple[Study, Mapping[str, str]]]) -> list[Choices]:
+        """What the assistant chooses in each study for every fact → true value that is stated and whose value it learned."""
+        learned = assistant.labels_many([study for study, _ in asked])
+        out: list[Choices] = []
+        for (study, truth), chances in zip(asked, learned, strict=True):
+            options = {fact: list(chances[fact]) for fact, value in truth.items() if value in chances.get(fact, {})}
+            several = {fact: values for fact, values in options.items() if len(values) > 1}
+            out.append(
+                {f: (assistant.choose(study, question(f, some), some).text, some) for f, some in several.items()}
+            )
+        return out
+
+    def score(self, request: Request, reply: Choices) -> Item:
+        """Of each fact that was asked for: the true value, the chosen one, whether they agree, and the usual one.
+
+        No choices at all stand for a failure: every stated fact is kept as wrong, because what was learned is not known.
+        """
+        cells = {}
+        for fact, value in request.asked.items():
+            if fact in reply or not reply:
+                said, options = reply.get(fact, ("", ()))
+                cells[fact] = {"true": value, "said": said, "right": said == value, "options": list(options)}
+                cells[fact]["commonest"] = request.truth.get(fact)
+        return {"choices": cells}
+
+    def summarise(self, items: Sequence[Item], run: Run) -> Metrics:
+        """How often the true value of a fact is chosen, over images whose value is among the options."""
+        out: Metrics = {}
+        for name, some in by_set(items).items():
+            for fact, values in _options(some).items():
+                seen = [item for item in some if item["choices"].get(fact, {}).get("true") in values]
+                cells = [item["choices"][fact] for item in seen]
+                if cells:
+                    known = any(c["commonest"] for c in cells)
+                    baseline = {"commonest": mean([c["commonest"] == c["true"] for c in cells])} if known else {}
+                    right = [c["right"] for c in cells]
+                    out[f"choose/{name}/{fact}/accuracy"] = metric(right, patients_of(seen), baseline)
+        return out
+
+    def rows(self, metrics: Metrics) -> Iterator[Table]:
+        found = [(name, fact, metrics[f"choose/{name}/{fact}/accuracy"]) for name, fact in names(metrics, "choose", 2)]
+        rows = [[name, fact, str(m["n"]), interval(m), guess(m, "commonest")] for name, fact, m in found]
+        yield Table("Choices among the values of a fact", ["set", "fact", "images", "accuracy", "commonest"], rows)
+
+
+def question(fact: str, values: Iterable[str]) -> str:
+    """How a fact is asked for: "What is the tumour type here?", "Is there fracture?"."""
+    name = fact.replace("_", " ")
+    return f"Is there {name}?" if set(values) == {"yes", "no"} else f"What is the {name} here?"
+
+
+def _options(items: Iterable[Item]) -> dict[str, set[str]]:
+    """Of each fact all values that were to choose from."""
+    out: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        for fact, cell in item["choices"].items():
+            out[fact] |= set(cell["options"])
+    return out

@@ -1,0 +1,17 @@
+"""A few of many. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+Item = TypeVar("Item")
+
+
+def evenly_spaced(items: Sequence[Item], count: int | None) -> list[Item]:
+    """At most `count` of the items in their order, evenly spaced, the first and the last among them; `None` takes all."""
+    if count is None or len(items) <= count:
+        return list(items)
+    return [items[int(place)] for place in np.linspace(0, len(items) - 1, count).round()]

@@ -1,0 +1,5 @@
+"""Fundus photographs of several collections."""
+
+from .adapter import Adapter
+
+ADAPTER = Adapter(skipped=("collection",))

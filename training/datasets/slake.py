@@ -1,0 +1,25 @@
+"""SLAKE: of a chest film it asks for the diseases in the picture, and the answer names all of eight that are there."""
+
+from __future__ import annotations
+
+from medvlm.records import Record
+
+from ..record_questions import asked_facts
+from .adapter import Adapter, findings
+
+DISEASES = "what diseases are included in the picture?"
+LISTED = {
+    "nodule": "lung nodule", "mass": "lung mass", "infiltration": "lung infiltrate", "effusion": "pleural effusion",
+    "cardiomegaly": "cardiomegaly", "atelectasis": "atelectasis", "pneumonia": "pneumonia", "pneumothorax": "pneumothorax",
+}  # fmt: skip
+
+
+def presence(record: Record) -> dict[str, bool]:
+    """Each of the eight as the answer has it; nothing for images of other kinds, where the answer is no full list."""
+    answer = asked_facts(record).get(DISEASES)
+    if answer is None or not set(LISTED.values()) <= set(findings(record)):
+        return {}
+    return {label: word in answer for word, label in LISTED.items()}
+
+
+ADAPTER = Adapter(presence=presence)
