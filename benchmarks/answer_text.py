@@ -23,11 +23,13 @@ def plain(text: str) -> str:
 
 
 def yes_no(text: str, number: int = 0) -> bool | None:
-    """What an answer says to the `number`th of its yes/no questions; one that says it once says it to all of them."""
-    clauses = re.split(r"[.;\n]\s*(?:and |but )?", plain(text))
-    first = re.match(r"\W*(yes|no)\b", plain(text))
+    """What an answer says to the `number`th of its yes/no questions; one that says it once says it to all of them. It
+    begins with it, unless it has several lines, one a question."""
+    lines = [plain(line) for line in text.splitlines() if line.strip()]
+    clauses = [clause for line in lines for clause in re.split(r"[.;]\s*(?:and |but )?", line)]
+    first = len(lines) > 1 or re.match(r"\W*(yes|no)\b", plain(text))
     said = [m[1] == "yes" for m in (re.match(r"\W*(yes|no)\b", clause) for clause in clauses) if m]
-    return said[min(number, len(said) - 1)] if first else None
+    return said[min(number, len(said) - 1)] if first and said else None
 
 
 SQUARE = r"(?:{0}(?:²|2|\^2)|(?:sq\.?|square) {0})"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common import bar, table
 
-from medvlm.evaluation.labels import positive_value, stated
+from medvlm.evaluation.labels import learned, positive_value, stated
 from medvlm.model.loading import model_folder
 from medvlm.operating import USUAL, Scores, write_operating
 from medvlm.perception import Finder
@@ -30,11 +30,11 @@ def collected(finder: Finder, sources: list[Path]) -> dict[str, tuple[str, Found
         records = [record for record in read_records(source, "val") if stated(record)]
         for record in bar(records) if records else []:
             chances = finder.labels_many([record.study()])[0]
-            for fact, value in stated(record).items():
-                wanted = positive_value(chances.get(fact, {}))
-                if wanted is not None and value in chances[fact]:
+            for name, fact in learned(record, chances).items():
+                wanted = positive_value(chances[fact])
+                if wanted is not None:
                     found = out.setdefault(fact, (wanted, defaultdict(list)))[1]
-                    found[record.part, value == wanted].append(chances[fact][wanted])
+                    found[record.part, stated(record)[name] == wanted].append(chances[fact][wanted])
     return out
 
 

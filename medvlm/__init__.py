@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .assistant import Assistant
     from .errors import LanguageError, MedVLMError, ModelError, RecordError, RequestError, StudyError
+    from .report import write_report
     from .studies import Limits, list_series, load_study
     from .types import Answer, Finding, Grounding, Image, Region, Report, Study
 
@@ -32,11 +33,13 @@ __all__ = [
     "__version__",
     "list_series",
     "load_study",
+    "write_report",
 ]
 
 _NAMES = {
     "assistant": ("Assistant",),
     "errors": ("LanguageError", "MedVLMError", "ModelError", "RecordError", "RequestError", "StudyError"),
+    "report": ("write_report",),
     "studies": ("Limits", "list_series", "load_study"),
     "types": ("Answer", "Finding", "Grounding", "Image", "Region", "Report", "Study"),
 }

@@ -18,9 +18,12 @@ from .conversation.recall import Onlooker
 from .model.loading import model_folder
 from .notices import add_notices
 from .perception import Finder
+from .perception.carry import carry
 from .policy import DecisionPolicy
 from .report.claims import Claim, check_claims, read_claims
 from .report.draft import draft_report, examined_images
+from .report.prior import report_with_prior
+from .sampling import batches
 from .types import Answer, Box, Grounding, ImageFacts, Region, Report, Study
 from .validation import check_image, check_options, check_question
 from .vocabulary import expected_labels
@@ -85,10 +88,11 @@ class Assistant:
         Without `abstain` the text of an answer that would be withheld is kept, as an evaluation needs it.
         """
         asked = [(study, check_question(question)) for study, question in requests]
-        self.finder.look([study.images[study.default] for study, _ in asked])
-        return [
-            self.conversation.ask(study, question, image=study.default, abstain=abstain) for study, question in asked
-        ]
+        out = []
+        for batch in batches(asked, self.finder.at_once):
+            self.finder.look([study.images[study.default] for study, _ in batch])
+            out += [self.conversation.ask(s, question, image=s.default, abstain=abstain) for s, question in batch]
+        return out
 
     def choose(self, study: Study, question: str, options: Sequence[str], image: int | None = None) -> Answer:
         """Rank options by likelihood; `Answer.scores` holds a probability each, all alike for a question that is declined."""
@@ -104,7 +108,8 @@ class Assistant:
         return replace(answer, model=self.name, seconds=time.perf_counter() - began)
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
-        """Every instance of each phrase in one image, or in all of a study (a few evenly spread ones of many)."""
+        """Every instance of each phrase in one image, or in all of a study (every slice of a volume, else a few
+        evenly spread ones of many)."""
         return self.finder.ground(study, phrases, image)
 
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
@@ -121,6 +126,10 @@ class Assistant:
     ) -> list[Region]:
         """The region under one kind of prompt, as `Finder.segment` gives it."""
         return self.finder.segment(study, image, box, points, scribble)
+
+    def carry(self, study: Study, drawn: Sequence[Region]) -> list[Region]:
+        """What is `drawn` on slices of a volume in its neighbours too, as `perception.carry` gives it."""
+        return carry(study, drawn, self.finder.segment)
 
     def recall(self, study: Study, question: str) -> tuple[str, float]:
         """The likeliest of the learned short answers and its probability; nothing where images of this kind have none."""
@@ -142,11 +151,20 @@ class Assistant:
         """What an existing report claims, each claim with a verdict and the regions that it rests on."""
         return check_claims(study, read_claims(text, self.conversation.reader), self.conversation)
 
-    def report(self, study: Study) -> Report:
-        """A report draft over the study's images."""
+    def report(self, study: Study, prior: Study | None = None, remarks: Sequence[str] = ()) -> Report:
+        """A report draft over the study's images, compared with an earlier study if there is one; `remarks` are said of the
+        two. Raises `RequestError` where they are not of one kind."""
+        if prior is not None:
+            return report_with_prior(study, prior, self.report, self.facts, remarks)
         facts = self.facts(study)
         looked_for = expected_labels(study.modality or facts.modality, study.body_part or facts.body_part)
-        groundings = []
-        if facts.medical >= self.policy.medical and looked_for:
+        groundings, whole = [], None
+        if facts.medical >= self.policy.medical and study.is_volume:
+            looked_for = self.finder.volumes.expected(study)
+            whole = self.ground(study, looked_for)
+            groundings = self.finder.volumes.slices(study, looked_for)
+        elif facts.medical >= self.policy.medical and looked_for:
             groundings = [self.ground(study, looked_for, i) for i in examined_images(study)]
-        return add_notices(draft_report(study, facts, groundings, looked_for, self.name, self.policy), study)
+        draft = draft_report(study, facts, groundings, looked_for, self.name, self.policy, whole)
+        draft.fingerprint = self.fingerprint
+        return add_notices(draft, study)

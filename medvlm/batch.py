@@ -53,11 +53,16 @@ def each(call: Callable[[Sequence[Asked]], Sequence[Reply]], requests: Sequence[
 
 @dataclass
 class Request:
-    """A line of the requests file: `body` is its object, or the error that it is."""
+    """A line of the requests file: its object, or the error that it is."""
 
     id: str | int | None
-    body: dict[str, Any] | MedVLMError
+    body: dict[str, Any]
     images: tuple[str, ...] = ()
+    error: MedVLMError | None = None
+
+
+def _broken(name: str | int | None, error: MedVLMError) -> Request:
+    return Request(name, {}, error=error)
 
 
 def run_batch(
@@ -103,7 +108,7 @@ def run_batch(
 
 def _mark(request: Request) -> str:
     """What tells a request from the others: its id, or for a broken line its message, which names the line."""
-    return json.dumps(request.id) if request.id is not None else f"broken: {request.body}"
+    return json.dumps(request.id) if request.id is not None else f"broken: {request.error}"
 
 
 def _take_up(responses: Path) -> set[str]:
@@ -136,7 +141,7 @@ def _parse(lines: Iterator[bytes]) -> Iterator[Request]:
         request = _parse_line(line, number)
         mark = _mark(request)
         if request.id is not None and mark in seen:
-            request = Request(None, RequestError(f"Line {number}: its id was used before; give each request its own."))
+            request = _broken(None, RequestError(f"Line {number}: its id was used before; give each request its own."))
         seen.add(mark)
         yield request
 
@@ -145,20 +150,20 @@ def _parse_line(line: bytes, number: int) -> Request:
     try:
         body = json.loads(line)
     except (ValueError, RecursionError):
-        return Request(None, RequestError(f"Line {number} is not JSON; write one object a line."))
+        return _broken(None, RequestError(f"Line {number} is not JSON; write one object a line."))
     if not isinstance(body, dict):
-        return Request(None, RequestError(f"Line {number} is not a JSON object."))
+        return _broken(None, RequestError(f"Line {number} is not a JSON object."))
     name = body.get("id")
     if isinstance(name, bool) or not isinstance(name, (str, int)):
-        return Request(None, RequestError(f"Line {number} has no id; give each request a text or a number as its id."))
+        return _broken(None, RequestError(f"Line {number} has no id; give each request a text or a number as its id."))
     images = body.get("image")
     images = [images] if isinstance(images, str) else images
     if not isinstance(images, list) or not images or not all(isinstance(i, str) and i for i in images):
-        return Request(name, RequestError("The request names no image; give a path or a list of paths."))
+        return _broken(name, RequestError("The request names no image; give a path or a list of paths."))
     try:
         _check(body)
     except MedVLMError as error:
-        return Request(name, error)
+        return _broken(name, error)
     return Request(name, body, tuple(images))
 
 
@@ -241,8 +246,8 @@ def _answer_window(assistant, todo: list[Request], folder: Path, load) -> Iterat
 
 
 def _load(request: Request, folder: Path, load) -> Study | Exception:
-    if isinstance(request.body, Exception):
-        return request.body
+    if request.error:
+        return request.error
     try:
         return load([folder / image for image in request.images])
     except Exception as error:
@@ -250,22 +255,20 @@ def _load(request: Request, folder: Path, load) -> Study | Exception:
 
 
 def _answer_batch(assistant, batch: list[tuple[Request, Study | Exception]]) -> list[dict[str, Any]]:
-    replies: list[Any] = [
-        request.body if isinstance(request.body, Exception) else study if isinstance(study, Exception) else None
-        for request, study in batch
-    ]
+    replies: list[Any] = [study if isinstance(study, Exception) else None for _, study in batch]
+    sound = [(i, study, request.body) for i, (request, study) in enumerate(batch) if not isinstance(study, Exception)]
 
     def fill(task: str, call, make) -> None:
-        places = [i for i, (r, study) in enumerate(batch) if replies[i] is None and _batched(r.body, study, task)]
-        got = each(call, [make(batch[i][1], batch[i][0].body) for i in places])
-        for i, reply in zip(places, got, strict=True):
+        mine = [(i, study, body) for i, study, body in sound if _batched(body, study, task)]
+        got = each(call, [make(study, body) for _, study, body in mine])
+        for (i, *_), reply in zip(mine, got, strict=True):
             replies[i] = reply
 
     fill("answer", assistant.ask_many, lambda study, body: (study, body["question"]))
     fill("ground", assistant.ground_many, lambda study, body: (study, [body["phrase"]]))
-    for i, (request, study) in enumerate(batch):
+    for i, study, body in sound:
         if replies[i] is None:
-            replies[i] = each(lambda one: [_single(assistant, *one[0])], [(study, request.body)])[0]
+            replies[i] = each(lambda one: [_single(assistant, *one[0])], [(study, body)])[0]
     return [_response(request, study, reply) for (request, study), reply in zip(batch, replies, strict=True)]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from . import commands
 from .errors import MedVLMError
 from .memory import keep_freed_memory
+from .progress import bar
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -92,8 +93,23 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add("report", commands.report, "draft a report", options=[which])
     sub.add_argument("image", nargs="+")
+    sub.add_argument(
+        "--prior",
+        nargs="+",
+        metavar="IMAGE",
+        help="an earlier study of the same kind to compare with; the dates in the headers decide which is the earlier one",
+    )
+    sub.add_argument("--as-given", action="store_true", help="--prior is the earlier one, whatever the dates say")
+    sub.add_argument("--prior-series", type=int, metavar="N", help="as --series, of the files that --prior names")
+    sub.add_argument(
+        "--other-patient", action="store_true", help="compare although the ids say that they are of two patients"
+    )
     sub.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to write report files into")
-    sub.add_argument("--format", default="md,json", help="formats to write, separated by commas (default: md,json)")
+    sub.add_argument(
+        "--format",
+        help="formats to write, separated by commas: md, json, pdf, fhir, nifti, csv, coco, png and, of DICOM images, seg and "
+        "sr (default: md,json)",
+    )
 
     sub = add("check-report", commands.check_report, "check what a report says against images", options=[which])
     sub.add_argument("image", nargs="+")
@@ -162,7 +178,7 @@ def main(argv: Sequence[str] | None = None, load: commands.Load = commands.load_
     keep_freed_memory()
     try:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries to their own authors
-        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout stays one object
+        with bar(), contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout stays one object
             result, text = args.run(args, load)
     except MedVLMError as error:
         print(f"medvlm: {error}", file=sys.stderr)

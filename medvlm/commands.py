@@ -55,11 +55,13 @@ def ask(args: argparse.Namespace, load: Load) -> Output:
 
 
 def ground(args: argparse.Namespace, load: Load) -> Output:
+    from .report.volumes import sentence
     from .validation import check_phrase
 
     phrases, study = [check_phrase(phrase) for phrase in args.phrase], _study(args)
     found = load(args).ground(study, phrases, _image(args, study))
-    lines = _region_lines(found.regions) + [f"not found: {phrase}" for phrase in found.absent]
+    lines = [sentence(phrase, body, study) for phrase, body in found.bodies.items()]
+    lines += _region_lines(found.regions) + [f"not found: {phrase}" for phrase in found.absent]
     if args.overlay:
         _write_overlay(args.overlay, study, found.regions)
         lines.append(f"overlay: {args.overlay}")
@@ -85,15 +87,18 @@ def segment(args: argparse.Namespace, load: Load) -> Output:
 
 
 def report(args: argparse.Namespace, load: Load) -> Output:
-    from .report.export import check_formats, write_report
-    from .report.markdown import to_markdown
+    from .report.export import check_formats, check_possible, write_report
+    from .report.export.markdown import to_markdown
 
-    formats = check_formats(args.format.split(","))
-    study = _study(args)
-    draft = load(args).report(study)
+    formats = check_formats((args.format or "md,json").split(","))
+    if args.format and not args.output:
+        raise RequestError("Name the folder for the files of --format with -o DIR.")
+    study, prior = _study_and_prior(args)
+    check_possible(formats, study)
+    draft = load(args).report(study, **prior)
     text = to_markdown(draft)
     if args.output:
-        text += "".join(f"\nwritten: {path}" for path in write_report(draft, args.output, formats))
+        text += "".join(f"\nwritten: {path}" for path in write_report(draft, study, args.output, formats))
     return draft.to_json(), text
 
 
@@ -218,6 +223,24 @@ def _study(args: argparse.Namespace) -> Any:
     from .studies import load_study
 
     return load_study(args.image, series=args.series, hounsfield=args.hounsfield)
+
+
+def _study_and_prior(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """The study to report on and, with `--prior`, the one to compare it with and what is said of the two."""
+    if not args.prior:
+        return _study(args), {}
+    from .report.alignment import check_installed
+    from .studies import load_study
+    from .studies.priors import in_order
+
+    check_installed()
+    exchanged, remarks = in_order(args.image, args.prior, args.other_patient, args.as_given)
+    both = [(args.image, args.series), (args.prior, args.prior_series)]
+    later, earlier = (
+        load_study(paths, series=series, hounsfield=args.hounsfield)
+        for paths, series in (reversed(both) if exchanged else both)
+    )
+    return later, {"prior": earlier, "remarks": remarks}
 
 
 def _report_text(path: Path) -> str:

@@ -51,6 +51,23 @@ class Turn:
         return x0 * right, y0 * down, x1 * right, y1 * down
 
 
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Where the images of a stack lie in the patient: each is a plane of one array of voxels, the file's own.
+
+    `affine` `(4, 4)` takes indices of voxels to mm, RAS+.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    axis: int = 2  # of the array, that images are planes across
+    reversed: bool = False  # the first image is the last plane
+
+    def plane(self, image: int) -> int:
+        """The index along `axis` of an image."""
+        return self.shape[self.axis] - 1 - image if self.reversed else image
+
+
 def _stretched(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if pixels.shape[:2] == size:
         return pixels

@@ -1,4 +1,4 @@
-"""A few of many. Torch-free."""
+"""A few of many, and many a few at a time. Torch-free."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def evenly_spaced(items: Sequence[Item], count: int | None) -> list[Item]:
     if count is None or len(items) <= count:
         return list(items)
     return [items[int(place)] for place in np.linspace(0, len(items) - 1, count).round()]
+
+
+def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """All of the items in their order, `size` at a time."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pycocotools import mask as coco
 
 from .errors import RequestError
-from .geometry import Turn
+from .geometry import Space, Turn
+
+if TYPE_CHECKING:
+    from .report.comparison import Comparison
 
 DISCLAIMER = "Draft by a research model. Not a medical device; not for diagnosis or treatment."
+
+EXTENTS = ("extent left to right", "extent front to back", "extent head to foot")  # names of a body's measurements
 
 MOST_PIXELS, MOST_SIDE = 64_000_000, 1_000_000  # of a mask that somebody sent, and of a side of its image
 
@@ -73,6 +78,17 @@ def mask_box(mask: np.ndarray) -> Box:
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
+@dataclass(frozen=True, repr=False)  # a path can name the patient, so it stays out of every log
+class Origin:
+    """The frame of a file that an image was made of, for what is written beside its source; part of no JSON."""
+
+    path: str
+    entry: int | None = None  # number of the file in `path`, a zip archive
+    frame: int = 0
+    tile: tuple[int, int, int, int] | None = None  # first row, first column, rows, columns; None for the whole frame
+    instance: str = ""  # digest of the file's own identifier: another file in its place is noticed
+
+
 @dataclass(eq=False)  # told apart by identity, so that what was computed for one can be kept beside it
 class Image:
     """One 2-D picture, slice or frame: uint8 `(H, W)` or `(H, W, 3)`, as shown on a screen."""
@@ -82,6 +98,7 @@ class Image:
     name: str = ""  # patient-safe, e.g. "slice 12 of 40"
     turn: Turn | None = None  # from the file's own pixels to these, None where they are the same
     parts: tuple[Box, ...] = ()  # where it is several pictures pasted together, their boxes
+    origin: Origin | None = None  # of a DICOM image
 
     @property
     def size(self) -> tuple[int, int]:
@@ -123,6 +140,12 @@ class Study:
     )  # what whoever reads an answer has to know of the files, a sentence each
     sides_known: bool = False  # whether the files say where the patient's left and right are
     series: list[Series] = field(default_factory=list)  # all that there is among the files, this one included
+    space: Space | None = None  # of a stack whose place in the patient is known
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the images are slices of one body, in order, that lie on one another."""
+        return self.kind == "volume" and len(self.images) > 1 and len({image.size for image in self.images}) == 1
 
 
 @dataclass
@@ -177,9 +200,31 @@ class Region:
         return {"box": box, "mask": None if self.mask is None else encode_mask(turn.to_stored(self.mask))}
 
 
+@dataclass(frozen=True)
+class Body:
+    """What the slices of a volume show of one thing together."""
+
+    slices: tuple[int, int]  # indices in Study.images of the first and the last one that show it
+    largest: int  # index of the one that shows most of it
+    count: int  # separate pieces, connected across slices
+    volume_ml: float | None = None  # None where the distance of slices or pixels is unknown
+    extent_mm: tuple[float, float, float] | None = None  # left to right, front to back, head to foot; None where unknown
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        """Its volume in ml and its extents in mm, where they are known, and its count."""
+        found = [] if self.volume_ml is None else [Measurement("volume", self.volume_ml, "ml")]
+        found += [Measurement(name, mm, "mm") for name, mm in zip(EXTENTS, self.extent_mm or (), strict=False)]
+        return [*found, Measurement("count", self.count, "count")]
+
+    def to_json(self) -> dict[str, Any]:
+        measured = [m.to_json() for m in self.measurements]
+        return {"slices": list(self.slices), "largest": self.largest, "measurements": measured}
+
+
 @dataclass
 class Grounding:
-    """What `ground` found for its phrases in one image."""
+    """What `ground` found for its phrases in one image, or in all slices of a volume."""
 
     regions: list[Region]  # best first within a phrase
     presence: dict[str, float]  # phrase -> calibrated probability that it is there
@@ -187,6 +232,7 @@ class Grounding:
     notes: dict[str, str] = field(default_factory=dict)  # phrase -> a sentence on what was found in its place
     scope: str = ""  # which of several images were looked at
     notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
+    bodies: dict[str, Body] = field(default_factory=dict)  # phrase -> what a volume's slices show of it together
 
     def of(self, phrase: str) -> list[Region]:
         """The regions that were found for a phrase, whatever they are called."""
@@ -200,6 +246,7 @@ class Grounding:
             "notes": self.notes,
             "scope": self.scope,
             "notices": self.notices,
+            **({"bodies": {name: body.to_json() for name, body in self.bodies.items()}} if self.bodies else {}),
         }
 
 
@@ -299,7 +346,7 @@ class Answer:
 
 @dataclass
 class Measurement:
-    """A number with its unit; `unit` is mm, mm2, px, px2, count, ratio or percent."""
+    """A number with its unit; `unit` is mm, mm2, ml, px, px2, count, ratio or percent."""
 
     name: str
     value: float
@@ -360,6 +407,8 @@ class Report:
     model: str = ""
     disclaimer: str = DISCLAIMER
     notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
+    fingerprint: str = ""  # of the model's files and of this package
+    comparison: Comparison | None = None  # with a prior, where one was given
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -367,8 +416,10 @@ class Report:
             "findings": [f.to_json() for f in self.findings],
             "regions": [r.to_json() for r in self.regions],
             "model": self.model,
+            "fingerprint": self.fingerprint,
             "disclaimer": self.disclaimer,
             "notices": self.notices,
+            **({"comparison": self.comparison.to_json()} if self.comparison else {}),
         }
 
 

@@ -20,7 +20,7 @@ from . import payload
 from .examples import load_example
 from .replies import greeting, reply_to
 from .session import Layer, Pending, Session, said
-from .uploads import Inbox
+from .uploads import Inbox, needs_files
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
 OPEN_FIRST = "Open an image first."
@@ -67,13 +67,13 @@ class Handlers:
         return self.open(session, request, lambda: self.inbox.read(upload, field(event, "number")), upload)
 
     def open(self, session: Session, request: gr.Request, read: Callable[[], Study], upload: str = ""):
-        """Put what `read` gives in the place of what is open; the files of an upload with several series stay until then."""
+        """Put what `read` gives in the place of what is open; the files that it may be read from again stay until then."""
         self.open_tabs[str(request.session_hash)] = session
         try:
             study = read()
             if session.upload != upload:
                 self.inbox.remove(session.upload)
-            session.open(study, upload if len(study.series) > 1 else "")
+            session.open(study, upload if needs_files(study) else "")
         except Exception as error:  # a bad file must leave all that is open as it is
             session.chat.say(told(error))
             return payload.chat(session), gr.skip(), gr.skip(), message(session, "The file was not opened.")
@@ -197,7 +197,7 @@ class Handlers:
         try:
             opened(session)
             opacity = min(1.0, max(0.0, float(field(event, "opacity") or 0.0)))
-            name, href = payload.download(session, str(field(event, "what")), opacity)
+            name, href = payload.download(session, str(field(event, "what")), opacity, self.inbox.folder)
         except Exception as error:
             return message(session, told(error))
         return message(session, f"{name} saved.", name=name, href=href)

@@ -5,6 +5,10 @@
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
 
   const MOST_ROWS = 100;
+  const FORMATS = {
+    md: "Markdown, to read and edit", json: "All of it, for programs", pdf: "A page to hand over", fhir: "FHIR R4 bundle", nifti: "Masks in the space of the source",
+    csv: "A row a measurement", coco: "Images and annotations", seg: "DICOM Segmentation, in the patient's record", sr: "DICOM Structured Report, in the patient's record",
+  };
 
   function intake(root, stage, say, done) {
     const files = root.querySelector(".mv-files"), folder = root.querySelector(".mv-folder");
@@ -81,6 +85,15 @@
       row.title = "Score " + region.score.toFixed(2) + "; box " + region.box.map(Math.round).join(", ") + " px";
       return row;
     }
+    function offer(formats) {
+      saves.hidden = !formats.length;
+      saves.replaceChildren(make("span", "mv-faint", "Save as"), ...formats.map((name) => {
+        const button = make("button", "", name.toUpperCase());
+        Object.assign(button, { type: "button", title: FORMATS[name] || "" }).dataset.save = name;
+        button.addEventListener("click", () => tell("save", name));
+        return button;
+      }));
+    }
     function receive() {
       const layer = parse(props.value);
       if (!layer) return;
@@ -88,7 +101,7 @@
       lit = new Set();
       body.replaceChildren();
       title.textContent = layer.title || "Regions";
-      saves.hidden = !layer.sections.length;
+      offer(layer.sections.length ? layer.formats : []);
       for (const section of layer.sections) {
         body.append(make("h4", "", section.title));
         for (const sentence of section.sentences) {
@@ -109,7 +122,6 @@
       const first = items().find((b) => b.className === "mv-region" && lit.has(numbers(b)[0]));
       if (first) first.scrollIntoView({ block: "nearest" });
     });
-    saves.querySelectorAll("[data-save]").forEach((b) => b.addEventListener("click", () => tell("save", b.dataset.save)));
     watch("value", receive);
     receive();
     if (!body.children.length) body.append(make("p", "mv-faint", "Regions of answers, searches and drawn boxes appear here."));

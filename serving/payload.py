@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
+from medvlm.errors import RequestError
 from medvlm.report.draft import MODALITY_WORDS
-from medvlm.report.export import to_json
-from medvlm.report.markdown import to_markdown
+from medvlm.report.export import FORMATS, check_formats, possible_formats
 from medvlm.report.overlay import Colour, draw_overlay, label_colours
 from medvlm.types import Region, Study, mask_box
 
@@ -110,6 +114,9 @@ def layer(session: Session) -> str:
     if top.report:
         value["sections"] = [section.to_json() for section in top.report.sections]
         value["disclaimer"] = top.report.disclaimer
+        value["formats"] = [
+            name for name in possible_formats(study) if name != "png"
+        ]  # which the open image has itself
     return to_text(value)
 
 
@@ -144,19 +151,37 @@ def run_lengths(mask: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
     return {"box": [x0, y0, x1, y1], "runs": [0, *runs] if flat[0] else runs}
 
 
-def download(session: Session, what: str, opacity: float) -> tuple[str, str]:
-    """Name and data URL of the overlay of the open image (`png`) or of the report (`md`, `json`)."""
+def download(session: Session, what: str, opacity: float, folder: Path) -> tuple[str, str]:
+    """Name and data URL of the overlay of the open image (`png`) or of the report in a format, zipped where that has several
+    files. The private `folder` holds them for that moment. Raises `RequestError`."""
     study, top = session.study, session.layer
     if what == "png" and study is not None:
         regions = [r for r in top.regions if r.image == session.image] if top else []
         drawn = draw_overlay(study.images[session.image].pixels, regions, opacity)
         return "overlay.png", _url(PIL.Image.fromarray(drawn), "PNG")
-    if top is None or top.report is None:
-        raise LookupError("no report")
-    text, kind = (
-        (to_markdown(top.report), "text/markdown") if what == "md" else (to_json(top.report), "application/json")
-    )
-    return f"report.{what}", f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+    if top is None or top.report is None or study is None:
+        raise RequestError("Ask for a report first.")
+    (what,) = check_formats([what])
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            paths = FORMATS[what](top.report, study, Path(scratch))
+            if not paths:
+                raise RequestError("The report has no region that this format could hold.")
+            name, content = _packed(paths, Path(scratch), what)
+    except OSError as error:
+        raise RequestError("The file does not fit on this machine's disk; make room there.") from error
+    return name, f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
+
+
+def _packed(paths: Sequence[Path], folder: Path, what: str) -> tuple[str, bytes]:
+    """Name and content of one file, or of an archive of several."""
+    if len(paths) == 1:
+        return paths[0].name, paths[0].read_bytes()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in paths:
+            archive.write(path, path.relative_to(folder))
+    return f"report.{what}.zip", stream.getvalue()
 
 
 def _url(image: PIL.Image.Image, kind: str, **options: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm.notices import notices
 from medvlm.policy import DecisionPolicy
+from medvlm.report.volumes import sentence
 from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
 
 from .session import Layer, Message, Pending, Turn, said
@@ -45,7 +46,8 @@ def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     given = Answer(text, found.presence.get(pending.text, 0.0), found.regions, thoughts=trace)
     pending.conversation.turns[pending.reply] = Turn(pending.text, given, pending.image)
     layer = Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
-    return said(text, note="\n".join(pending.fresh(found.notices))), layer
+    whole = [sentence(phrase, body, pending.in_view) for phrase, body in found.bodies.items()]
+    return said(text, " ".join(whole), "\n".join(pending.fresh(found.notices))), layer
 
 
 def draft(pending: Pending, assistant: Any) -> tuple[Message, Layer]:

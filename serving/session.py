@@ -105,7 +105,7 @@ class Pending:
 class Session:
     study: Study | None = None
     key: str = ""  # names the open study, so that the browser never draws one study's regions over another
-    upload: str = ""  # of which another series can be opened
+    upload: str = ""  # of which another series can be opened, or that DICOM is written beside
     image: int = 0
     layer: Layer | None = None
     chat: Conversation = field(default_factory=Conversation)

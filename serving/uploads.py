@@ -24,6 +24,11 @@ HEADER = "x-medvlm"  # a foreign site cannot send it without asking first, so it
 ROUTE = "/uploads"
 
 
+def needs_files(study: Study) -> bool:
+    """Whether the files of a study stay: other series can be opened from them, or DICOM is written with their headers."""
+    return len(study.series) > 1 or any(image.origin is not None for image in study.images)
+
+
 class Inbox:
     """The folder that uploads lie in between their arrival and their reading."""
 
@@ -39,7 +44,7 @@ class Inbox:
         return Path(tempfile.mkdtemp(prefix=f"{secrets.token_urlsafe(24)}-", dir=self.folder))
 
     def read(self, name: str, series: int | None = None) -> Study:
-        """Read an upload as a study and remove its files, unless other series can be opened from them.
+        """Read an upload as a study and remove its files, unless they are needed again.
 
         Raises `StudyError` and `RequestError`.
         """
@@ -51,7 +56,7 @@ class Inbox:
         keep = series is not None
         try:
             study = load_study(given, self.limits, series)
-            keep = len(study.series) > 1
+            keep = needs_files(study)
             return study
         finally:
             if not keep:

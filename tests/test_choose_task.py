@@ -42,9 +42,20 @@ def test_questions_come_from_the_name_of_the_fact() -> None:
 
 def test_only_learned_facts_are_asked() -> None:
     assistant, study = Chooser(), Study([Image(square())])
-    truth = {"fracture": "no", "grade": "middle", "age": "40"}
-    assert Choosing().ask(assistant, [(study, truth)]) == [{"fracture": ("yes", ["no", "yes"])}]
+    record = Record("1", "own", "val", "p", b"", labels={"fracture": "no", "grade": "middle", "age": "40"})
+    assert Choosing().ask(assistant, [(study, record)]) == [{"fracture": ("yes", ["no", "yes"])}]
     assert assistant.asked == [("Is there fracture?", ("no", "yes"))]
+
+
+def test_a_fact_that_a_set_calls_like_itself_is_asked_by_its_name_in_the_model() -> None:
+    class Seer(Chooser):
+        def labels_many(self, studies):
+            return [{"tumour type": {"benign": 0.5, "malignant": 0.5}}]
+
+    assistant, study = Seer(), Study([Image(square())])
+    record = Record("1", "tumourset", "val", "p", b"", labels={"tumourset": "benign"})
+    assert Choosing().ask(assistant, [(study, record)]) == [{"tumourset": ("malignant", ["benign", "malignant"])}]
+    assert assistant.asked == [("What is the tumour type here?", ("benign", "malignant"))]
 
 
 def test_scores(folder) -> None:
@@ -74,7 +85,8 @@ def test_a_failure_is_a_wrong_choice(folder) -> None:
     assert result["failed"] == 1
     assert result["metrics"]["choose/own/fracture/accuracy"]["value"] == pytest.approx(1 / 3, abs=1e-3)
     assert result["metrics"]["choose/own/fracture/accuracy"]["n"] == 3
-    request = Request("choose/own/1", Record("1", "own", "val", "p", b""), {"fracture": "yes"}, {})
+    record = Record("1", "own", "val", "p", b"", labels={"fracture": "yes"})
+    request = Request("choose/own/1", record, record, {})
     cell = Choosing().score(request, Choosing.nothing)["choices"]["fracture"]
     assert cell == {"true": "yes", "said": "", "right": False, "options": [], "commonest": None}
 

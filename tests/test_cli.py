@@ -129,6 +129,13 @@ def test_segment(capsys, image, tmp_path):
     assert code == 0 and json.loads(out)["regions"][0]["box"] == [7, 5, 20, 9]
 
 
+def test_report_formats(capsys, image, tmp_path):
+    code, out, _ = run(capsys, "report", image, "-o", tmp_path / "out", "--format", "csv,fhir, png")
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert code == 0 and names == {"report.csv", "report.fhir.json", "overlays/image_001.png"}
+    assert out.count("written: ") == 3
+
+
 def test_report(capsys, image, tmp_path):
     code, out, _ = run(capsys, "report", image, "-o", tmp_path / "out", "--json")
     report = json.loads(out)
@@ -246,6 +253,8 @@ LONG = "why " * 5000  # 20,000 characters
         (["segment", "IMAGE", "--point", "64,3"], "outside the image"),
         (["segment", "IMAGE", "--point=-3,3"], "All points are negative"),
         (["report", "IMAGE", "--format", "docx"], "choose from md, json"),
+        (["report", "IMAGE", "--format", "pdf"], "-o DIR"),
+        (["report", "IMAGE", "--format", "pdf,seg", "-o", "out"], "need DICOM images: seg"),
     ],
 )
 def test_bad_input_exits_with_2_and_one_sentence(capsys, image, argv, words):

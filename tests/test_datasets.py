@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from medvlm.errors import RequestError
+from medvlm.errors import ModelError, RequestError
+from medvlm.model.configuration_medvlm import MedVLMConfig
+from medvlm.model.grounding import MedVLMGroundingConfig
+from medvlm.model.loading import EMBEDDED
 from medvlm.records import Record
 from medvlm.records.record import QA, RecordRegion
 from training import datasets
-from training.datasets import adapter_of, read_mixture, slake
+from training.data import unnamed_values
+from training.datasets import adapter_of, asked_values, read_mixture, slake
 from training.presence import known_presence
 
 MODULES = {path.stem for path in Path(datasets.__file__).parent.glob("*.py")} - {"__init__", "adapter", "mixtures"}
@@ -28,6 +32,7 @@ def test_every_module_of_a_set_has_rules_and_is_drawn(name):
 def test_other_sets_have_no_rules(name):
     rules = adapter_of(name)
     assert not rules.skipped and not rules.presence(film(name)) and not rules.hidden(film(name))
+    assert not rules.named and not rules.asked
 
 
 def test_a_film_without_a_nodule_is_normal_and_a_faint_one_is_not_learned():
@@ -52,6 +57,23 @@ def test_what_a_record_says_of_itself_outweighs_the_rules():
     regions = [RecordRegion("cardiomegaly", [[0, 0, 5, 5]])]
     known = known_presence(film("slake", qa=told, regions=regions))
     assert {label for label, there in known.items() if there} == {"lung nodule", "pneumothorax", "cardiomegaly"}
+
+
+def test_the_shipped_weights_can_learn_their_facts_without_a_name_again():
+    grounding = MedVLMConfig.from_pretrained(EMBEDDED["nano"]).grounding_config
+    values = unnamed_values(grounding)
+    assert len(values) == 81 and list(values) == sorted(values)
+    assert values["is the heart enlarged?"] == ["no", "yes"] and values["where is the liver?"][0] == "left"
+    names = {*grounding.facts, *grounding.fact_kinds}
+    assert not names & {*values, *MODULES} and not any("?" in name for name in names)
+
+
+def test_other_facts_without_a_name_are_refused():
+    sizes = [len(values) for values in asked_values().values()]
+    assert unnamed_values(MedVLMGroundingConfig()) == {}
+    assert unnamed_values(MedVLMGroundingConfig(unnamed=sizes)) == asked_values()
+    with pytest.raises(ModelError, match="not the questions of training/datasets/: put back"):
+        unnamed_values(MedVLMGroundingConfig(unnamed=sizes[1:]))
 
 
 def test_mixtures_are_read_by_name():

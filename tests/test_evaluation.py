@@ -11,7 +11,7 @@ import pytest
 from medvlm.errors import RequestError
 from medvlm.evaluation import evaluate, to_tables
 from medvlm.evaluation.baselines import CommonestAnswer, mean_masks, scale_mask, shuffled_partners
-from medvlm.evaluation.labels import commonest_values, positive_value
+from medvlm.evaluation.labels import commonest_values, learned, positive_value
 from medvlm.evaluation.measures import is_counted, mean_measures, true_measures
 from medvlm.evaluation.summary import Metrics, metric
 from medvlm.evaluation.task import Run, Task
@@ -373,6 +373,24 @@ def test_the_value_that_is_looked_for():
     assert positive_value(["absent", "typical", "atypical"]) is None
     train = [made(labels={"fracture": value}) for value in ("yes", "no", "no", None)]
     assert commonest_values(train) == {"fracture": "no"}
+
+
+def test_a_fact_that_a_set_calls_like_itself_is_found_by_its_values():
+    chances = {
+        "finding": {"pneumonia": 0.3, "none": 0.7},
+        "breast_finding": {"normal": 0.6, "benign": 0.4},
+        "pneumonia film": {"normal": 0.2, "pneumonia": 0.8},
+    }
+    films = [Record(v, "pneumoniaset", "val", "p", b"", labels={"pneumoniaset": v}) for v in ("normal", "pneumonia")]
+    assert [learned(film, chances) for film in films] == [{"pneumoniaset": "pneumonia film"}] * 2
+    rows = [labels.scored(film, told, {}) for film, told in zip(films, (chances, {}), strict=True)]
+    got = summed(Labels(), *rows)
+    assert got["labels/own/pneumoniaset/accuracy"]["value"] == 0.0 and got["labels/own/pneumoniaset/auc"]["n"] == 2
+    assert learned(made(labels={"own": "normal", "stage": "normal"}), chances) == {}, (
+        "of other names nothing is guessed"
+    )
+    assert learned(films[0], {**chances, "pneumoniaset": {"normal": 1.0}}) == {"pneumoniaset": "pneumoniaset"}
+    assert learned(films[0], {"pneumonia film": {"pneumonia": 1.0}}) == {}, "a value that was never learned"
 
 
 def test_facts_without_a_value_to_look_for_have_an_accuracy_alone():

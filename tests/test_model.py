@@ -8,7 +8,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, Tr
 
 from medvlm.errors import ModelError
 from medvlm.geometry import Letterbox
-from medvlm.model.grounding import GroundingOutput, MedVLMGroundingConfig
+from medvlm.model.grounding import GroundingHeads, GroundingOutput, MedVLMGroundingConfig
 from medvlm.model.instances import instances
 from medvlm.model.loading import load, save_compact
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
@@ -111,8 +111,28 @@ def test_image_reaches_the_answer(tmp_path):
 
 def test_facts_keep_their_order_on_disk(tmp_path):
     facts = {"view": ["a", "b"], "modality": ["ct"], "body_part": ["chest", "head", "neck"]}
-    MedVLMGroundingConfig(facts=facts).save_pretrained(tmp_path)
-    assert list(MedVLMGroundingConfig.from_pretrained(tmp_path).facts.items()) == list(facts.items())
+    MedVLMGroundingConfig(facts=facts, unnamed=[4, 2]).save_pretrained(tmp_path)
+    again = MedVLMGroundingConfig.from_pretrained(tmp_path)
+    assert list(again.facts.items()) == list(facts.items()) and again.fact_sizes == [2, 1, 3, 4, 2]
+
+
+def test_facts_without_a_name_are_evidence_alone():
+    """In the place and with the probabilities that they would have with a name."""
+    facts, size = {"modality": ["ct", "mri"], "view": ["a", "b", "c"]}, {"channels": 16, "query_size": 24, "heads": 2}
+    named = GroundingHeads(MedVLMGroundingConfig(facts=facts, labels=["liver"], **size), [8, 8, 8, 8])
+    torch.manual_seed(3)
+    heads = GroundingHeads(
+        MedVLMGroundingConfig(facts={"modality": ["ct", "mri"]}, unnamed=[3], labels=["liver"], **size), [8, 8, 8, 8]
+    )
+    named.load_state_dict(heads.state_dict())
+    maps = [torch.randn(2, 8, side, side) for side in (16, 8, 4, 2)]
+    with torch.no_grad():
+        told, all_told = heads.classify(maps), named.classify(maps)
+        evidence = heads.evidence(maps, heads.pyramid(maps))
+        assert torch.equal(evidence, named.evidence(maps, named.pyramid(maps)))
+    assert list(told) == ["modality"] and torch.equal(told["modality"], all_told["modality"])
+    assert evidence.shape == (2, heads.config.evidence_size) == (2, 5 + 4)
+    assert torch.equal(evidence[:, 2:5], all_told["view"].softmax(-1))
 
 
 def test_compact_folder_gives_the_same_model(tmp_path, made):
@@ -220,6 +240,13 @@ def test_letterbox_keeps_the_shape_and_the_range(made):
     rows, columns = Letterbox((20, 40), SIDE).inside
     assert (rows, columns) == (slice(SIDE // 4, SIDE * 3 // 4), slice(0, SIDE))
     assert (pixels[:, rows] == 1).all() and (pixels == 1).sum() == 3 * SIDE * SIDE // 2 and pixels.min() == -1
+
+
+def test_a_model_without_short_answers_says_so(made):
+    model, processor = made
+    batch = processor(images=[picture()])
+    with torch.no_grad(), pytest.raises(ModelError, match="has learned no short answers"):
+        model.choose_answers(model.encode_images(batch["pixel_values"]), model.text_states(**processor.phrases(["a"])))
 
 
 # Costs

@@ -1,6 +1,5 @@
 """Measurements, locations, the draft and its exports on drawings with known answers."""
 
-import json
 import math
 import re
 
@@ -8,13 +7,13 @@ import numpy as np
 import pytest
 from skimage.draw import ellipse
 
-from medvlm.errors import RequestError
 from medvlm.policy import DecisionPolicy
-from medvlm.report import draft_report, draw_overlay, examined_images, write_report
+from medvlm.report import draft_report, draw_overlay, examined_images
 from medvlm.report import measurements as m
+from medvlm.report.export.markdown import to_markdown
 from medvlm.report.location import container, locate
-from medvlm.report.markdown import to_markdown
-from medvlm.types import DISCLAIMER, Grounding, Image, ImageFacts, Region, Study, mask_box
+from medvlm.report.volumes import WITHHELD
+from medvlm.types import Body, Grounding, Image, ImageFacts, Region, Study, mask_box
 
 
 def drawn_ellipse(shape=(200, 300), centre=(100, 150), radii=(40, 80), rotation=0.0):
@@ -292,16 +291,34 @@ def test_what_no_header_names_is_not_as_the_file_states():
     assert "states" not in first()
 
 
-def test_a_volume_speaks_of_its_slices():
-    images = [Image(np.zeros((100, 100), np.uint8), (1.0, 1.0), f"slice {i + 1} of 20") for i in range(20)]
-    study = Study(images, kind="volume", default=10)
-    chosen = examined_images(study)
+def test_a_few_of_many_pictures_are_examined_and_every_slice_of_a_volume():
+    images = [Image(np.zeros((100, 100), np.uint8), (1.0, 1.0), f"frame {i + 1} of 20") for i in range(20)]
+    chosen = examined_images(Study(images, kind="video", default=10))
     assert len(chosen) == 8 and 10 in chosen and chosen[0] == 0 and chosen[-1] == 19
+    assert examined_images(Study(images, kind="volume", default=10)) == list(range(20))
     livers = [region("liver", rectangle(5, 5, 25 + i, 15), image=i) for i in chosen]
     groundings = [Grounding([liver], {"liver": 0.9}, []) for liver in livers]
-    report = draft_report(study, facts("ct", "abdomen"), groundings, ["liver"])
-    assert text_of(report, "Findings")[0].startswith("Liver on 8 of the examined images, the largest on slice 20 of 20")
+    report = draft_report(Study(images, kind="video"), facts("ct", "abdomen"), groundings, ["liver"])
+    assert text_of(report, "Findings")[0].startswith("Liver on 8 of the examined images, the largest on frame 20 of 20")
     assert "8 of 20 images were examined." in text_of(report, "Examination")
+
+
+def test_a_volume_speaks_of_its_slices():
+    images = [Image(np.zeros((100, 100), np.uint8), (1.0, 1.0), f"slice {i + 1} of 3") for i in range(3)]
+    study = Study(images, kind="volume", metadata={"slice_spacing_mm": 5.0})
+    livers = [region("liver", rectangle(5, 5, 25 + i, 15), image=i) for i in (1, 2)]
+    slices = [Grounding([], {"liver": 0.1}, ["liver"]), *(Grounding([r], {"liver": 0.9}, []) for r in livers)]
+    whole = Grounding(livers, {"liver": 0.9}, [], bodies={"liver": Body((1, 2), 2, 1, 12.34, (22.0, 10.0, 10.0))})
+    report = draft_report(study, facts("ct", "abdomen"), slices, ["liver"], whole=whole)
+    assert text_of(report, "Findings")[0].startswith(
+        "Liver on slices 2 to 3 of 3, volume 12.3 ml, 22 × 10 × 10 mm, most on slice 3 of 3: "
+    )
+    assert "All 3 slices were examined." in text_of(report, "Examination")
+    assert {m.name: m.value for m in report.findings[0].measurements}["volume"] == 12.34
+    assert report.findings[0].regions == [0, 1]
+    whole.bodies = {"liver": Body((1, 2), 2, 1)}
+    withheld = draft_report(study, facts("ct", "abdomen"), slices, ["liver"], whole=whole)
+    assert WITHHELD in text_of(withheld, "Examination") and "volume" not in text_of(withheld, "Findings")[0]
 
 
 def test_a_photograph_gets_no_report():
@@ -311,22 +328,7 @@ def test_a_photograph_gets_no_report():
     assert "does not look like a medical image" in to_markdown(report)
 
 
-# Exports
-
-
-def test_exports(tmp_path):
-    found = Grounding([region("polyp", rectangle(5, 5, 25, 15))], {"polyp": 0.93}, [])
-    report = polyp_report([found])
-    paths = write_report(report, tmp_path / "new", ["md", "json"])
-    assert [p.name for p in paths] == ["report.md", "report.json"]
-    markdown = paths[0].read_text()
-    assert DISCLAIMER in markdown and "[R1]" in markdown and "| R1 | polyp | 1 | 5, 5, 25, 15 | 0.90 |" in markdown
-    assert json.loads(paths[1].read_text()) == report.to_json()
-    with pytest.raises(RequestError, match="choose from md, json"):
-        write_report(report, tmp_path, ["docx"])
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError):
-        write_report(report, tmp_path / "file")
+# The overlay
 
 
 def test_overlay_keeps_size_and_input():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from medvlm.sampling import evenly_spaced
+from medvlm.sampling import batches, evenly_spaced
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_places_are_whole_numbers_that_grow():
 def test_it_comes_without_torch():
     code = "import sys, medvlm.sampling; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_many_a_few_at_a_time() -> None:
+    assert [list(batch) for batch in batches(range(5), 2)] == [[0, 1], [2, 3], [4]]
+    assert batches([], 3) == []

@@ -23,9 +23,10 @@ from training.augment import (
     zoom,
 )
 from training.cache import shrink
-from training.data import fact_kinds, fact_values
+from training.data import fact_kinds, fact_values, unnamed_sizes
+from training.datasets import asked_values
 from training.drawing import draw_prompts
-from training.grounding_examples import GroundingExamples, collate, fact_numbers
+from training.grounding_examples import GroundingExamples, asked_numbers, collate, fact_numbers
 from training.language_examples import LanguageExamples
 from training.stage_language import answer_loss
 from training.tasks import free_wordings, place, questions, wordings
@@ -306,10 +307,39 @@ def test_facts_that_are_not_known_teach_nothing(records):
         "stage": ["I", "II"],
         "is it dark?": ["no"],
     }
-    assert fact_numbers(records[0], facts).tolist() == [1, 1, -100, 0]
-    assert fact_values(records)["modality"][0] == "x-ray"
+    assert fact_numbers(records[0], facts).tolist() == [1, 1, -100, -100], "a question is no fact with a name"
+    assert fact_values(records)["modality"][0] == "x-ray" and "is it dark?" not in fact_values(records)
     kinds = fact_kinds(records, facts)
-    assert kinds["modality"] == kinds["is it dark?"] == [["x-ray", "chest"]] and kinds["stage"] == []
+    assert kinds["modality"] == [["x-ray", "chest"]] and kinds["stage"] == kinds["is it dark?"] == []
+
+
+def test_answers_to_questions_are_facts_without_a_name(records):
+    asked = {"is it bright?": ["no", "yes"], "is it dark?": ["yes", "no"], "which organ is bright?": ["liver"]}
+    assert asked_numbers(records[0], asked).tolist() == [-100, 1, -100]
+    modality = {"modality": ["ct", "x-ray"]}
+    examples = GroundingExamples(Shrunk(records), modality, list(LABELS), prompts=0.0, unnamed=asked)
+    assert all(examples[i, 64]["facts"].tolist() == [1, -100, 1, -100] for i in range(5))
+    close = GroundingExamples(Shrunk(records), modality, list(LABELS), prompts=1.0, unnamed=asked)
+    enlarged = [e for e in (close[i, 64] for i in range(20)) if (e["presence"] == -1).all()]
+    assert enlarged and all(e["facts"].tolist() == [1, -100, -100, -100] for e in enlarged), (
+        "of a part they are not known"
+    )
+    assert unnamed_sizes(records) == []
+    records[0].qa[0].question = next(iter(asked_values()))
+    assert unnamed_sizes(records) == [len(values) for values in asked_values().values()]
+
+
+def test_a_fact_that_a_set_calls_like_itself_has_a_name_in_the_model():
+    of = "medmnist_pneumoniamnist"
+    film = {"modality": "x-ray", "body_part": "chest"}
+    labels = [{of: ("normal", "pneumonia")[i % 2]} for i in range(100)]
+    films = [Record(str(i), of, "train", "1", b"", labels=row, **film) for i, row in enumerate(labels)]
+    facts = fact_values(films)
+    assert facts["pneumonia film"] == ["normal", "pneumonia"] and of not in facts
+    assert fact_kinds(films, facts)["pneumonia film"] == [["x-ray", "chest"]]
+    assert fact_numbers(films[1], {"pneumonia film": facts["pneumonia film"]}).tolist() == [1]
+    made = questions(films[1], np.random.default_rng(0), (8, 8), facts)
+    assert any("pneumonia film" in question and answer == "Pneumonia" for question, answer in made)
 
 
 def test_facts_that_a_set_calls_of_no_use_are_no_facts():

@@ -13,6 +13,7 @@ from transformers import TrainerControl, TrainerState
 
 from medvlm.conversation.reader import NanoReader
 from medvlm.errors import ModelError, RequestError
+from medvlm.model.configuration_medvlm import MedVLMConfig
 from medvlm.model.efficientnet import EfficientNetLiteModel
 from medvlm.model.loading import load
 from training import average, sft, stages
@@ -329,6 +330,28 @@ def test_a_bad_recipe_ends_with_a_sentence(values, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(sft, "run", stop)
     assert sft.main(["--config", str(path)]) == 130
     assert "the same command goes on from the last checkpoint" in capsys.readouterr().err
+
+
+def test_facts_without_a_name_are_learned_from_questions(values, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.data.asked_values", lambda: {"is it dark?": ["no", "yes"]})
+    values["stages"] = {"heads": values["stages"]["heads"] | {"mean": 0.0}}
+    alone = sft.run(recipe(values, language=None))
+    grounding = MedVLMConfig.from_pretrained(alone).grounding_config
+    assert grounding.unnamed == [2] and "is it dark?" not in grounding.facts
+    before, after = (load_file(folder / "heads.safetensors") for folder in (tmp_path / "whole/start/model", alone))
+    rows = after["grounder.heads.facts.bias"][-2:] - before["grounder.heads.facts.bias"][-2:]
+    assert rows[0] > 0 > rows[1], "the answer was no"
+    monkeypatch.setattr("training.data.asked_values", lambda: {"is it dark?": ["no", "unclear", "yes"]})
+    with pytest.raises(ModelError, match="not the questions of training/datasets/"):
+        sft.run(recipe(values, language=None, init_from=str(alone), output_dir=str(tmp_path / "next")))
+
+
+def test_heads_alone_are_no_start_of_stages_with_language(values, tmp_path):
+    sft.run(recipe(values, language=None, output_dir=str(tmp_path / "alone")))
+    from_heads = recipe(values, init_from=str(tmp_path / "alone" / "model"), output_dir=str(tmp_path / "next"))
+    del from_heads.stages["heads"]
+    with pytest.raises(ModelError, match="has no language model: leave out all stages but heads"):
+        sft.run(from_heads)
 
 
 def missing() -> str | None:

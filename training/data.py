@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from medvlm.errors import RequestError
+from medvlm.errors import ModelError, RequestError
+from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.records import Record, data_sets, read_records
 from medvlm.vocabulary import MODALITIES
 
-from .datasets import adapter_of
+from .datasets import adapter_of, asked_values, facts_of
 from .record_questions import asked_facts
 
 FACT_VALUES = 12  # a fact with more values than this is no class
 FACT_SHARE = 100  # and one known for fewer records teaches nothing
-ASKED_SHARE = 10  # nor does a question asked of fewer
 
 
 def load_split(
@@ -49,7 +49,7 @@ def fact_kinds(records: list[Record], facts: dict[str, list[str]]) -> dict[str, 
     """The kinds of images (modality, body part) that each fact is known of."""
     seen: dict[str, set[tuple[str, str]]] = {name: set() for name in facts}
     for record in records:
-        known = {"modality", "body_part"} | record.labels.keys() | asked_facts(record).keys()
+        known = {"modality", "body_part"} | facts_of(record).keys()
         if record.modality and record.body_part:
             for name in known & seen.keys():
                 seen[name].add((record.modality, record.body_part))
@@ -60,27 +60,35 @@ def fact_values(records: list[Record]) -> dict[str, list[str]]:
     """Image-level facts with few values, each with its values in order: what `heads.facts` learns to name."""
     seen: dict[str, Counter[str]] = {}
     for record in records:
-        for name in record.labels.keys() - set(adapter_of(record.set).skipped):
-            seen.setdefault(name, Counter())[str(record.labels[name])] += 1
+        for name, value in facts_of(record).items():
+            if name not in adapter_of(record.set).skipped:
+                seen.setdefault(name, Counter())[value] += 1
     facts = {"modality": list(MODALITIES)}
     facts["body_part"] = sorted({r.body_part for r in records if r.body_part})
     for name, values in sorted(seen.items()):
         if 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
             facts[name] = sorted(values)
-    return facts | asked_values(records)
-
-
-def asked_values(records: list[Record]) -> dict[str, list[str]]:
-    """English questions that are asked of many images and have few answers: each is an image-level fact too."""
-    seen: dict[str, Counter[str]] = {}
-    for question, answer in (pair for record in records for pair in asked_facts(record).items()):
-        seen.setdefault(question, Counter())[answer] += 1
-    facts = {}
-    for question, answers in sorted(seen.items()):
-        kept = [a for a, n in answers.most_common(FACT_VALUES) if n > 1]
-        if len(kept) > 1 and sum(answers.values()) >= ASKED_SHARE:
-            facts[question] = sorted(kept)
     return facts
+
+
+def unnamed_sizes(records: list[Record]) -> list[int]:
+    """The numbers of values of a new model's facts without a name: none where no record was asked about them."""
+    known = asked_values()
+    return [len(v) for v in known.values()] if any(known.keys() & asked_facts(r).keys() for r in records) else []
+
+
+def unnamed_values(grounding: MedVLMGroundingConfig) -> dict[str, list[str]]:
+    """The questions behind a model's facts without a name, each with its values.
+
+    Raises `ModelError` where the model was trained on others than `training/datasets/` has.
+    """
+    known = asked_values() if grounding.unnamed else {}
+    if [len(values) for values in known.values()] != grounding.unnamed:
+        raise ModelError(
+            "The facts without a name of the starting model are not the questions of training/datasets/: put back those "
+            "that it was trained on, or name another init_from."
+        )
+    return known
 
 
 def asked_kinds(records: list[Record]) -> list[list[str]]:

@@ -16,6 +16,7 @@ from medvlm.vocabulary import FINE, surely_absent
 
 from .augment import Turn, not_medical, random_turn, turn_boxes, turn_grid, turn_image, turn_map, zoom
 from .cache import ImageCache
+from .datasets import facts_of
 from .drawing import draw_prompts
 from .presence import known_presence
 from .record_questions import asked_facts
@@ -87,6 +88,7 @@ class GroundingExamples(Dataset):
         weights: dict[str, float] | None = None,
         prompts: float = 0.25,
         seed: int = 0,
+        unnamed: dict[str, list[str]] | None = None,
     ):
         self.cache, self.facts, self.labels, self.queries = cache, facts, labels, queries
         self.prompts, self.seed = prompts, seed
@@ -99,7 +101,9 @@ class GroundingExamples(Dataset):
         chances = np.array([len(v) ** power * (weights or {}).get(k, 1.0) for k, v in sets.items()])
         self.chances = chances / chances.sum()
         self.known = [known_presence(record) for record in cache.records]
-        self.values = [fact_numbers(record, facts) for record in cache.records]
+        self.values = [
+            torch.cat([fact_numbers(record, facts), asked_numbers(record, unnamed or {})]) for record in cache.records
+        ]
         kinds = {(r.modality or "", r.body_part or "") for r in cache.records}
         self.impossible = {kind: [a for a in labels if surely_absent(a, *kind)] for kind in kinds}
 
@@ -170,6 +174,7 @@ class GroundingExamples(Dataset):
         if zoomed:
             of_the_whole = [i for i, name in enumerate(self.facts) if name not in ("modality", "body_part")]
             truth["facts"][of_the_whole] = UNKNOWN
+            truth["facts"][len(self.facts) :] = UNKNOWN
         needed = [enlarged] if enlarged else drawn
         pngs = {label: png for label in needed if (png := cached.maps[label]) is not None}
         maps = {label: turn_map(_decode(png), fine_grid).numpy() for label, png in pngs.items()}
@@ -247,10 +252,19 @@ def fill_boxes(truth: dict[str, torch.Tensor], q: int, boxes: np.ndarray, owner:
 
 
 def fact_numbers(record: Record, facts: dict[str, list[str]]) -> torch.Tensor:
-    """The number of each fact's value in a record, `UNKNOWN` where it is not known: int64 `(F,)`."""
-    known = {"modality": record.modality, "body_part": record.body_part} | record.labels | asked_facts(record)
-    said = {name: str(value) for name, value in known.items()}
-    return torch.tensor([v.index(said[k]) if said.get(k) in v else UNKNOWN for k, v in facts.items()])
+    """The number of each named fact's value in a record, `UNKNOWN` where it is not known: int64 `(F,)`."""
+    return numbers({"modality": str(record.modality), "body_part": str(record.body_part)} | facts_of(record), facts)
+
+
+def asked_numbers(record: Record, questions: dict[str, list[str]]) -> torch.Tensor:
+    """The number of the answer to each question in a record, `UNKNOWN` where it was not asked: int64 `(Q,)`."""
+    return numbers(asked_facts(record), questions)
+
+
+def numbers(known: dict[str, str], values: dict[str, list[str]]) -> torch.Tensor:
+    """The number of each known value among those there are, `UNKNOWN` where it is none of them."""
+    places = [among.index(known[name]) if known.get(name) in among else UNKNOWN for name, among in values.items()]
+    return torch.tensor(places, dtype=torch.int64)
 
 
 def _decode(png: bytes) -> np.ndarray:

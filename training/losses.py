@@ -106,7 +106,7 @@ def loss_parts(given: GrounderOutput, targets: GroundingTargets, drawn: torch.Te
     """The parts of the loss, unweighted; `drawn` `(B, P)` says which of the drawn prompts there are."""
     facts = [
         F.cross_entropy(logits.float(), values, ignore_index=-100, reduction="sum")
-        for logits, values in zip(given.facts.values(), targets.facts.T, strict=True)
+        for logits, values in zip(given.facts, targets.facts.T, strict=True)
     ]
     parts = query_loss(given.queries, targets)
     parts["labels"] = presence_loss(given.labels, targets.labels)

@@ -139,8 +139,9 @@ def train_reader(
     reader = new_reader(Symbols(known_values(wordings)), encoder)
     if start:
         take_up(reader, start)
-    how = {"num_workers": processes, "multiprocessing_context": "fork" if processes else None}
-    made = iter(DataLoader(Lessons(reader, wordings, size, seed), batch_size=None, **how))
+    lessons = Lessons(reader, wordings, size, seed)
+    context = "fork" if processes else None
+    made = iter(DataLoader(lessons, batch_size=None, num_workers=processes, multiprocessing_context=context))
     reader.model.to(device)
     trained = [p for p in reader.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.01)

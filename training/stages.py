@@ -28,7 +28,7 @@ from .chain import StageRecord, device_name, read_chain, versions, weights_code
 from .checkpoints import Progress, write_json
 from .config import UNCOMPARED, Recipe
 from .curves import CurveCallback
-from .data import count_split
+from .data import count_split, unnamed_values
 from .grounding_examples import GroundingExamples
 from .language_examples import LanguageExamples
 from .stage_answers import train_answers
@@ -85,6 +85,7 @@ def heads(work: Work) -> Progress:
         weights=work.recipe.mixture,
         prompts=settings.prompts,
         seed=work.recipe.seed,
+        unnamed=unnamed_values(grounding),
     )
     side = work.model.config.image_size
     return train_heads(work.model.grounder, examples, side, work.recipe, settings, work.folder, [curves(work)])

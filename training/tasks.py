@@ -10,6 +10,8 @@ import yaml
 from medvlm.records import Record
 from medvlm.vocabulary import LABELS, MODALITIES, surely_absent
 
+from .datasets import facts_of
+
 SPOKEN = {"x-ray": "X-Ray", "ct": "CT", "mri": "MRI"}
 MODALITY = (
     "What modality is used to take this image?",
@@ -120,11 +122,10 @@ def questions(
     options = [str(o) for o in rng.permutation([modality, *others[:2]])]
     pairs.append((f"Is this a {', a '.join(options[:-1])} or a {options[-1]} image?", modality))
     pairs += presence_questions(record, rng) + region_questions(record, rng, size)
+    stated = facts_of(record)
     for name in facts:
-        if name in record.labels and str(record.labels[name]) in facts[name]:
-            pairs.append(
-                (str(rng.choice(FACT)).format(x=name.replace("_", " ")), str(record.labels[name]).capitalize())
-            )
+        if stated.get(name) in facts[name]:
+            pairs.append((str(rng.choice(FACT)).format(x=name.replace("_", " ")), stated[name].capitalize()))
     pairs.append((str(rng.choice(("Describe the image.", "What does this image show?"))), description(record)))
     return pairs
 

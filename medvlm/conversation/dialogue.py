@@ -35,11 +35,13 @@ ARROW = " → "
 
 @dataclass
 class Before:
-    """What the turns before leave to speak of: the calls of the last one, what "it" was called, and where it was shown."""
+    """What the turns before leave to speak of: the calls of the last one, what "it" was called and where it was shown, and
+    what was shown last, which may be something else."""
 
     calls: Program = ()
     things: tuple[str, ...] = ()
     focus: tuple[Region, ...] = ()
+    shown: tuple[Region, ...] = ()
 
 
 def before(history: History, study: Study) -> Before:
@@ -56,7 +58,8 @@ def before(history: History, study: Study) -> Before:
         for region in answer.regions:
             _check(region, study)
         things = tuple(dict.fromkeys(region.phrase or region.label for region in answer.regions)) or named[-1:]
-        out = Before(calls, things or out.things, tuple(answer.regions) if things else out.focus)
+        focus = tuple(answer.regions) if things else out.focus
+        out = Before(calls, things or out.things, focus, focus or out.shown)
     return out
 
 
@@ -102,7 +105,8 @@ class Conversation:
         sensitivity: float | None = None,
     ) -> Answer:
         """The answer to a question about the image that it names, else `image`, else that of a drawn `region`, else all of a
-        study (a few evenly spread ones of many): then about the one that shows most of what it speaks of.
+        study (all slices of a volume, a few evenly spread ones of many pictures): then about the one that shows most of what it
+        speaks of.
 
         Without `abstain` an answer that would be withheld keeps its text. Facts of the whole image are given so that a share
         of `sensitivity` of the images with them would be found. Raises `RequestError` for what cannot be asked.
@@ -116,7 +120,12 @@ class Conversation:
         looked_at, index = self.looked_at(study, meant, reading.calls, past, region, image)
         scene = Scene(study, index, meant.question, modality=self.finder.view(study, index).kind[0])
         scene.focus, scene.things = self.focus(region, past, scene)
+        scene.shown = [r for r in past.shown if r.image == scene.index]
         scene.sensitivity = check_sensitivity(sensitivity)
+        if study.is_volume and not (meant.named or meant.shown or region or image is not None):
+            if any(IT in call.things for call in reading.calls):
+                self.finder.volumes.search(study, [thing for thing in past.things if thing in self.finder.numbers])
+            scene.bodies = self.finder.volumes.bodies(study)
         answer = self.told(scene, reading, abstain)
         answer.scope = scope(study, looked_at, index)
         answer.notices = notices(study, [r.label for r in answer.regions])
@@ -146,12 +155,19 @@ class Conversation:
             images = [past.focus[0].image]
         else:
             images = examined_images(study)
-        scene = Scene(study, images[0], meant.question, things=past.things)
+        one = study.default if study.default in images else images[0]
+        scene = Scene(study, one, meant.question, things=past.things)
         labels = {label for call in calls for thing in call.things for label in self.tools.labels(thing, scene)}
-        known = [label for label in labels if label in self.finder.numbers]
+        whole = study.is_volume and len(images) == len(study.images)
+        expected = self.finder.volumes.expected(study) if whole else []
+        if any(call.tool == "describe" or call.word == "abnormal" for call in calls):
+            labels |= set(expected)
+        known = sorted(label for label in labels if label in self.finder.numbers)
         if len(images) == 1 or not known:
-            one = study.default if study.default in images else images[0]
             return [one], one
+        if whole:
+            self.finder.volumes.search(study, [*known, *expected])  # in one pass, so that the next question is free
+            return images, self.finder.volumes.most(study, known)
         self.finder.look([study.images[i] for i in images])
 
         def most(i: int) -> float:
@@ -229,6 +245,7 @@ class Conversation:
         refused_first = sorted((r for r, _ in results), key=lambda r: r.call.tool != "decline")
         say = writer.said if len(results) == 1 else writer.said_of
         texts = list(dict.fromkeys(say(r, scene) for r in refused_first))
+        texts = texts if len(texts) == 1 else [text if text.endswith(".") else f"{text}." for text in texts]
         details = [line for r, _ in results for line in writer.beside(r, scene)]
         best = min(told, key=lambda pair: pair[1], default=None)
         reason = None if told else NO_IMAGE_CAN if declined else texts[0]

@@ -50,6 +50,7 @@ UNITS = {
     r"cm|centimet(?:re|er)s?": "cm",
     r"µm²|µm\^?2": "µm²",
     r"µm|microns?|micromet(?:re|er)s?": "µm",
+    r"ml|millilit(?:re|er)s?": "ml",
     r"px²|px\^?2|square (?:px|pixels?)": "px²",
     r"px|pixels?": "px",
 }
@@ -64,7 +65,7 @@ QUANTITIES = {  # words for what a number is of → the names that such a number
     **dict.fromkeys(("thick", "thickness"), "thickness"),
     **dict.fromkeys(("share", "percentage", "proportion"), "share"),
     **dict.fromkeys(("number", "count"), "count"),
-    **{word: word for word in ("area", "ratio", "circumference", "sensitivity", "specificity")},
+    **{word: word for word in ("area", "ratio", "circumference", "sensitivity", "specificity", "volume")},
     "diameter": "diameter|width|height",
     "size": "diameter|width|height|area|length|thickness|circumference",
 }

@@ -104,7 +104,7 @@ def _take_numbers(out: Evidence, result: Result, chance: float, wish: str) -> No
     for measured in result.measurements:
         _take(out, False, measured.name, of=things)
         compared = result.call.tool == "compare"
-        kind = {"count": "count"}.get(measured.unit, "area") if compared else measured.name
+        kind = {"count": "count", "ml": "volume"}.get(measured.unit, "area") if compared else measured.name
         for shown in {number(measured), number(measured, wish)}:
             text, _, unit = shown.replace(",", "").partition(" ")
             out.numbers.append(Number(text, unit, kind, kin({measured.name}) if compared else things))

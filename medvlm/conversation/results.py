@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..types import Measurement, Operating, Region, Study
+from ..types import Body, Measurement, Operating, Region, Study
 from .grammar import Call
 
 CONFLICT = "conflict"  # the source of a value that evidence speaks for and against: as likely as not
@@ -21,6 +21,8 @@ class Scene:
     things: tuple[str, ...] = ()  # … and what it was called
     modality: str = ""  # what the image is taken for
     sensitivity: float | None = None  # that facts of the whole image are to be given with, if one is named
+    shown: list[Region] = field(default_factory=list)  # what was shown last, if "it" was not
+    bodies: dict[str, Body] = field(default_factory=dict)  # of a volume that was searched: label -> all slices together
 
     @property
     def size(self) -> tuple[int, int]:

@@ -31,7 +31,9 @@ RATIOS = {
 RATIO_OF = {"cardiomegaly": "heart", "optic disc": "optic cup"}  # what is measured for the ratio of another
 BESIDE = {"heart": ("left lung", "right lung"), "optic cup": ("optic disc",)}  # what a ratio is taken with
 NAMES = {"length": "longest diameter", "width": "perpendicular diameter", "diameter": "longest diameter"}
+VOLUMES = ("size", "area")  # words that a volume is an answer to as well
 OPPOSITE = {"smaller": "larger", "fewer": "more", "lower": "higher"}
+VOLUME = re.compile(r"\b(?:volumes?|ml|millilit\w+|cc|cm³|lit(?:er|re)s?)\b", re.IGNORECASE)
 WHETHER = re.compile(r"(?:so |and |but )?(?:is|are|was|were|do|does|did|has|have|can)\b|\b(?:than|as)\b", re.IGNORECASE)
 WHICH = re.compile(r"\b(?:which|what|who|or)\b", re.IGNORECASE)
 CLEAR = 0.05  # share by which two sizes have to differ for one to be called the larger
@@ -52,6 +54,9 @@ class Sizes:
         found = self.values(call, scene, result.regions, result.things)
         if not found:
             return Result(call, things=result.things, regions=result.regions, why_not=self.unmeasured(call, result))
+        if call.word in VOLUMES and len(result.things) == 1 and (body := scene.bodies.get(result.things[0])):
+            volume = [m for m in body.measurements if m.name == "volume"]
+            found = volume if volume and VOLUME.search(scene.question) else [*found, *volume]
         result.measurements, result.value = found, None
         if call.word != "share":
             result.regions = [max(result.regions, key=extent)]
@@ -74,7 +79,9 @@ class Sizes:
         limit = quantity(bound) if result.told and result.regions else None
         if limit is None:
             return result
-        found = result.measurements[0] if result.measurements else Measurement("count", len(result.regions), "count")
+        counted = result.value if isinstance(result.value, int) else len(result.regions)
+        several = result.measurements or [Measurement("count", counted, "count")]
+        found = next((m for m in several if in_unit(m, limit[1]) is not None), several[0])
         value = in_unit(found, limit[1])
         if value is None:
             return replace(result, why_not=f"I measure {shown(found)}, which cannot be compared with {bound}.")
@@ -138,6 +145,8 @@ class Sizes:
         names = list(call.things)
         if len(names) == 1:
             names = self.tools.labels(names[0], scene)
+        if volumes := self.volumes(call, names, scene):
+            return self.compared(call, scene, volumes, [])
         found: dict[str, list[Region]] = {}
         for name in names:
             labels = self.tools.labels(name, scene)
@@ -151,6 +160,19 @@ class Sizes:
             what = " and ".join(missing)
             return Result(call, regions=shown, why_not=f"I do not find {what} here, so there is nothing to compare.")
         sizes = {name: self.amount(call.word, regions, scene) for name, regions in found.items()}
+        return self.compared(call, scene, sizes, shown)
+
+    def volumes(self, call: Call, names: Sequence[str], scene: Scene) -> dict[str, Measurement]:
+        """The volumes of things that are to be compared by size, where those of all are known; else nothing."""
+        labels = [(self.tools.labels(name, scene) or [name])[0] for name in names]
+        bodies = {label: scene.bodies[label] for label in labels if label in scene.bodies}
+        if call.word not in ("larger", "smaller") or len(bodies) < max(2, len(labels)):
+            return {}
+        sizes = {label: m for label, body in bodies.items() for m in body.measurements if m.name == "volume"}
+        return sizes if len(sizes) == len(bodies) else {}
+
+    def compared(self, call: Call, scene: Scene, sizes: dict[str, Measurement], shown: list[Region]) -> Result:
+        """Which of things with sizes it is that a comparison asks for."""
         best = (min if call.word in OPPOSITE else max)(sizes, key=lambda name: sizes[name].value)
         values = sorted(m.value for m in sizes.values())
         low, high = abs(values[-2]), abs(values[-1])
@@ -162,7 +184,7 @@ class Sizes:
             value, remarks = "the same number", []
         if asks_whether(scene.question):  # "is the left kidney larger than the right?"
             value, remarks = (best == next(iter(sizes))) != call.denied, [f"The {best} is {call.word}.", *remarks]
-        return Result(call, share, "", value, shown, told, tuple(found), remarks)
+        return Result(call, share, "", value, shown, told, tuple(sizes), remarks)
 
     def amount(self, word: str, regions: Sequence[Region], scene: Scene) -> Measurement:
         """What things are compared by: their area, their number, or how high up they are."""

@@ -9,18 +9,20 @@ import numpy as np
 
 from ..perception import Finder
 from ..report.location import container
-from ..types import Image, Region, Study
+from ..report.volumes import sentence, summary
+from ..types import Body, Image, Region, Study
 from ..vocabulary import ANYWHERE, LABELS, expected_labels, is_finding, other_types, whole
 from ..windows import around, crop, hull
 from .facts import Facts, shown_kind
 from .grammar import ANYTHING, IT, Call
-from .meanings import labels_of, pointed
+from .meanings import labels_of, named, pointed
 from .places import SIDED, apart, extent, lies, overlap, ranked, within, words_for
 from .recall import WHETHER, Recall
 from .results import Result, Scene
-from .sizes import Sizes
+from .sizes import Sizes, asks_whether
 
 CHOOSING = ("grade", "kind", "recall")  # tools that give one of the values that a question offers, where it does
+ACROSS = ("present", "find", "place", "count", "measure", "describe")  # tools that speak of all slices of a volume too
 HALF = 0.5
 SAME = 0.2  # overlap (IoU) from which a drawn region is taken for what was found there
 
@@ -47,7 +49,7 @@ class Tools:
         if call.tool in CHOOSING and not call.get("is") and (choice := self.facts.choice(call, scene)):
             return choice
         tool: Callable[[Call, Scene], Result] = getattr(self, call.tool)
-        return tool(call, scene)
+        return over_slices(tool(call, scene), scene)
 
     # What the words of a call stand for
 
@@ -77,6 +79,9 @@ class Tools:
         elif labels:
             regions, presence = self.seen(labels, scene)
             regions = once(likeliest_types(regions))
+            if thing == IT and not regions and scene.shown:  # what was spoken of is not there, so it is what is
+                regions, presence = list(scene.shown), max(region.score for region in scene.shown)
+                labels = list(dict.fromkeys(region.phrase or region.label for region in regions))
         else:
             return [], [], 0.0
         if where := call.get("where"):
@@ -133,7 +138,10 @@ class Tools:
     def count(self, call: Call, scene: Scene) -> Result:
         if call.things[0] == IT and call.get("which") == "" and scene.focus and self.labels(IT, scene):
             call = replace(call, things=(self.labels(IT, scene)[0],))  # how many there are, not how many were shown
-        return self.sizes.against(self.find(call, scene))
+        result = self.find(call, scene)
+        if result.regions and (bodies := bodies_of(result, scene)):
+            result.value = sum(body.count for body in bodies.values())
+        return self.sizes.against(result)
 
     def place(self, call: Call, scene: Scene) -> Result:
         result = self.find(call, scene)
@@ -195,7 +203,14 @@ class Tools:
         best = max(found, key=lambda region: overlap(region, drawn), default=None)
         if best is None or overlap(best, drawn) < SAME:
             return Result(call, regions=scene.focus, why_not="It is nothing that I can name in this kind of image.")
-        return Result(call, best.score, "present", best.label, [best], things=(best.phrase or best.label,))
+        name = best.phrase or best.label
+        wanted = [label for label in LABELS if named(label, scene.question)]
+        if wanted and asks_whether(scene.question):  # "is this the spleen?"
+            right = name in wanted or whole(name) in wanted
+            return Result(
+                call, best.score, "present", right, [best], things=(name,), remarks=[f"Most likely: {best.label}."]
+            )
+        return Result(call, best.score, "present", best.label, [best], things=(name,))
 
     def look(self, call: Call, scene: Scene) -> Result:
         """The same thing asked again of an enlarged part around where it was found, or around a drawn region."""
@@ -222,6 +237,25 @@ class Tools:
 
     def help(self, call: Call, scene: Scene) -> Result:
         return Result(call, 1.0)
+
+
+def bodies_of(result: Result, scene: Scene) -> dict[str, Body]:
+    """What the slices of a volume show together of the things that a result shows, or describes; nothing where a call picks
+    some of them."""
+    call = result.call
+    if call.tool != "describe" and any(call.get(picks) for picks in ("which", "where", "in", "near")):
+        return {}
+    names = [region.phrase or region.label for region in result.regions]
+    names = [*result.things, *names] if call.tool == "describe" else names
+    return {name: scene.bodies[name] for name in names if name in scene.bodies}
+
+
+def over_slices(result: Result, scene: Scene) -> Result:
+    """The result with a remark on how much of what it shows all slices of a volume have together."""
+    if result.told and result.call.tool in ACROSS and (bodies := bodies_of(result, scene)):
+        single = [sentence(label, body, scene.study) for label, body in bodies.items()]
+        result.remarks += single if len(single) == 1 else [summary(bodies)]
+    return result
 
 
 def sure_of(presence: float, least: float) -> float:

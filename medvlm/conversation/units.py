@@ -49,7 +49,9 @@ def quantity(text: str) -> tuple[float, str] | None:
     if match is None and not words:
         return None
     number = float(match[0].replace(",", ".")) if match else float(NUMBERS.index(words[0]))
-    unit = re.search(r"mm|millim|cm|centim|px|pixel|%|per ?cent", text.lower())
+    unit = re.search(r"ml\b|millil|cc\b|mm|millim|cm|centim|px|pixel|%|per ?cent", text.lower())
+    if unit and unit[0] in ("millil", "cc"):
+        return number, "ml"
     return number, unit[0][:2] if unit else ""
 
 
@@ -62,6 +64,8 @@ def in_unit(found: Measurement, unit: str) -> float | None:
         return found.value / (10**power if unit in ("cm", "ce") else 1)
     if unit in ("px", "pi") and found.unit.startswith("px"):
         return found.value
+    if unit == "ml":
+        return found.value if found.unit == "ml" else None
     return found.value if unit in ("%", "pe") and found.unit == "percent" else None
 
 

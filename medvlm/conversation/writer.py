@@ -50,7 +50,8 @@ def said(result: Result, scene: Scene) -> str:
 def said_of(result: Result, scene: Scene) -> str:
     """As `said`, beside other answers: a yes or no with what it is about, such as "No: pleural effusion"."""
     text, call = said(result, scene), result.call
-    if result.told and call.tool == "count" and result.source == "" and not isinstance(result.value, bool):
+    whole = isinstance(result.value, bool) or bool(scene.bodies)
+    if result.told and call.tool == "count" and result.source == "" and not whole:
         return tally(result)
     if result.told and len(result.measurements) == 1 and call.tool == "measure" and result.value is None:
         return f"{result.measurements[0].name}: {text}"
@@ -67,13 +68,13 @@ def beside(result: Result, scene: Scene) -> list[str]:
         return []
     lines = list(result.remarks)
     call = result.call
-    if call.tool == "count" and result.source == "":
+    if call.tool == "count" and result.source == "" and not scene.bodies:  # which the remarks count in all slices
         lines.append(f"{tally(result)}.")
     if call.tool in ("present", "find", "grade", "look", "describe") and result.regions:
         lines += [where_and_size(name, mine, scene) for name, mine in _groups(result.regions)[:MOST]]
     if call.tool == "compare" and result.measurements:
         lines.append("; ".join(f"{m.name} {number(m, wished(scene.question))}" for m in result.measurements) + ".")
-    if call.tool == "describe" and (missing := absent(result)):
+    if call.tool == "describe" and (missing := [n for n in absent(result) if n not in scene.bodies]):
         lines.append(f"Looked for and not found: {', '.join(missing)}.")
     if call.tool == "measure" and len(result.things) == 1 and result.measurements:
         size = f"It measures {_measure(result, scene)}. " if isinstance(result.value, bool) and call.get("is") else ""
@@ -158,7 +159,7 @@ def _found(result: Result, scene: Scene) -> str:
 
 
 def _count(result: Result, scene: Scene) -> str:
-    return str(len(result.regions))
+    return str(result.value)
 
 
 def tally(result: Result) -> str:

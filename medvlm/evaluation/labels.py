@@ -16,6 +16,22 @@ def stated(record: Record) -> dict[str, str]:
     return {fact: str(value) for fact, value in record.labels.items() if value is not None}
 
 
+def learned(record: Record, chances: Chances) -> dict[str, str]:
+    """The model's name for each stated fact whose value it learned.
+
+    That is the fact's own, but where a set calls its fact like itself: such a name says nothing, and "pneumonia film" of a
+    model is meant by a set "pneumoniamnist" that has its values.
+    """
+    found = {}
+    for name, value in stated(record).items():
+        names = [name]
+        if name == record.set and name not in chances:
+            names = [fact for fact in chances if any(word in name for word in fact.replace("_", " ").split())]
+        if fact := next((fact for fact in names if value in chances.get(fact, {})), ""):
+            found[name] = fact
+    return found
+
+
 def commonest_values(records: Iterable[Record]) -> dict[str, str | None]:
     """Fact → its commonest value over training records."""
     values: dict[str, list[str]] = {}

@@ -22,7 +22,7 @@ from ..records.presence import known_presence
 from ..sampling import evenly_spaced
 from ..types import Answer, Region, Study, mask_box
 from ..vocabulary import other_types, whole
-from .labels import stated
+from .labels import learned, stated
 from .metrics import box_iou, dice, exact_match
 from .outlines import union
 
@@ -164,13 +164,13 @@ def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> l
 
 def graded(assistant: Any, records: Sequence[Record]) -> list[Said]:
     """The likeliest value of each fact of the whole image that records state and the model learned."""
-    chances = [assistant.labels_many([record.study()])[0] for record in records if record.labels]
-    return [
-        Said(record.patient, "grade", max(values.values()), max(values, key=values.__getitem__) == true)
-        for record, facts in zip([record for record in records if record.labels], chances, strict=True)
-        for fact, true in stated(record).items()
-        if true in (values := facts.get(fact, {}))
-    ]
+    said = []
+    for record in records:
+        facts = assistant.labels_many([record.study()])[0] if record.labels else {}
+        for name, fact in learned(record, facts).items():
+            value, likelihood = max(facts[fact].items(), key=lambda pair: pair[1])
+            said.append(Said(record.patient, "grade", likelihood, value == stated(record)[name]))
+    return said
 
 
 def measured(rows: Sequence[Look], policy: DecisionPolicy) -> list[Said]:

@@ -24,6 +24,8 @@ FACT_GRID = 2  # cells a side of the coarsest map that facts are read from
 class MedVLMGroundingConfig(PretrainedConfig):
     """`labels` are the phrases with a learned query (used by training); `facts` maps an image-level fact to its values.
 
+    `unnamed` are the numbers of values of further facts, which nobody asks for: they are evidence alone.
+
     Questions were learned on images of `asked_kinds`, pairs of modality and body part, and each fact on images of its
     `fact_kinds`.
 
@@ -41,6 +43,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         detail: int = 32,
         labels: list[str] | None = None,
         facts: dict[str, list[str]] | list | None = None,
+        unnamed: list[int] | None = None,
         asked_kinds: list[list[str]] | None = None,
         fact_kinds: dict[str, list[list[str]]] | None = None,
         **kwargs,
@@ -52,6 +55,7 @@ class MedVLMGroundingConfig(PretrainedConfig):
         self.detail = detail
         self.labels = labels or []
         self.facts = dict(facts or {})
+        self.unnamed = unnamed or []
         self.asked_kinds = asked_kinds or []
         self.fact_kinds = fact_kinds or {}
         super().__init__(**kwargs)
@@ -60,9 +64,14 @@ class MedVLMGroundingConfig(PretrainedConfig):
         return super().to_dict() | {"facts": [list(pair) for pair in self.facts.items()]}
 
     @property
+    def fact_sizes(self) -> list[int]:
+        """The numbers of values of all facts, those with a name first."""
+        return [*map(len, self.facts.values()), *self.unnamed]
+
+    @property
     def evidence_size(self) -> int:
         """How many numbers `GroundingHeads.evidence` gives an image."""
-        return sum(map(len, self.facts.values())) + 4 * len(self.labels)
+        return sum(self.fact_sizes) + 4 * len(self.labels)
 
 
 @dataclass
@@ -163,17 +172,20 @@ class GroundingHeads(nn.Module):
         nn.init.zeros_(self.drawn.weight)
         nn.init.zeros_(self.drawn.bias)
         self.fact_norm = nn.LayerNorm(FACT_GRID**2 * inputs[-1])
-        self.facts = nn.Linear(FACT_GRID**2 * inputs[-1], max(1, sum(map(len, config.facts.values()))))
+        self.facts = nn.Linear(FACT_GRID**2 * inputs[-1], max(1, sum(config.fact_sizes)))
         nn.init.constant_(self.kernels.bias, 0.0)
         with torch.no_grad():  # centres are rare: start from a low probability
             self.kernels.bias[2 * channels + 1] = -4.0
 
-    def classify(self, maps) -> dict[str, torch.Tensor]:
-        """Logits `(B, values)` of every image-level fact, from the coarsest map's quarters."""
+    def fact_logits(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Logits `(B, values)` of every image-level fact, those with a name first, from the coarsest map's quarters."""
         pooled = F.adaptive_avg_pool2d(maps[-1], FACT_GRID).flatten(1)
-        sizes = [len(values) for values in self.config.facts.values()]
-        logits = self.facts(self.fact_norm(pooled))[:, : sum(sizes)]
-        return dict(zip(self.config.facts, logits.split(sizes, dim=1), strict=True))
+        sizes = self.config.fact_sizes
+        return list(self.facts(self.fact_norm(pooled))[:, : sum(sizes)].split(sizes, dim=1))
+
+    def classify(self, maps: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Logits `(B, values)` of every fact that has a name."""
+        return dict(zip(self.config.facts, self.fact_logits(maps), strict=False))
 
     def presence(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Presence logits `(B, N)` of N queries `(N, size)`, without drawing them."""
@@ -215,10 +227,10 @@ class GroundingHeads(nn.Module):
     def evidence(self, maps: list[torch.Tensor], pyramid: list[torch.Tensor]) -> torch.Tensor:
         """What the heads see of an image, for the language model: `(B, evidence_size)`.
 
-        The probability of every value of every fact, then each label's presence, area and centre (x, y in -1..1),
+        The probability of every value of every fact, named or not, then each label's presence, area and centre (x, y in -1..1),
         the last three times the presence.
         """
-        facts = [logits.softmax(-1) for logits in self.classify(maps).values()]
+        facts = [logits.softmax(-1) for logits in self.fact_logits(maps)]
         queries = self.look(pyramid, self.labels.weight[:-1].expand(len(maps[0]), -1, -1))
         presence = self.judge(pyramid, queries)[..., 0].sigmoid()
         chance = self.coarse_masks(pyramid, queries, 4).sigmoid()

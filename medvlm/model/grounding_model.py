@@ -31,7 +31,7 @@ class GrounderOutput:
 
     queries: GroundingOutput  # of the labels asked for
     labels: torch.Tensor  # (B, L) presence logits of every label with a query of its own
-    facts: dict[str, torch.Tensor]  # (B, values) logits of each fact
+    facts: list[torch.Tensor]  # (B, values) logits of each fact, those without a name last
     prompt_masks: torch.Tensor  # (B, P, S/2, S/2) logits
     prompt_quality: torch.Tensor  # (B, P) logits of the masks' expected IoU
 
@@ -64,6 +64,6 @@ class Grounder(nn.Module):
         features = self.encode(pixel_values)
         queries = self.heads(features.pyramid, self.heads.labels(label_ids))
         labels = self.heads.presence(features.pyramid, self.heads.labels.weight[:-1])
-        facts = self.heads.classify(features.maps)
+        facts = self.heads.fact_logits(features.maps)
         masks, quality = self.heads.segment(features.pyramid, prompts, prompt_kinds.clamp(min=0))
         return GrounderOutput(queries, labels, facts, masks, quality)

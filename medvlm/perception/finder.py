@@ -22,15 +22,18 @@ from ..notices import notices, scope
 from ..operating import Scores, read_operating
 from ..policy import DecisionPolicy, read_policy
 from ..report.draft import examined_images
+from ..sampling import batches
 from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
 from ..vocabulary import FINE, asked_name, other_types, parts, whole
 from ..windows import around, crop, hull, inside, put_back, tiles
-from .view import Found, ImageView
+from .search import VolumeSearch
+from .view import FORGOTTEN, Found, ImageView, let_go, merged
 
 BATCH = 8  # images in one pass on an accelerator; a CPU takes one, which is as fast and holds less
 PHRASES = 32  # phrases in one pass
+HELD = {"cpu": 384 * 2**20}  # bytes of features that are kept: nano has 18 MiB an image
 
 
 @dataclass
@@ -50,21 +53,11 @@ def read_as(phrase: str, label: str | None, shown: bool) -> str:
     return f"“{phrase}” is not among the names of what the model can find; here is the nearest that it can, {label}."
 
 
-def merged(found: Sequence[Grounding]) -> Grounding:
-    """What was found for the same phrases in several images as one: a phrase is as present as in the image that shows it
-    most, and is absent where no image has it."""
-    if len(found) == 1:
-        return found[0]
-    presence = {phrase: max(one.presence[phrase] for one in found) for phrase in found[0].presence}
-    absent = [phrase for phrase in found[0].presence if all(phrase in one.absent for one in found)]
-    notes = {phrase: note for one in found for phrase, note in one.notes.items()}
-    return Grounding([region for one in found for region in one.regions], presence, absent, notes)
-
-
 class Finder:
     """A loaded model that shows where things are.
 
-    Holds no user's data: what was computed for an image is kept beside that image and goes with it. Every method takes
+    Holds no user's data: what was computed for an image is kept beside that image and goes with it (features, which are
+    large, until others need the room). Every method takes
     the study and, where one image is meant, its index (`None`: the study's default). Raises `RequestError` for
     unusable phrases and prompts.
     """
@@ -84,6 +77,8 @@ class Finder:
         self.side = model.config.image_size
         self.config = model.config.grounding_config
         self.views: weakref.WeakKeyDictionary[Image, ImageView] = weakref.WeakKeyDictionary()
+        self.at_once, self.most_held = 1 if device == "cpu" else BATCH, HELD.get(device, 2**32)
+        self.looks, self.volumes = 0, VolumeSearch(self)
         self.numbers = {label: i for i, label in enumerate(self.config.labels)}
         self.policy, self.fingerprint = policy or DecisionPolicy(), fingerprint
 
@@ -97,6 +92,7 @@ class Finder:
         self._policy = policy
         for view in self.views.values():
             view.found.clear()
+        self.volumes.forget()
 
     @classmethod
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
@@ -106,17 +102,23 @@ class Finder:
 
     @torch.inference_mode()
     def look(self, images: Sequence[Image]) -> list[ImageView]:
-        """The view of each image; those not seen before are encoded, on an accelerator `BATCH` at a time."""
-        fresh = list({id(i): i for i in images if i not in self.views}.values())
-        held: dict[int, ImageView] = {}
-        size = 1 if self.device == "cpu" else BATCH
-        for start in range(0, len(fresh), size):
-            batch = fresh[start : start + size]
+        """The view of each image, with its features until the next look; those not at hand are encoded, on an accelerator
+        `BATCH` at a time."""
+        views = {id(image): view for image in images if (view := self.views.get(image)) is not None}
+        fresh = {id(i): i for i in images if id(i) not in views or views[id(i)].features is FORGOTTEN}
+        for batch in batches(list(fresh.values()), self.at_once):
             pixels = self.processor(images=[i.pixels for i in batch])["pixel_values"].to(self.device)
             features = self.model.encode_images(pixels)
             for n, image in enumerate(batch):
-                held[id(image)] = self.views[image] = self.view_of(features[n])
-        return [held.get(id(i)) or self.views[i] for i in images]
+                if id(image) in views:
+                    views[id(image)].features = features[n]
+                else:
+                    views[id(image)] = self.views[image] = self.view_of(features[n])
+        self.looks += 1
+        for view in views.values():
+            view.used = self.looks
+        let_go(self.views.values(), self.most_held, self.looks)
+        return [views[id(image)] for image in images]
 
     def view_of(self, features: ImageFeatures) -> ImageView:
         """The view of one encoded image."""
@@ -139,7 +141,10 @@ class Finder:
         return [{fact: values for fact, values in view.facts.items() if fact in known} for view in views]
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
-        """Find every instance of each phrase in one image, or in all of a study (a few evenly spread ones of many)."""
+        """Find every instance of each phrase in one image, or in all of a study: every slice of a volume, else a few evenly
+        spread ones of many."""
+        if image is None and study.is_volume:
+            return self.volumes.ground(study, phrases)
         looked_at = [check_image(image, study)] if image is not None else examined_images(study)
         found = self.ground_many([(replace(study, default=i), phrases) for i in looked_at])
         out = merged(found)
@@ -149,16 +154,20 @@ class Finder:
     @torch.inference_mode()
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
         """Ground phrases in many studies' default images; images and phrases are each encoded once."""
-        asked = [(study, [check_phrase(p) for p in phrases]) for study, phrases in requests]
-        images = [study.images[study.default] for study, _ in asked]
-        views = self.look(images)
-        fresh = [[p for p in phrases if p not in view.found] for (_, phrases), view in zip(asked, views, strict=True)]
-        meant = self.read_phrases([p for phrases in fresh for p in phrases])
+        asked = [(study, list(dict.fromkeys(map(check_phrase, phrases)))) for study, phrases in requests]
+        meant: dict[str, torch.Tensor] = {}
         out = []
-        for (study, phrases), image, view, new in zip(asked, images, views, fresh, strict=True):
-            if new := [p for p in dict.fromkeys(new) if p not in view.found]:
-                self.find(image, view, new, meant)
-            out.append(view.grounding(list(dict.fromkeys(phrases)), study.default))
+        for batch in batches(asked, self.at_once):
+            images = [study.images[study.default] for study, _ in batch]
+            views = self.look(images)
+            wanted = [
+                [p for p in phrases if p not in view.found] for (_, phrases), view in zip(batch, views, strict=True)
+            ]
+            meant |= self.read_phrases([p for phrases in wanted for p in phrases if p not in meant])
+            for (study, phrases), image, view in zip(batch, images, views, strict=True):
+                if new := [p for p in phrases if p not in view.found]:
+                    self.find(image, view, new, meant)
+                out.append(view.grounding(phrases, study.default))
         return out
 
     def find(self, image: Image, view: ImageView, phrases: list[str], meant: dict[str, torch.Tensor]) -> None:

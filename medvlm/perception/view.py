@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..model.grounding_model import ImageFeatures
@@ -9,6 +10,7 @@ from ..types import Grounding, Image, ImageFacts, Region
 from ..vocabulary import LABELS
 from ..windows import Window
 
+FORGOTTEN = ImageFeatures([], [])  # in the place of features that were let go of
 NOTHING = {"modality": "photograph", "body_part": "none"}  # values that are no kind of medical image
 
 
@@ -26,7 +28,7 @@ class ImageView:
     """What was computed of one image.
 
     `facts` holds the probability of each value of each image-level fact, `medical` that of a medical picture, and `found`
-    what phrases brought so far: ask, find and report read the same.
+    what phrases brought so far: ask, find and report read the same. The features are large, so they may be let go of.
     """
 
     features: ImageFeatures
@@ -34,6 +36,12 @@ class ImageView:
     medical: float
     windows: list[tuple[Window, Image]] = field(default_factory=list)  # enlarged looks, made when they are needed
     found: dict[str, Found] = field(default_factory=dict)
+    used: int = 0  # when the features were asked for last
+
+    @property
+    def held(self) -> int:
+        """Bytes of the features."""
+        return sum(map.nbytes for map in (*self.features.maps, *self.features.pyramid))
 
     def likeliest(self, fact: str) -> tuple[str, float]:
         """The likeliest value of a fact and its probability; of modality and body part one of a medical image."""
@@ -73,3 +81,23 @@ class ImageView:
             if found.note:
                 out.notes[phrase] = found.note
         return out
+
+
+def let_go(views: Iterable[ImageView], most: int, since: int) -> None:
+    """Forget features beyond `most` bytes, those that were asked for longest ago first, but none asked for from `since` on."""
+    left = most
+    for view in sorted(views, key=lambda view: -view.used):
+        left -= view.held
+        if left < 0 and view.used < since:
+            view.features = FORGOTTEN
+
+
+def merged(found: Sequence[Grounding]) -> Grounding:
+    """What was found for the same phrases in several images as one: a phrase is as present as in the image that shows it
+    most, and is absent where no image has it."""
+    if len(found) == 1:
+        return found[0]
+    presence = {phrase: max(one.presence[phrase] for one in found) for phrase in found[0].presence}
+    absent = [phrase for phrase in found[0].presence if all(phrase in one.absent for one in found)]
+    notes = {phrase: note for one in found for phrase, note in one.notes.items()}
+    return Grounding([region for one in found for region in one.regions], presence, absent, notes)

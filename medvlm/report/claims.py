@@ -234,7 +234,7 @@ def check_claim(study: Study, claim: Claim, talk: Conversation) -> Claim:
         return claim
     if said.chance < (policy.read if said.named else policy.answer):
         return replace(claim, label=said.words, note=UNREAD)
-    seen = [see(study, said, talk, index) for index in examined_images(study)]
+    seen = [see(study, said, talk, index) for index in examined(study, said, talk)]
     best = max((one for one in seen if isinstance(one, Seen)), key=lambda one: one.presence, default=None)
     if best is None:
         return replace(claim, note=next(one for one in seen if isinstance(one, str)))
@@ -243,6 +243,18 @@ def check_claim(study: Study, claim: Claim, talk: Conversation) -> Claim:
     verdict, regions, why = weigh(claim.presence, said, best, talk)
     chance = f"Probability {min(best.presence, 0.99):.2f}."
     return replace(claim, verdict=verdict, regions=regions, note=" ".join(filter(None, (chance, why))))
+
+
+def examined(study: Study, said: Said, talk: Conversation) -> list[int]:
+    """The images that a claim is held against: of a volume, all of which is searched, the slice that shows most of it."""
+    if not study.is_volume:
+        return examined_images(study)
+    volumes, scene = talk.finder.volumes, Scene(study, study.default, said.words)
+    known = [label for label in talk.tools.labels(said.call.things[0], scene) if label in talk.finder.numbers]
+    if not known:
+        return [study.default]
+    volumes.search(study, [*known, *volumes.expected(study)])
+    return [volumes.most(study, known)]
 
 
 def see(study: Study, said: Said, talk: Conversation, index: int) -> Seen | str:

@@ -8,19 +8,22 @@ import numpy as np
 
 from ..policy import DecisionPolicy
 from ..sampling import evenly_spaced
-from ..types import Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
+from ..types import EXTENTS, Body, Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
 from ..vocabulary import LABELS, is_finding, other_types
 from .agreement import agree, ratio_of
 from .location import container, locate
 from .measurements import measure
+from .volumes import ALONG, WITHHELD, on_slices, sizes
 
 MOST_IMAGES = 8
+NOT_FOUND = "Looked for and not found"  # starts the sentence that lists the absent
 MODALITY_WORDS = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI", "fundus": "fundus photograph"}
 
 
 def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
-    """Indices of the images to examine: all of a few, else `limit` evenly spaced ones with the default among them."""
-    if len(study.images) <= limit:
+    """Indices of the images to examine: all slices of a volume and all of a few, else `limit` evenly spaced ones with the
+    default among them."""
+    if len(study.images) <= limit or study.is_volume:
         return list(range(len(study.images)))
     spread = evenly_spaced(range(len(study.images)), limit)
     nearest = min(spread, key=lambda index: abs(index - study.default))
@@ -34,11 +37,13 @@ def draft_report(
     looked_for: Sequence[str],
     model: str = "",
     policy: DecisionPolicy | None = None,
+    whole: Grounding | None = None,
 ) -> Report:
     """A report draft of a study.
 
     `groundings` holds one for each examined image, its regions with that image's index; `looked_for` are the labels
-    asked of each. Presence of a label is its best over the images, and `policy.verdict` what is said of it. Of the types
+    asked of each. Presence of a label is its best over the images, and `policy.verdict` what is said of it. Of a volume
+    `whole` has what all slices show together: presence, and bodies. Of the types
     of one thing the likeliest alone has regions. `Finding.confidence` is the probability that it is there, or, for an
     absent one, that it is not.
     """
@@ -48,7 +53,7 @@ def draft_report(
         text = "This does not look like a medical image of a kind that the model knows, so nothing was looked for."
         return Report([Section("Examination", [Sentence(text)])], [], [], model)
     report = Report([], [], [], model)
-    found = [_finding(label, study, groundings, modality, report, policy) for label in looked_for]
+    found = [_finding(label, study, groundings, modality, report, policy, whole) for label in looked_for]
     report.findings, texts = [finding for finding, _ in found], [text for _, text in found]
     agree(report.findings, texts, policy)
     report.sections = [
@@ -61,11 +66,18 @@ def draft_report(
 
 
 def _finding(
-    label: str, study: Study, groundings: Sequence[Grounding], modality: str, report: Report, policy: DecisionPolicy
+    label: str,
+    study: Study,
+    groundings: Sequence[Grounding],
+    modality: str,
+    report: Report,
+    policy: DecisionPolicy,
+    whole: Grounding | None,
 ) -> tuple[Finding, str]:
     """The finding of a label, its regions added to the report, and the sentence that describes it ("" for none)."""
-    presence = _presence(label, groundings)
-    likelier = [t for t in other_types(label) if _presence(t, groundings) > presence]
+    together = groundings if whole is None else [whole]
+    presence = _presence(label, together)
+    likelier = [t for t in other_types(label) if _presence(t, together) > presence]
     regions = [] if likelier else [r for g in groundings for r in g.of(label)]
     state = policy.verdict(presence, bool(regions))
     finding = Finding(label, state, 1 - presence if state == "absent" else presence)
@@ -75,11 +87,15 @@ def _finding(
     report.regions += regions
     if not regions:
         return finding, ""
-    largest = max(regions, key=_extent)
+    body = whole.bodies.get(label) if whole else None
+    largest = max((r for r in regions if body is None or r.image == body.largest), key=_extent)
     image = study.images[largest.image]
     here = [] if image.parts else [g for g in groundings if any(r.image == largest.image for r in g.regions)]
     beside = _masks(here)  # nothing is measured from one film to another in the same picture
     finding.measurements = measure(largest, beside, image.spacing_mm, modality)
+    if body:
+        finding.measurements += body.measurements
+        return finding, _describe_body(finding, body, largest, study, beside)
     per_image = max(sum(r.image == i for r in regions) for i in {r.image for r in regions})
     if per_image > 1 or LABELS.get(label) and LABELS[label].kind == "object":
         finding.measurements.append(Measurement("count", per_image, "count"))
@@ -115,15 +131,30 @@ def _describe(finding: Finding, regions: list[Region], largest: Region, study: S
         words[-1] += ", the largest"
         if len(images) > 1:
             words.append("on " + _names(study, [largest.image]))
+    words += _place(label, largest, study, beside)
+    size = flat_sizes(finding.measurements)
+    return f"{' '.join(w for w in words if w).rstrip(',')}{', ' + size if size else ''}; probability {_share(finding)}."
+
+
+def _describe_body(finding: Finding, body: Body, largest: Region, study: Study, beside: dict) -> str:
+    """Such as "Liver on slices 1 to 30 of 30, volume 1,087 ml, …, most on slice 23 of 30: 203.1 × …; probability 0.99."."""
+    pieces = f"in {body.count} pieces " if body.count > 1 else ""
+    start = ", ".join([f"{_named(finding)} {pieces}on {on_slices(body, study)}", *sizes(body)])
+    place = " ".join(w for w in _place(finding.label, largest, study, beside) if w).rstrip(",")
+    flat = [m for m in finding.measurements if m not in body.measurements]
+    there = ", ".join(w for w in (place, flat_sizes(flat)) if w)
+    where = f", most on {_names(study, [largest.image])}" if body.slices[0] != body.slices[1] else ""
+    return f"{start}{where}{': ' if where else ', '}{there}; probability {_share(finding)}."
+
+
+def _place(label: str, largest: Region, study: Study, beside: dict) -> list[str]:
+    """Words for where a region lies: in which organ, and where in the image."""
     organs = {k: m for k, m in beside.items() if k in LABELS and LABELS[k].kind == "anatomy" and k != label}
     if own := next((k for k in LABELS if label.startswith(f"{k} ")), None):  # no liver cancer within the gallbladder
         organs = {k: m for k, m in organs.items() if k.endswith(own)}
     organ = container(largest, organs) if is_finding(label) else None
-    if organ:
-        words.append(f"within the {organ},")
-    words.append(locate(largest, study.images[largest.image].size))
-    size = _sizes(finding.measurements)
-    return f"{' '.join(w for w in words if w).rstrip(',')}{', ' + size if size else ''}; probability {_share(finding)}."
+    place = locate(largest, study.images[largest.image].size)
+    return [f"within the {organ},", place] if organ else [place]
 
 
 def _named(finding: Finding) -> str:
@@ -137,7 +168,8 @@ def _names(study: Study, images: list[int]) -> str:
     return ", ".join(study.images[i].name or f"image {i + 1}" for i in images)
 
 
-def _sizes(measurements: Sequence[Measurement]) -> str:
+def flat_sizes(measurements: Sequence[Measurement]) -> str:
+    """Such as "34 × 21 px, area 512 px²"; nothing of a mere count."""
     by_name = {m.name: m for m in measurements}
     parts = []
     for first, second, note in (("longest diameter", "perpendicular diameter", ""), ("width", "height", " (its box)")):
@@ -181,10 +213,16 @@ def _examination(
         Sentence(_kind(study, facts, MODALITY_WORDS.get(modality, modality[:1].upper() + modality[1:]), body_part))
     ]
     if len(study.images) > 1:
-        sentences.append(Sentence(f"{examined} of {len(study.images)} images were examined."))
+        what = f"All {examined} slices" if study.is_volume else f"{examined} of {len(study.images)} images"
+        sentences.append(Sentence(f"{what} were examined."))
     if not any(image.spacing_mm for image in study.images):
         sentences.append(Sentence("The pixel spacing is unknown, so sizes are in pixels."))
-    if any(m.name == "longest diameter" for finding in findings for m in finding.measurements):
+    measured = {m.name for finding in findings for m in finding.measurements}
+    if study.is_volume and measured and "volume" not in measured:
+        sentences.append(Sentence(WITHHELD))
+    if EXTENTS[0] in measured:
+        sentences.append(Sentence(f"After a volume stands how far it reaches: {ALONG}."))
+    if "longest diameter" in measured:
         sentences.append(Sentence("Sizes are the longest diameter × the longest at a right angle to it."))
     if not findings:
         sentences.append(Sentence("The model knows nothing to look for in this kind of image."))
@@ -200,7 +238,7 @@ def _findings(report: Report, texts: list[str]) -> list[Sentence]:
         sentences.append(Sentence(f"Uncertain, and not located: {', '.join(unlocated)}."))
     absent = [f.label for f in report.findings if f.presence == "absent"]
     if absent:
-        sentences.append(Sentence(f"Looked for and not found: {', '.join(absent)}."))
+        sentences.append(Sentence(f"{NOT_FOUND}: {', '.join(absent)}."))
     return sentences
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -27,13 +27,20 @@ def label_colours(labels: Iterable[str]) -> dict[str, Colour]:
     return dict(zip(dict.fromkeys(labels), cycle(PALETTE), strict=False))
 
 
-def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float = 0.3) -> np.ndarray:
+def draw_overlay(
+    pixels: np.ndarray,
+    regions: Sequence[Region],
+    opacity: float = 0.3,
+    colours: Mapping[str, Colour] | None = None,
+    tagged: bool = True,
+) -> np.ndarray:
     """Translucent masks, thin outlines (boxes where there is no mask) and label tags over uint8 pixels.
 
-    Takes `(H, W)` or `(H, W, 3)` and returns a new uint8 `(H, W, 3)`. All `regions` belong to this image.
+    Takes `(H, W)` or `(H, W, 3)` and returns a new uint8 `(H, W, 3)`. All `regions` belong to this image; `colours` are by
+    label, chosen for the image alone where they are left out.
     """
     canvas = (pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)).astype(np.float32)
-    colours = label_colours(region.label for region in regions)
+    colours = colours or label_colours(region.label for region in regions)
     line = max(1, round(max(canvas.shape[:2]) / 500))
     for region in regions:
         if region.mask is not None and region.mask.any():
@@ -51,7 +58,7 @@ def draw_overlay(pixels: np.ndarray, regions: Sequence[Region], opacity: float =
         if region.mask is None:
             draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colours[region.label], width=line)
         tags[region.label] = tags.get(region.label, 0) + 1
-        if tags[region.label] <= MOST_TAGS:
+        if tagged and tags[region.label] <= MOST_TAGS:
             _tag(draw, f"{region.label} {region.score:.2f}", (x0, y0), colours[region.label], font, picture.size)
     return np.asarray(picture)
 

@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import StudyError
 from ..sampling import evenly_spaced
 from ..types import Image, Study
-from .dicom_geometry import pixel_shape, spacing_mm, step_mm
-from .dicom_header import Frame, NoPicture, numbers, read_frames
+from .dicom_geometry import pixel_shape, space_of, spacing_mm, step_mm
+from .dicom_header import Frame, NoPicture, numbers, origin_of, read_frames
 from .dicom_mosaic import found_tiles, is_mosaic
 from .dicom_orientation import laterality, orientation, plane_of, sides_known, turn_of, view
 from .dicom_pixels import Windowing, decode, stated_voi, to_pixels, windowing
@@ -118,6 +118,7 @@ def read(group: Group, limits: Limits) -> Study:
         _metadata(group, code, how),
         list(dict.fromkeys(notices + _notices(group))),
         all(sides_known(frame) for frame in group.frames),
+        space=space_of(group.frames) if group.kind in ("volume", "picture") and not group.slide else None,
     )
 
 
@@ -152,12 +153,12 @@ def _image(frame: Frame, pixels: np.ndarray, name: str) -> Image:
     turn = turn_of(frame, pixel_shape(frame.facts))
     spacing = spacing_mm(frame.facts)[0]
     if turn.identity:
-        return Image(pixels, spacing, name)
+        return Image(pixels, spacing, name, origin=origin_of(frame))
     if spacing:
         lengths = [length * size for length, size in zip(turn.stored, spacing, strict=True)]
         high, wide = lengths[::-1] if turn.exchanged else lengths
         spacing = round(high / turn.shown[0], 6), round(wide / turn.shown[1], 6)
-    return Image(turn.to_shown(pixels), spacing, name, turn)
+    return Image(turn.to_shown(pixels), spacing, name, turn, origin=origin_of(frame))
 
 
 def _notices(group: Group) -> list[str]:

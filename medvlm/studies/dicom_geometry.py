@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom.dataset import Dataset
 
+from ..geometry import Space
 from .dicom_header import Frame, numbers
 from .dicom_orientation import stack_normal
 from .dicom_words import PROJECTIONS
@@ -68,6 +69,31 @@ def step_mm(frames: Sequence[Frame]) -> tuple[float | None, str | None]:
     missing = int(np.maximum(np.rint(odd / step) - 1, 0).sum()) if step > 0 else 0
     what = f"about {missing} {'slice' if missing == 1 else 'slices'} may be missing" if missing else "slices are uneven"
     return None, f"{differ} from the usual {step:.3g} mm: {what}."
+
+
+def space_of(frames: Sequence[Frame]) -> Space | None:
+    """Where evenly stacked slices lie, their rows and columns as the first two axes; None where the files do not say.
+
+    A tilted gantry shears the stack, which the affine says too.
+    """
+    first, spacing = frames[0], spacing_mm(frames[0].facts)[0]
+    if spacing is None or first.directions is None or any(frame.position is None for frame in frames):
+        return None
+    if len({frame.shape for frame in frames}) > 1:
+        return None
+    along_row, along_column = first.directions
+    positions = np.array([frame.position for frame in frames])
+    if len(frames) == 1:
+        thickness = _positive([first.facts.get("SliceThickness")], 1)
+        step = np.cross(along_row, along_column) * (1.0 if thickness is None else thickness[0])
+    else:
+        step = (positions[-1] - positions[0]) / (len(frames) - 1)
+        even = positions[0] + np.arange(len(frames))[:, None] * step
+        if np.abs(positions - even).max() > max(_UNEVEN * np.linalg.norm(step), 2 * SAME_PLACE) or not step.any():
+            return None
+    affine = np.eye(4)
+    affine[:3] = np.stack([along_column * spacing[0], along_row * spacing[1], step, positions[0]], axis=1)
+    return Space((*first.shape, len(frames)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)  # LPS+ to RAS+
 
 
 def _thin(facts: Dataset, step: float) -> str | None:

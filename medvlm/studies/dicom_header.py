@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import zlib
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ..errors import StudyError
+from ..types import Origin
 from .dicom_words import NOT_IMAGES
 from .files import Source
 from .limits import Limits
@@ -112,6 +114,17 @@ class Frame:
         return frozenset(str(value).strip().upper() for value in values)
 
 
+def origin_of(frame: Frame) -> Origin:
+    """What leads back to a frame from the image that it is shown as."""
+    path, entry = frame.source.entry or (frame.source.path, None)
+    return Origin(str(path.absolute()), entry, frame.index, frame.tile, instance_digest(frame.facts))
+
+
+def instance_digest(header: Dataset) -> str:
+    """What tells one DICOM object from another, made so that nobody is known by it."""
+    return hashlib.sha256(str(header.get("SOPInstanceUID") or "").encode()).hexdigest()[:16]
+
+
 def many(value: Any) -> list[Any]:
     """The values of an element that may be missing, single or several."""
     if value in (None, ""):
@@ -152,7 +165,7 @@ def read_frames(source: Source, limits: Limits) -> list[Frame]:
         raise StudyError(f"{source.name} states an image without pixels: export it again.")
     limits.check_size(source.name, rows, columns)
     limits.check_total(source.name, count, rows * columns)
-    return [Frame(source, index, _frame_facts(header, index)) for index in range(count)]
+    return [Frame(source, index, frame_facts(header, index)) for index in range(count)]
 
 
 def _drop_broken(header: Dataset) -> None:
@@ -195,7 +208,7 @@ def check_deflated(source: Source, limits: Limits) -> None:
                 raise StudyError(f"{source.name} inflates to more than the limit: export it uncompressed and smaller.")
 
 
-def _frame_facts(header: Dataset, index: int) -> Dataset:
+def frame_facts(header: Dataset, index: int) -> Dataset:
     """The header as it holds for one frame: functional groups laid over the root, PS3.3 C.7.6.16.2."""
     groups = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
     groups += list(header.get("PerFrameFunctionalGroupsSequence") or [])[index : index + 1]

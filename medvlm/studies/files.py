@@ -6,7 +6,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import StudyError
@@ -22,6 +22,7 @@ class Source:
     name: str  # shown in messages: the file's own name, never its folders
     kind: str  # dicom, nifti, raster or video
     explicit: bool = False  # it was named itself, not a folder or archive around it
+    entry: tuple[Path, int] | None = None  # the archive that it was unpacked from, and its number in there
 
 
 @dataclass(frozen=True)
@@ -133,16 +134,21 @@ def _archive(path: Path, name: str, tally: _Tally, scratch: Path) -> Collection:
             raise StudyError(f"{name} is protected by a password: unpack it and give the folder.")
         if any(_escapes(entry.filename) for entry in entries):
             raise StudyError(f"{name} has entries that point outside the archive: pack it again from a trusted source.")
+        places = {id(entry): place for place, entry in enumerate(archive.infolist())}
         entries = sorted((e for e in entries if not _hidden(e.filename)), key=lambda e: natural_key(e.filename))
         scratch.mkdir(parents=True)
         files = []
+        numbers = {}
         for number, entry in enumerate(entries):
             target = scratch / str(number)
             # zipfile reads no further than the size that the entry states, which is checked above
             with archive.open(entry) as packed, open(target, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, 2**20)
             files.append((target, PurePosixPath(entry.filename).name))
-    return _readable(files, name, tally.limits)
+            numbers[target] = places[id(entry)]
+    found = _readable(files, name, tally.limits)
+    sources = [replace(source, entry=(path, numbers[source.path])) for source in found.sources]
+    return replace(found, sources=sources)
 
 
 def _readable(files: list[tuple[Path, str]], name: str, limits: Limits) -> Collection:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import StudyError
-from ..geometry import Turn
+from ..geometry import Space, Turn
 from ..types import Image, Study
 from .display import apply_window, default_image, unstated_window
 from .files import Source
@@ -86,6 +86,7 @@ def load(source: Source, limits: Limits) -> Study:
         metadata=metadata,
         notices=notices,
         sides_known=grid.sides_known,
+        space=Space(voxels.shape[:3], grid.affine_mm, slices.axis, slices.reversed),
     )
 
 

@@ -35,6 +35,14 @@ class Grid:
         return nib.orientations.io_orientation(self.affine).astype(int)
 
     @property
+    def affine_mm(self) -> np.ndarray:
+        """`affine` in mm, whatever unit the file has; as it is where its voxels have no size."""
+        if self.zooms is None:
+            return self.affine
+        unit = self.zooms[0] / nib.affines.voxel_sizes(self.affine)[0]
+        return np.diag([unit, unit, unit, 1.0]) @ self.affine
+
+    @property
     def edges(self) -> np.ndarray:
         """`(3,)` lengths of a voxel's edges, in any unit."""
         return nib.affines.voxel_sizes(self.affine) if self.zooms is None else self.zooms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import PIL.Image
 import pytest
 
 from tests.fakes import square
-from tests.studies import write_series
+from tests.studies import write, write_series
 
 from .conftest import BOX, SIZE
 
@@ -153,14 +154,31 @@ def test_report_sentences_and_downloads(open_page, png):
     page.click("button.mv-sentence")
     wait_data(page, "lit", "0")
     saved = {}
-    for selector in ("[data-do=png]", "[data-save=md]", "[data-save=json]"):
+    formats = page.eval_on_selector_all("[data-save]", "all => all.map((one) => one.dataset.save)")
+    assert formats == ["md", "json", "pdf", "fhir", "nifti", "csv", "coco"], "a PNG has no DICOM record"
+    for selector in ("[data-do=png]", *(f"[data-save={name}]" for name in formats)):
         with page.expect_download() as download:
             page.click(selector)
         saved[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
-    assert set(saved) == {"overlay.png", "report.md", "report.json"}
+    names = {"overlay.png", "report.md", "report.json", "report.pdf", "report.fhir.json", "report.csv"}
+    assert set(saved) == {*names, "masks_image_001.nii.gz", "report.coco.zip"}
+    assert saved["report.pdf"].startswith(b"%PDF")
     assert saved["overlay.png"].startswith(b"\x89PNG")
     assert b"# Report draft" in saved["report.md"]
     assert json.loads(saved["report.json"])["findings"]
+
+
+def test_a_dicom_study_is_reported_into_its_record(open_page, tmp_path):
+    page = open_page()
+    upload(page, write(tmp_path / "film.dcm", square(SIZE, BOX), StudyInstanceUID="1.2.4", PixelSpacing=[0.5, 0.5]))
+    page.wait_for_selector(".mv-open")
+    page.click("#mv-report-button")
+    page.wait_for_selector("[data-save=sr]")
+    for name in ("seg", "sr"):
+        with page.expect_download() as download:
+            page.click(f"[data-save={name}]")
+        content = Path(download.value.path()).read_bytes()
+        assert content[128:132] == b"DICM" or zipfile.is_zipfile(download.value.path()), name
 
 
 LATE = """const plain = window.fetch;

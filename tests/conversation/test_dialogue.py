@@ -149,7 +149,7 @@ def test_a_region_that_was_shown_before_keeps_its_name():
 
 def test_two_calls_make_two_lines():
     answer = talk(POLYPS, "count(polyp); kind(modality)").ask(study_of(), "How many polyps, and which modality?")
-    assert answer.text == "2 polyps\nEndoscopy"
+    assert answer.text == "2 polyps.\nEndoscopy."
     assert [line.split(" → ")[0] for line in answer.thoughts.splitlines()] == ["count(polyp)", "kind(modality)"]
     assert boxes(answer) == [SMALL.box, LARGE.box] and [r.instance for r in answer.regions] == [0, 1]
     assert answer.confidence == pytest.approx(0.9)
@@ -159,7 +159,7 @@ def test_a_call_may_speak_of_what_the_call_before_found():
     answer = talk(POLYPS, "find(polyp, which=smallest); measure(it, area)").ask(
         study_of(), "The smallest and its size?"
     )
-    assert answer.text == "1 polyp shown.\narea: 200 px²" and boxes(answer) == [SMALL.box], "shown once"
+    assert answer.text == "1 polyp shown.\narea: 200 px²." and boxes(answer) == [SMALL.box], "shown once"
 
 
 def test_an_answer_is_as_sure_as_its_least_sure_part():
@@ -188,7 +188,7 @@ def test_a_question_that_no_image_can_answer_is_declined():
 def test_the_part_that_an_image_can_answer_is_answered():
     answer = talk(POLYPS, "count(polyp); decline(treatment)").ask(study_of(), "How many, and what to do?")
     assert answer.declined and not answer.abstained
-    assert answer.text.splitlines()[1] == "2 polyps" and answer.confidence == pytest.approx(0.9)
+    assert answer.text.splitlines()[1] == "2 polyps." and answer.confidence == pytest.approx(0.9)
 
 
 def test_help_is_given_whatever_the_image_is():

@@ -37,7 +37,9 @@ def test_a_misspelt_name_is_read():
 
 def test_a_name_may_stand_in_the_plural():
     assert (
-        named("polyp", "how many polyps") and named("red blood cell", "Erythrocytes?") and not named("brain tumour", "a tumour")
+        named("polyp", "how many polyps")
+        and named("red blood cell", "Erythrocytes?")
+        and not named("brain tumour", "a tumour")
     )
 
 

@@ -302,3 +302,25 @@ def test_what_is_in_a_drawn_box_is_named():
     scene = scene_of(finder, focus=[shown("region", (10, 10, 30, 20))])
     result = run("describe(it)", finder, scene)
     assert said(result, scene) == "Most likely: polyp."
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("is this the polyp I boxed?", True),
+        ("is that a gland?", False),
+        ("what is this?", "polyp"),
+        ("polyp or gland?", "polyp"),
+    ],
+)
+def test_whether_what_is_drawn_is_a_thing_is_yes_or_no(question, value):
+    finder = MadeUpFinder(SMALL, kind=COLON)
+    scene = scene_of(finder, question=question, focus=[shown("region", (10, 10, 30, 20))])
+    assert run("identify(it)", finder, scene).value == value
+
+
+def test_it_is_what_was_shown_last_where_what_was_spoken_of_is_not_there():
+    scene = scene_of(POLYPS, question="how long is it?")
+    scene.things, scene.shown = ("haemorrhages",), [SMALL]
+    result = run("measure(it, length)", POLYPS, scene)
+    assert boxes(result) == [SMALL.box] and result.things == ("polyp",)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import yaml
+
 from medvlm.records import Record
 
 from ..record_questions import asked_facts
-from .adapter import Adapter, findings
+from .adapter import HERE, Adapter, findings
 
 DISEASES = "what diseases are included in the picture?"
 LISTED = {
@@ -22,4 +24,4 @@ def presence(record: Record) -> dict[str, bool]:
     return {label: word in answer for word, label in LISTED.items()}
 
 
-ADAPTER = Adapter(presence=presence)
+ADAPTER = Adapter(presence=presence, asked=yaml.safe_load((HERE / "slake.yaml").read_text(encoding="utf-8")))

@@ -103,15 +103,15 @@ def handwriting(rng: np.random.Generator) -> np.ndarray:
         draw.line((x, 0, x, height), rule)
     ink = (int(rng.integers(0, 60)), int(rng.integers(0, 60)), int(rng.integers(0, 160))) if sum(paper) > 300 else ink
     for y in range(step, height - step // 2, int(step * rng.uniform(1, 1.6))):
-        x, end = width * rng.uniform(0.03, 0.15), width * rng.uniform(0.4, 0.97)
-        while x < end:
+        at, end = width * rng.uniform(0.03, 0.15), width * rng.uniform(0.4, 0.97)
+        while at < end:
             t = np.linspace(0, rng.uniform(4, 16), 40)
             loop = np.stack(
-                [x + t * step / 9, y + np.sin(t * rng.uniform(1.5, 3)) * step * rng.uniform(0.1, 0.4)], axis=1
+                [at + t * step / 9, y + np.sin(t * rng.uniform(1.5, 3)) * step * rng.uniform(0.1, 0.4)], axis=1
             )
             loop[:, 0] += np.cos(t * 2) * step * 0.12
             draw.line([tuple(p) for p in loop], ink, int(rng.integers(1, 4)))
-            x = float(loop[-1, 0] + step * rng.uniform(0.4, 0.9))
+            at = float(loop[-1, 0] + step * rng.uniform(0.4, 0.9))
     return np.asarray(picture)
 
 
@@ -139,7 +139,7 @@ def receipt(rng: np.random.Generator) -> np.ndarray:
     paper, ink = colours(rng, 0.05)
     picture, draw = sheet((width, height), paper)
     face = font("DejaVuSansMono", int(rng.integers(10, 17)))
-    for y in range(10, height - face.size, int(face.size * 1.5)):
+    for y in range(10, height - int(face.size), int(face.size * 1.5)):
         if rng.random() < 0.12:
             draw.text((10, y), "-" * int(width / face.size * 1.5), ink, face)
             continue

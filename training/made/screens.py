@@ -28,7 +28,7 @@ def frame(draw, rng, shape, paper, ink) -> int:
     """A title bar with its buttons, a menu or a toolbar; returns where they end."""
     width, _ = shape
     face, tint = any_font(rng, int(rng.integers(10, 15))), between(paper, bright(rng), rng.uniform(0.1, 0.8))
-    high = face.size + 12
+    high = int(face.size) + 12
     draw.rectangle((0, 0, width, high), tint)
     draw.text((10, 5), words(rng, 3), ink, face)
     for n in range(3):
@@ -36,7 +36,7 @@ def frame(draw, rng, shape, paper, ink) -> int:
         draw.ellipse((x, 7, x + 11, 18), bright(rng)) if rng.random() < 0.5 else draw.line((x, 7, x + 9, 17), ink, 2)
     if rng.random() < 0.8:
         draw.text((10, high + 4), "    ".join(word(rng).capitalize() for _ in range(6)), ink, face)
-        high += face.size + 10
+        high += int(face.size) + 10
     if rng.random() < 0.6:
         for n in range(int(rng.integers(5, max(6, width // 32)))):
             draw.rectangle((8 + 30 * n, high + 5, 30 + 30 * n, high + 27), between(paper, bright(rng), 0.6))
@@ -135,7 +135,7 @@ def spreadsheet(rng: np.random.Generator) -> np.ndarray:
     paper, ink = colours(rng, 0.15)
     picture, draw = sheet(shape, paper)
     top, face = frame(draw, rng, shape, paper, ink), font("DejaVuSans", int(rng.integers(9, 14)))
-    room, step = int(rng.integers(55, 110)), face.size + int(rng.integers(6, 13))
+    room, step = int(rng.integers(55, 110)), int(face.size) + int(rng.integers(6, 13))
     shade, rule = between(paper, ink, 0.1), between(paper, ink, 0.25)
     draw.rectangle((0, top, width, top + step), shade)
     draw.rectangle((0, top, 34, height), shade)

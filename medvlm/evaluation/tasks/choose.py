@@ -8,7 +8,7 @@ from typing import Any
 
 from ...records import Record
 from ...types import Study
-from ..labels import commonest_values, stated
+from ..labels import commonest_values, learned, stated
 from ..store import Item
 from ..summary import Metrics, by_set, mean, metric, patients_of
 from ..tables import Table, guess, interval, names
@@ -24,19 +24,19 @@ class Choosing:
     def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterator[Request]:
         usual = commonest_values(train)
         for record in records:
-            if truth := stated(record):
-                yield Request(f"choose/{record.key}", record, truth, usual)
+            if stated(record):
+                yield Request(f"choose/{record.key}", record, record, usual)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, Mapping[str, str]]]) -> list[Choices]:
-        """What the assistant chooses in each study for every fact → true value that is stated and whose value it learned."""
-        learned = assistant.labels_many([study for study, _ in asked])
+    def ask(self, assistant: Any, asked: Sequence[tuple[Study, Record]]) -> list[Choices]:
+        """What the assistant chooses in each study for every fact that its record states and whose value it learned."""
+        seen = assistant.labels_many([study for study, _ in asked])
         out: list[Choices] = []
-        for (study, truth), chances in zip(asked, learned, strict=True):
-            options = {fact: list(chances[fact]) for fact, value in truth.items() if value in chances.get(fact, {})}
-            several = {fact: values for fact, values in options.items() if len(values) > 1}
-            out.append(
-                {f: (assistant.choose(study, question(f, some), some).text, some) for f, some in several.items()}
-            )
+        for (study, record), chances in zip(asked, seen, strict=True):
+            chosen = {}
+            for name, fact in learned(record, chances).items():
+                if len(values := list(chances[fact])) > 1:
+                    chosen[name] = assistant.choose(study, question(fact, values), values).text, values
+            out.append(chosen)
         return out
 
     def score(self, request: Request, reply: Choices) -> Item:
@@ -45,7 +45,7 @@ class Choosing:
         No choices at all stand for a failure: every stated fact is kept as wrong, because what was learned is not known.
         """
         cells = {}
-        for fact, value in request.asked.items():
+        for fact, value in stated(request.record).items():
             if fact in reply or not reply:
                 said, options = reply.get(fact, ("", ()))
                 cells[fact] = {"true": value, "said": said, "right": said == value, "options": list(options)}

@@ -8,7 +8,7 @@ from typing import Any
 from ...records import Record
 from ...types import Study
 from .. import metrics
-from ..labels import Chances, commonest_values, positive_value, stated
+from ..labels import Chances, commonest_values, learned, positive_value, stated
 from ..store import Item
 from ..summary import Metrics, by_set, mean, metric, over_pairs, patients_of
 from ..tables import Table, guess, interval, names
@@ -35,10 +35,10 @@ class Labels:
         """Over images whose true value the model learned."""
         out: Metrics = {}
         for name, some in by_set(items).items():
-            learned: dict[str, Mapping[str, float]] = {}
+            known: dict[str, Mapping[str, float]] = {}
             for item in some:
-                learned |= {fact: cell["chances"] for fact, cell in item["labels"].items() if cell["chances"]}
-            for fact, values in learned.items():
+                known |= {fact: cell["chances"] for fact, cell in item["labels"].items() if cell["chances"]}
+            for fact, values in known.items():
                 seen = [item for item in some if item["labels"].get(fact, {}).get("true") in values]
                 out |= _summary(f"labels/{name}/{fact}", fact, seen, positive_value(values))
         return out
@@ -60,9 +60,14 @@ def scored(record: Record, chances: Chances, usual: Mapping[str, str | None]) ->
 
     No chances at all stand for a failure: every stated fact is kept, because what was learned is not known.
     """
-    known = {f: v for f, v in stated(record).items() if not chances or v in chances.get(f, {})}
-    cells = {f: {"true": v, "chances": dict(chances.get(f, {})), "commonest": usual.get(f)} for f, v in known.items()}
-    return {"labels": cells}
+    truth = stated(record)
+    known = learned(record, chances) if chances else dict.fromkeys(truth, "")
+    return {
+        "labels": {
+            name: {"true": truth[name], "chances": dict(chances.get(fact, {})), "commonest": usual.get(name)}
+            for name, fact in known.items()
+        }
+    }
 
 
 def _summary(key: str, fact: str, items: Sequence[Item], positive: str | None) -> Metrics:

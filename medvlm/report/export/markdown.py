@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from ..types import Report
+from pathlib import Path
 
-
-def _references(regions: list[int]) -> list[str]:
-    """`[R1]`, or `[R1–R7]` for several in a row."""
-    runs: list[list[int]] = []
-    for i in regions:
-        if runs and i == runs[-1][-1] + 1:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    return [f"[R{run[0] + 1}]" if len(run) == 1 else f"[R{run[0] + 1}–R{run[-1] + 1}]" for run in runs]
+from ...types import Report, Study
+from .wording import references
 
 
 def to_markdown(report: Report) -> str:
@@ -22,7 +14,8 @@ def to_markdown(report: Report) -> str:
     for section in report.sections:
         lines += [f"## {section.title}", ""]
         for sentence in section.sentences:
-            lines.append(" ".join(["-", sentence.text, *_references(sentence.regions)]))
+            shown = [f"[{references(sentence.regions)}]"] if sentence.regions else []
+            lines.append(" ".join(["-", sentence.text, *shown]))
         lines.append("")
     if report.regions:
         lines += ["## Regions", "", "| | label | image | box (x0, y0, x1, y1) px | score |", "|---|---|---|---|---|"]
@@ -30,4 +23,10 @@ def to_markdown(report: Report) -> str:
             box = ", ".join(f"{v:.0f}" for v in region.box)
             lines.append(f"| R{i} | {region.label} | {region.image + 1} | {box} | {region.score:.2f} |")
         lines.append("")
-    return "\n".join([*lines, f"Model: {report.model}", ""])
+    return "\n".join([*lines, f"Model: {' '.join(filter(None, [report.model, report.fingerprint]))}", ""])
+
+
+def write(report: Report, study: Study, folder: Path) -> list[Path]:
+    path = folder / "report.md"
+    path.write_text(to_markdown(report), encoding="utf-8")
+    return [path]

@@ -1,0 +1,82 @@
+"""Reports written in several formats: all files or none, into any folder, and nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from medvlm.errors import RequestError
+from medvlm.report import export
+from medvlm.report.export import write_report
+from medvlm.types import DISCLAIMER, Finding, Image, Region, Report, Section, Sentence, Study, mask_box
+
+
+def polyp() -> tuple[Report, Study]:
+    mask = np.zeros((100, 100), bool)
+    mask[5:15, 5:25] = True
+    region = Region("polyp", 0, mask_box(mask), mask, 0.9)
+    finding = Finding("polyp", "present", 0.93, [0])
+    report = Report([Section("Findings", [Sentence("Polyp.", 0, [0])])], [finding], [region], "nano")
+    return report, Study([Image(np.zeros((100, 100), np.uint8))])
+
+
+def test_markdown_and_json(tmp_path):
+    report, study = polyp()
+    paths = write_report(report, study, tmp_path / "new", ["md", "json"])
+    assert [path.name for path in paths] == ["report.md", "report.json"]
+    markdown = paths[0].read_text()
+    assert DISCLAIMER in markdown and "[R1]" in markdown and "| R1 | polyp | 1 | 5, 5, 25, 15 | 0.90 |" in markdown
+    assert json.loads(paths[1].read_text()) == report.to_json()
+
+
+def test_an_unknown_format_is_told(tmp_path):
+    with pytest.raises(RequestError, match="choose from md, json"):
+        write_report(*polyp(), tmp_path, ["docx"])
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "reportlab", None)
+    for module in [name for name in sys.modules if name.startswith(("reportlab.", "medvlm.report.export.pdf"))]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(RequestError, match=r"needs the package reportlab.*medvlm-assistant\[export\]"):
+        write_report(*polyp(), tmp_path, ["pdf"])
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="cannot be written"):
+        write_report(*polyp(), tmp_path / "file")
+
+
+def full(report, study, folder):
+    (folder / "half").write_text("half")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def cannot(report, study, folder):
+    raise RequestError("The study holds nothing to write; name another.")
+
+
+@pytest.mark.parametrize(("writer", "words"), [(full, "No space left on device"), (cannot, "holds nothing to write")])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_cannot_be_written_leaves_the_folder_as_it_was(tmp_path, monkeypatch, writer, words, there):
+    monkeypatch.setitem(export.FORMATS, "bad", writer)
+    folder = tmp_path / "out"
+    if there:
+        folder.mkdir()
+        (folder / "report.md").write_text("of before")
+    with pytest.raises(RequestError, match=words):
+        write_report(*polyp(), folder, ["md", "bad"])
+    left = {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None
+    assert left == ({"report.md": "of before"} if there else None)
+
+
+def test_a_report_replaces_that_of_before(tmp_path):
+    (tmp_path / "report.md").write_text("of before")
+    write_report(*polyp(), tmp_path, ["md"])
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+    assert (tmp_path / "report.md").read_text().startswith("# Report draft")

@@ -1,0 +1,5 @@
+"""VQA-RAD: questions that doctors asked of images, each in words of its own."""
+
+from .adapter import Adapter
+
+ADAPTER = Adapter(asked={"is the heart enlarged?": ["no", "yes"]})
