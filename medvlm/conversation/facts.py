@@ -56,7 +56,7 @@ class Facts:
             return result
         said = str(result.value)
         right = means(said, wanted) or ALIKE.get(wanted, wanted) == ALIKE.get(said.lower(), said.lower())
-        return replace(result, value=right != call.denied, things=(), remarks=[f"Most likely: {shown_kind(said)}."])
+        return replace(result, value=right != call.denied, things=(), remarks=[f"It is {shown_kind(said)}."])
 
     def choice(self, call: Call, scene: Scene) -> Result | None:
         """The likeliest of the values that a question offers, such as "solid or cystic?", of a fact that was learned on

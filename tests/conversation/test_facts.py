@@ -23,7 +23,7 @@ def test_the_kind_of_an_image_is_the_likeliest_or_what_the_file_states():
 
 def test_a_kind_that_is_asked_for_is_yes_or_no():
     yes = run("kind(modality, is=x-ray)", MadeUpFinder())
-    assert yes.value is True and yes.remarks == ["Most likely: X-ray."]
+    assert yes.value is True and yes.remarks == ["It is X-ray."]
     assert run("kind(modality, is=ct)", MadeUpFinder()).value is False
     assert run("kind(modality, is=ct, not)", MadeUpFinder()).value is True
     plane = MadeUpFinder(kind=MRI, facts={"plane": {"Transverse Plane": 0.9, "Coronal Plane": 0.1}})
