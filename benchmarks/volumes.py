@@ -1,12 +1,15 @@
 """Whole volumes: overlap and volume of what all slices show together, against masks; and how long a CT of 100 slices takes.
 
-    python benchmarks/volumes.py ../shared/data [--part report] [--model nano] [--speed]
+    python benchmarks/volumes.py ../shared/data [--part report] [--model nano] [--speed | --carry]
 
 The slices of `ct_organs` (every tenth of a scan) and `cardiac_mri` (every second) of one part of val, put in order by their
 number, and `volumes/ct_torso.nii.gz` with TotalSegmentator's result, which is a model's and not a person's. Of each label that is
 there: Dice over the whole volume with specks (slices as they are) and without (as they are shown), the mean Dice of the slices that
 have it, and the error of its volume in per cent of the true one. Trivial: the mean mask of the label in the training slices of the
 same kind in every slice, and the mean area. Intervals are 95 %, bootstrapped by patient; those of the torso, by label.
+
+With --carry the true box on the slice that has most of a label is outlined and carried to its neighbours: Dice over the volume,
+beside that outline copied to all slices that truly have the label. How it is carried was chosen on the torso and on `tune`.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ from tqdm import tqdm
 
 from medvlm.evaluation.metrics import dice
 from medvlm.perception import Finder
+from medvlm.perception.carry import carry
 from medvlm.records import Record, read_records
 from medvlm.studies import load_study
-from medvlm.types import Image, Study
+from medvlm.types import Image, Study, mask_box
 
 SETS = ("ct_organs", "cardiac_mri")
 GRID = 128  # pixels of the side of a mean mask
@@ -165,6 +169,26 @@ def lines(rows: list[dict]) -> Iterator[list[str]]:
             yield [name, "shown though absent", str(len(gone)), *shares, "", "0"]
 
 
+def carried(case: Case, finder: Finder) -> Iterator[dict]:
+    """A row a label: its outline on one slice, carried."""
+    for label, truth in case.truth.items():
+        at = int(truth.sum((1, 2)).argmax())
+        drawn = finder.segment(case.study, at, box=mask_box(truth[at]))
+        found = {region.image: region.mask for region in carry(case.study, drawn, finder.segment)} if drawn else {}
+        nothing = np.zeros_like(truth[0])
+        shown = np.stack([found.get(number, nothing) for number in range(len(truth))])
+        copied = truth.any((1, 2))[:, None, None] & (drawn[0].mask if drawn else nothing)
+        row = {"set": case.set, "patient": case.patient, "volume": case.name, "label": label}
+        yield row | {"carried": dice(shown, truth), "copied": dice(copied, truth)}
+
+
+def carried_lines(rows: list[dict]) -> Iterator[list[str]]:
+    for name in dict.fromkeys(row["set"] for row in rows):
+        mine = [row for row in rows if row["set"] == name]
+        by = [row["label" if name == "ct_torso" else "patient"] for row in mine]
+        yield [name, str(len(mine)), *(interval([row[key] for row in mine], by) for key in ("carried", "copied"))]
+
+
 def speed(finder: Finder, source: Study, count: int = 100, side: int = 512) -> str:
     """How long all labels of a CT take that has `count` slices of `side` pixels."""
     pixels = [np.asarray(PIL.Image.fromarray(i.pixels).resize((side, side))) for i in source.images]
@@ -184,16 +208,21 @@ def main() -> None:
     parser.add_argument("--part", default="report", help="tune or report")
     parser.add_argument("--model")
     parser.add_argument("--speed", action="store_true", help="time a CT of 100 slices instead")
+    parser.add_argument("--carry", action="store_true", help="carry an outline to neighbouring slices instead")
     args = parser.parse_args()
     finder, scan = Finder.load(args.model), torso(args.data / "volumes")
     if args.speed:
         print(speed(finder, scan.study))
         return
+    cases = [case for name in SETS for case in stacks(args.data / name, args.part)]
+    if args.carry:
+        carried_rows = [row for case in tqdm([scan, *cases], unit="volume") for row in carried(case, finder)]
+        print(table(["set", "n", "carried", "copied to the true slices"], carried_lines(carried_rows)))
+        return
     trivial = {name: mean_masks(read_records(args.data / name, "train")) for name in SETS}
     rows = scored(scan, finder, trivial["ct_organs"])
-    for name in SETS:
-        for case in tqdm(list(stacks(args.data / name, args.part)), desc=name, unit="volume"):
-            rows += scored(case, finder, trivial[name])
+    for case in tqdm(cases, unit="volume"):
+        rows += scored(case, finder, trivial[case.set])
     head = ["set", "what", "n (volumes)", "all slices together", "with specks", "slice by slice", "trivial"]
     print(table(head, lines(rows)))
     for row in rows:

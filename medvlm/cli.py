@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--box", metavar="x0,y0,x1,y1", help="in pixels, half-open")
     sub.add_argument("--point", action="append", metavar="x,y", help="x,y inside, or --point=-x,y outside; repeatable")
     sub.add_argument("--scribble", type=Path, metavar="PNG", help="white on black, of the image's size")
+    sub.add_argument("--carry", action="store_true", help="carry it to the neighbouring slices of a volume")
     sub.add_argument("--overlay", type=Path, metavar="PNG", help="write the image with the region drawn on it")
 
     sub = add("report", commands.report, "draft a report", options=[which])

@@ -75,13 +75,19 @@ def segment(args: argparse.Namespace, load: Load) -> Output:
     check_one_prompt(args.box, args.point, args.scribble)
     study = _study(args)
     image = _image(args, study)
+    if args.carry and not study.is_volume:
+        raise RequestError("--carry needs a volume: the images given are no slices of one, in order.")
     prompt = _prompt(args, study, image)
     if not prompt:
         size = study.images[study.default if image is None else image].size
         prompt["scribble"] = check_scribble(load_study(args.scribble).images[0].rgb.max(axis=2) > 127, size)
-    regions = load(args).segment(study, image, **prompt)
+    assistant = load(args)
+    regions = assistant.segment(study, image, **prompt)
+    shown = regions
+    if args.carry and regions:
+        regions = assistant.carry(study, regions)
     if args.overlay:
-        _write_overlay(args.overlay, study, regions)
+        _write_overlay(args.overlay, study, shown)
     result = {"regions": [region.to_json() for region in regions], "notices": study.notices}
     return result, "\n".join(_region_lines(regions))
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -13,6 +14,7 @@ from medvlm.report.claims import Claim
 from medvlm.types import DISCLAIMER, Region, decode_mask
 
 from .fakes import FakeAssistant, square
+from .studies import write_series
 
 
 @pytest.fixture
@@ -127,6 +129,20 @@ def test_segment(capsys, image, tmp_path):
     PIL.Image.fromarray(scribble).save(tmp_path / "scribble.png")
     code, out, _ = run(capsys, "segment", image, "--scribble", tmp_path / "scribble.png", "--json")
     assert code == 0 and json.loads(out)["regions"][0]["box"] == [7, 5, 20, 9]
+
+
+def test_what_is_outlined_on_a_slice_is_carried_to_its_neighbours(capsys, image, tmp_path):
+    class Carrying(FakeAssistant):
+        def carry(self, study, drawn):
+            return [replace(drawn[0], image=at) for at in range(len(study.images))]
+
+    volume = write_series(tmp_path / "volume", 3, PixelSpacing=[1, 1])
+    box = ("--image", 2, "--box", "1,1,3,3", "--json")
+    code, out, _ = run(capsys, "segment", volume, *box, "--carry", load=lambda _: Carrying())
+    assert code == 0 and [region["image"] for region in json.loads(out)["regions"]] == [0, 1, 2]
+    assert len(json.loads(run(capsys, "segment", volume, *box)[1])["regions"]) == 1
+    code, _, err = run(capsys, "segment", image, "--box", "1,1,3,3", "--carry")
+    assert code == 2 and "needs a volume" in err
 
 
 def test_report_formats(capsys, image, tmp_path):

@@ -46,6 +46,13 @@ def labels_of(thing: str, kind: Kind, expected: Sequence[str], spoken_of: Sequen
     return here or ([own] if own else sides)
 
 
+def other_side(label: str, side: str) -> str:
+    """The label of the other one of a pair where a side is asked for that a label is not of, such as the right lung."""
+    own, _, thing = label.partition(" ")
+    other = f"{side} {thing}"
+    return other if {own, side} == {"left", "right"} and other in LABELS else ""
+
+
 def misspelt(word: str) -> str | None:
     """The label whose name an unknown word is nearly spelt as; `None` where it is like none."""
     near = get_close_matches(word, list(LABELS), 1, LIKE) or get_close_matches(word.rstrip("s"), list(LABELS), 1, LIKE)
@@ -77,6 +84,8 @@ def pointed(
         side = thing.split()[0] if thing.split()[0] in ("left", "right") else ""
         sided = [one for one in spoken_of if side and one.startswith(side)]
         thing = sided[0] if sided else IT
+    if thing == IT and len(spoken_of) == 1 and (other := other_side(spoken_of[0], call.get("where"))):
+        return replace(call, things=(other,), modifiers=tuple(pair for pair in call.modifiers if pair[0] != "where"))
     if thing == IT and not spoken_of and call.tool in POINTING:
         findings = labels_of(ANYTHING, kind, expected, (), question)
         thing = ANYTHING if findings else expected[0] if len(expected) == 1 else IT

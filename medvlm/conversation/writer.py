@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..types import Region
-from ..vocabulary import LABELS
+from ..vocabulary import LABELS, is_finding
 from .facts import shown_kind
 from .grammar import ANYTHING, IT
 from .places import SIDED, extent, words_for
@@ -137,7 +137,8 @@ def _groups(regions: Sequence[Region]) -> list[tuple[str, list[Region]]]:
 
 def _named(result: Result) -> str:
     names = list(dict.fromkeys(r.label for r in result.regions)) or list(result.things)
-    if ANYTHING in result.call.things and not result.regions:
+    findings = len(names) > MOST and all(map(is_finding, names))
+    if not result.regions and (findings or ANYTHING in result.call.things):
         return "abnormality"
     return " or ".join(names) if len(names) <= MOST else "thing that I look for"
 

@@ -7,11 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import RequestError
-from ..types import Region, Study, mask_box
+from ..types import Region, Study
 
-SHARED = 0.3  # overlap (IoU) of two slices' masks below which the next one has another thing, which ends this one
+SHARED = 0.5  # overlap (IoU) of two slices' masks below which the next one has another thing, which ends this one
+INSIDE = (
+    0.5  # of the depth of a mask's deepest pixel: what lies deeper is the scribble that asks for it in the next slice
+)
 
 Segment = Callable[..., list[Region]]  # `Finder.segment`
 
@@ -19,7 +23,7 @@ Segment = Callable[..., list[Region]]  # `Finder.segment`
 def carry(study: Study, drawn: Sequence[Region], segment: Segment) -> list[Region]:
     """The regions of a thing in all slices, from those `drawn` on some, which stay as they are: one a slice, in order.
 
-    Each slice is prompted with the box of the mask before, outward from the nearest drawn one. A drawn region with an empty
+    Each slice is prompted with the core of the mask before, outward from the nearest drawn one. A drawn region with an empty
     mask says that the thing is not there: nothing is carried over it. Raises `RequestError` where nothing is drawn to carry.
     """
     anchors = {region.image: region for region in drawn if region.mask is not None}
@@ -52,11 +56,17 @@ def onward(study: Study, start: Region, step: int, slices: range, segment: Segme
         assert before.mask is not None
         if not before.mask.any():
             return
-        found = segment(study, at, box=mask_box(before.mask))
+        found = segment(study, at, scribble=core(before.mask))
         if not found or overlap(found[0].mask, before.mask) < SHARED:
             return
         before = replace(found[0], label=start.label, phrase=start.phrase)
         yield before
+
+
+def core(mask: np.ndarray) -> np.ndarray:
+    """The inner part of a mask `(H, W)`, bool, which the next slice most likely shares."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return depth > INSIDE * depth.max()
 
 
 def overlap(mask: np.ndarray | None, other: np.ndarray) -> float:

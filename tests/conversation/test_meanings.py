@@ -52,6 +52,8 @@ def test_a_name_may_stand_in_the_plural():
         ("measure(pneumothorax, length)", COLON, "longest diameter in px?", ("polyp",), "measure(it, length)"),
         ("measure(pneumothorax, length)", COLON, "length of the pneumothorax", ("polyp",), "measure(pneumothorax, length)"),
         ("measure(left kidney, height)", FILM, "how tall is the left one", ("left lung", "right lung"), "measure(left lung, height)"),
+        ("measure(it, area, where=right)", FILM, "now the right one", ("left lung",), "measure(right lung, area)"),
+        ("measure(it, area, where=right)", FILM, "on the right", ("lung nodule",), "measure(it, area, where=right)"),
         ("present(pneumothorax)", COLON, "PTX?", ("polyp",), "present(pneumothorax)"),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medvlm.errors import RequestError
-from medvlm.perception.carry import carry, reach
+from medvlm.perception.carry import carry, core, reach
 from medvlm.types import Image, Region, Study, mask_box
 
 SIZE = (40, 60)
@@ -29,11 +29,10 @@ class Slices:
         images = [Image(np.zeros(SIZE, np.uint8)) for _ in discs]
         self.study, self.asked = Study(images, kind="volume"), list[int]()
 
-    def segment(self, study: Study, at: int, box: tuple[float, float, float, float]) -> list[Region]:
+    def segment(self, study: Study, at: int, scribble: np.ndarray) -> list[Region]:
         self.asked.append(at)
-        x0, y0, x1, y1 = map(int, box)
         there = self.discs[at]
-        touched = there is not None and there.mask is not None and bool(there.mask[y0:y1, x0:x1].any())
+        touched = there is not None and there.mask is not None and bool((there.mask & scribble).any())
         return [Region("region", at, there.box, there.mask, 0.8)] if touched and there else []
 
     def carried(self, *drawn: Region) -> dict[int, Region]:
@@ -84,3 +83,12 @@ def test_only_what_is_drawn_on_a_volume_is_carried():
     for drawn in ([], [NOWHERE], [Region("region", 0, (0, 0, 9, 9), None, 1.0)]):
         with pytest.raises(RequestError, match="Draw an outline"):
             slices.carried(*drawn)
+
+
+def test_the_core_of_a_mask_lies_deep_inside_and_is_never_nothing():
+    mask = disc(30, 8).mask
+    inner = core(mask)
+    assert inner.any() and not (inner & ~mask).any() and inner.sum() < mask.sum() / 2
+    line = np.zeros(SIZE, bool)
+    line[3, 4:30] = True
+    assert (core(line) == line).all()
