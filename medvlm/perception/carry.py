@@ -36,7 +36,7 @@ def carry(study: Study, drawn: Sequence[Region], segment: Segment) -> list[Regio
         for step in (-1, 1):
             for region in onward(study, anchors[at], step, reach(at, step, anchors, len(study.images)), segment):
                 found[region.image] = region
-    return [found[at] for at in sorted(found) if found[at].mask is not None and found[at].mask.any()]
+    return [region for _, region in sorted(found.items()) if region.mask is not None and region.mask.any()]
 
 
 def reach(at: int, step: int, anchors: Mapping[int, Any], count: int) -> range:
