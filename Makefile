@@ -41,10 +41,10 @@ format: .venv/test.stamp
 	touch $@
 
 .venv/serve.stamp: .venv/torch.stamp pyproject.toml
-	$(call INSTALL,serving)
+	$(call INSTALL,serving$(,)export)
 
 .venv/test.stamp: .venv/torch.stamp pyproject.toml
-	$(call INSTALL,serving$(,)training$(,)export$(,)dev)
+	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)dev)
 	touch .venv/serve.stamp
 
 # The browser test skips itself where there is none.

@@ -208,7 +208,9 @@ class Body:
     largest: int  # index of the one that shows most of it
     count: int  # separate pieces, connected across slices
     volume_ml: float | None = None  # None where the distance of slices or pixels is unknown
-    extent_mm: tuple[float, float, float] | None = None  # left to right, front to back, head to foot; None where unknown
+    extent_mm: tuple[float, float, float] | None = (
+        None  # left to right, front to back, head to foot; None where unknown
+    )
 
     @property
     def measurements(self) -> list[Measurement]:
