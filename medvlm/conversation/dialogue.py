@@ -183,6 +183,8 @@ class Conversation:
             return unknown_kind(calls)
         if reading.chance < policy.read and not plain:
             calls = tuple(call for call in calls if call.tool == "decline") or (Call("recall"),)
+        if any(call.tool == "decline" for call in calls):  # recalled words could pass for an answer to what is declined
+            calls = tuple(call for call in calls if call.tool != "recall")
         results: list[tuple[Result, float]] = []
         for call in calls:
             result = self.seen_elsewhere(call, scene) or self.tools.run(call, scene)
@@ -227,7 +229,9 @@ class Conversation:
         """The chance that what a result says is right."""
         slope, offset = self.finder.policy.calibration.get(result.who, (1.0, 0.0))
         odds = min(max(result.likelihood, 1e-6), 1 - 1e-6)
-        return 1 / (1 + math.exp(-(slope * math.log(odds / (1 - odds)) + offset)))
+        chance = 1 / (1 + math.exp(-(slope * math.log(odds / (1 - odds)) + offset)))
+        even = isinstance(result.value, bool) and result.who not in ("short", "generated")
+        return max(chance, 0.5) if even else chance  # of yes and no, what is said is the likelier
 
     def answer(self, scene: Scene, results: list[tuple[Result, float]]) -> Answer:
         """What results say together; one part that is told makes it an answer."""

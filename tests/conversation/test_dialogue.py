@@ -170,10 +170,13 @@ def test_an_answer_is_as_sure_as_its_least_sure_part():
 
 def test_confidence_follows_the_calibration_of_what_was_called():
     finder = MadeUpFinder(SMALL, kind=COLON)
-    finder.policy = replace(finder.policy, calibration={"present": [0.5, -2.0]})
+    finder.policy = replace(finder.policy, calibration={"present": [0.5, -0.2], "count": [0.5, -2.0]})
     answer = talk(finder, "present(polyp)").ask(study_of(), "polyp?")
     assert answer.likelihood == pytest.approx(0.9)
-    assert answer.confidence == pytest.approx(1 / (1 + np.exp(2 - 0.5 * np.log(9))))
+    assert answer.confidence == pytest.approx(1 / (1 + np.exp(0.2 - 0.5 * np.log(9))))
+    assert talk(finder, "count(polyp)").ask(study_of(), "how many?").confidence < 0.5
+    finder.policy = replace(finder.policy, calibration={"present": [0.5, -2.0]})
+    assert talk(finder, "present(polyp)").ask(study_of(), "polyp?").confidence == 0.5, "yes or no is at least even"
 
 
 # What is not answered
@@ -189,6 +192,12 @@ def test_the_part_that_an_image_can_answer_is_answered():
     answer = talk(POLYPS, "count(polyp); decline(treatment)").ask(study_of(), "How many, and what to do?")
     assert answer.declined and not answer.abstained
     assert answer.text.splitlines()[1] == "2 polyps." and answer.confidence == pytest.approx(0.9)
+
+
+def test_recalled_words_are_not_told_beside_a_refusal():
+    asked = talk(POLYPS, "decline(treatment); recall()", MadeUpRecall({"No": 0.9}))
+    answer = asked.ask(study_of(), "Can I take off the cast, the bone looks healed?")
+    assert answer.abstained and "No" not in answer.text.split()
 
 
 def test_help_is_given_whatever_the_image_is():
