@@ -3,7 +3,7 @@
     python benchmarks/dialogues.py ../shared/data [--part report] [--limit N [--rest]] [--json OUT] [--show] [--model nano]
 
 `tests/conversation/dialogues.yaml` holds dialogues written by hand, as people type, without sight of any question of
-training, on images that no training saw. `judges.py` says what may be expected of a turn, and when it is right. Prints the
+training, on images that no training saw; with `--part tune` those of `dialogues_tune.yaml`, to find faults on. `judges.py` says what may be expected of a turn, and when it is right. Prints the
 share of turns that are right, of each kind and in all, with n and a 95 % interval by dialogue, beside "Yes" to everything,
 and how many dialogues are wholly right.
 """
@@ -29,7 +29,9 @@ from medvlm.records import Record, read_records
 from medvlm.records.record import PARTS
 from medvlm.types import Answer, Region, Study, mask_box
 
-DIALOGUES = Path(__file__).parents[1] / "tests" / "conversation" / "dialogues.yaml"
+FOLDER = Path(__file__).parents[1] / "tests" / "conversation"
+DIALOGUES = FOLDER / "dialogues.yaml"
+TUNE = FOLDER / "dialogues_tune.yaml"  # those to find faults on
 History = list[tuple[str, Answer]]
 
 
@@ -129,7 +131,8 @@ def main() -> None:
     args = parser.parse_args()
     from medvlm.assistant import Assistant  # here, so that the judges are tested without torch
 
-    assistant, dialogues = Assistant.load(args.model), read_dialogues()
+    assistant = Assistant.load(args.model)
+    dialogues = read_dialogues(TUNE if args.part == "tune" else DIALOGUES)
     records = records_for(dialogues, args.data)
     of_part = [d for d in dialogues if records[d.key].part == args.part]
     dialogues = spread(of_part, args.limit)

@@ -258,6 +258,16 @@ def test_the_dialogues_are_many_and_of_all_kinds():
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data are not here")
+def test_the_dialogues_to_find_faults_on_are_on_images_of_tune():
+    held = read_dialogues(benchmark.TUNE)
+    records = benchmark.records_for(held, DATA)
+    assert {records[dialogue.key].part for dialogue in held} == {"tune"}
+    for dialogue in held:
+        for turn in dialogue.turns:
+            judge(records[dialogue.key], turn, Answer("", 1.0))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data are not here")
 def test_every_turn_can_be_judged_on_an_image_of_report():
     held = read_dialogues()
     records, answers = benchmark.records_for(held, DATA), Counter()
