@@ -79,9 +79,11 @@ class Tools:
         elif labels:
             regions, presence = self.seen(labels, scene)
             regions = once(likeliest_types(regions))
-            if thing == IT and not regions and scene.shown:  # what was spoken of is not there, so it is what is
-                regions, presence = list(scene.shown), max(region.score for region in scene.shown)
-                labels = list(dict.fromkeys(region.phrase or region.label for region in regions))
+            kin = {one for label in labels for one in (whole(label), *other_types(label))}
+            shown = [r for r in scene.shown if thing == IT and not regions and (r.phrase or r.label) in kin]
+            if shown:  # of the type that was spoken of there is none, so it is the one that was shown
+                regions, presence = shown, max(region.score for region in shown)
+                labels = list(dict.fromkeys(region.phrase or region.label for region in shown))
         else:
             return [], [], 0.0
         if where := call.get("where"):
@@ -139,8 +141,9 @@ class Tools:
         if call.things[0] == IT and call.get("which") == "" and scene.focus and self.labels(IT, scene):
             call = replace(call, things=(self.labels(IT, scene)[0],))  # how many there are, not how many were shown
         result = self.find(call, scene)
-        if result.regions and (bodies := bodies_of(result, scene)):
-            result.value = sum(body.count for body in bodies.values())
+        bodies = bodies_of(result, scene) if result.regions else {}
+        if len(bodies) == 1:  # of several things that may overlap there is no one number
+            result.value = next(iter(bodies.values())).count
         return self.sizes.against(result)
 
     def place(self, call: Call, scene: Scene) -> Result:

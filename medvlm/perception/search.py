@@ -20,6 +20,10 @@ from .volume import area, cleaned, lattice_of
 SAMPLED = 8  # slices that tell what kind of volume it is …
 OFTEN = 0.25  # … and the share of them that has to be taken for a body part for it to be looked for
 
+# Millimetres across, below which a body is not told from noise: the least that a lesion of multiple sclerosis measures on MRI
+# (McDonald criteria), and what is commonly called too small to characterise on CT.
+SMALLEST = {"ct": 5.0, "mri": 3.0}
+
 
 @dataclass
 class VolumeView:
@@ -73,10 +77,12 @@ class VolumeSearch:
             self.finder.ground_many([(replace(study, default=at), new) for at in batch])
         volume.views = [self.finder.views[image] for image in study.images]
         lattice = lattice_of(study)
+        first = volume.views[0]
+        smallest = SMALLEST.get(study.modality or (first.kind[0] if first.facts else ""), 0.0)
         for name in new:
             found = [view.found[name] for view in volume.views]
             one = parts(asked_name(name) or "") != "many"
-            left, volume.bodies[name] = cleaned([here.regions for here in found], lattice, one)
+            left, volume.bodies[name] = cleaned([here.regions for here in found], lattice, one, smallest)
             volume.presence[name] = presence_of(found, [bool(regions) for regions in left])
             for view, here, regions in zip(volume.views, found, left, strict=True):
                 view.found[name] = replace(here, regions=regions)

@@ -124,18 +124,21 @@ def bodies_of(slices: Sequence[Sequence[Region]]) -> list[list[Piece]]:
     return sorted(bodies.values(), key=lambda body: -sum(piece.area for piece in body))
 
 
-def cleaned(slices: Sequence[Sequence[Region]], lattice: Lattice, one: bool) -> tuple[list[list[Region]], Body | None]:
+def cleaned(
+    slices: Sequence[Sequence[Region]], lattice: Lattice, one: bool, smallest: float = 0.0
+) -> tuple[list[list[Region]], Body | None]:
     """The regions of a thing, a list a slice, without specks, and the body that they make together (None for nothing).
 
-    `one` for things of which there is one. Regions of which nothing is taken away are the same objects.
+    `one` for things of which there is one; bodies smaller than a ball of `smallest` mm across are specks too. Regions of which nothing is taken away are the same objects.
     """
     bodies = bodies_of(slices)
     most = sum(piece.area for piece in bodies[0]) if bodies else 0
     kept: list[list[Piece]] = []
     gone: dict[tuple[int, int], list[Piece]] = {}  # by image and region
     for body in bodies:
-        if is_speck(body, most, len(slices), lattice, one):
-            gone.setdefault((body[0].image, body[0].region), []).extend(body)
+        if is_small(body, lattice, smallest) or is_speck(body, most, len(slices), lattice, one):
+            for piece in body:
+                gone.setdefault((piece.image, piece.region), []).append(piece)
         else:
             kept.append(body)
     left = [
@@ -143,6 +146,14 @@ def cleaned(slices: Sequence[Sequence[Region]], lattice: Lattice, one: bool) -> 
         for image, regions in enumerate(slices)
     ]
     return [[region for region in here if region] for here in left], measured(kept, lattice) if kept else None
+
+
+def is_small(body: Sequence[Piece], lattice: Lattice, smallest: float) -> bool:
+    """Whether a body has less volume than a ball of `smallest` mm across, where distances are known."""
+    if lattice.step is None or lattice.pixel is None:
+        return False
+    volume = sum(piece.area for piece in body) * lattice.pixel[0] * lattice.pixel[1] * lattice.step
+    return bool(volume < np.pi / 6 * smallest**3)
 
 
 def is_speck(body: Sequence[Piece], most: int, slices: int, lattice: Lattice, one: bool) -> bool:

@@ -319,8 +319,12 @@ def test_whether_what_is_drawn_is_a_thing_is_yes_or_no(question, value):
     assert run("identify(it)", finder, scene).value == value
 
 
-def test_it_is_what_was_shown_last_where_what_was_spoken_of_is_not_there():
-    scene = scene_of(POLYPS, question="how long is it?")
-    scene.things, scene.shown = ("haemorrhages",), [SMALL]
-    result = run("measure(it, length)", POLYPS, scene)
-    assert boxes(result) == [SMALL.box] and result.things == ("polyp",)
+def test_it_is_the_type_that_was_shown_where_there_is_none_of_the_type_that_was_spoken_of():
+    tumour = shown("meningioma", (10, 10, 30, 20))
+    finder = MadeUpFinder(tumour, kind=MRI)
+    scene = scene_of(finder, question="how long is it?")
+    scene.things, scene.shown = ("glioma",), [tumour]
+    result = run("measure(it, length)", finder, scene)
+    assert boxes(result) == [tumour.box] and result.things == ("meningioma",)
+    scene.things = ("pneumothorax",)
+    assert run("count(it)", finder, scene).value == 0, "another thing is not meant"

@@ -168,3 +168,11 @@ def marked(study: Study) -> Body:
     body = cleaned(slices, lattice_of(study), one=False)[1]
     assert body is not None
     return body
+
+
+def test_what_is_smaller_than_the_smallest_is_no_body():
+    slices = [[region(0, 0, 3, 3), region(20, 20, 30, 30)], [region(0, 0, 3, 3), region(20, 20, 30, 30)]]
+    left, body = cleaned(slices, THICK, one=False, smallest=6.0)  # 90 and 1,000 mm3, where a ball of 6 mm has 113
+    assert [len(here) for here in left] == [1, 1] and body.count == 1 and left[0][0] is slices[0][1]
+    assert cleaned(slices, THICK, one=False, smallest=5.0)[1].count == 2
+    assert cleaned(slices, Lattice(None, None), one=False, smallest=6.0)[1].count == 2, "unknown distances"
