@@ -1,4 +1,4 @@
-"""A report as DICOM SEG and SR: masks equal to the voxel, places as other readers compute them, nothing of a patient elsewhere."""
+"""A report as DICOM SEG: masks equal to the voxel, places as other readers compute them, nothing of a patient elsewhere."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import io
 import logging
 import shutil
 import subprocess
-import sys
 import warnings
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -23,119 +21,33 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     EnhancedMRImageStorage,
     MRImageStorage,
-    generate_uid,
 )
 
 from medvlm.errors import RequestError
 from medvlm.studies import load_study
-from medvlm.types import Finding, Image, Measurement, Region, Report, Section, Sentence, Study, mask_box
-from medvlm.vocabulary import LABELS
+from medvlm.types import Image, Study
 
+from .dicom_export import (
+    DCMQI,
+    LANDMARK,
+    PLANES,
+    SIZE,
+    SPACE,
+    STUDY,
+    blob,
+    checked,
+    dicom_seg,
+    dicom_sr,
+    hd,
+    landmarks,
+    nibabels_affine,
+    places,
+    region,
+    report_of,
+    series,
+)
 from .studies import SECRET, VOLUMES, write
 from .test_studies_choice import mosaic, slide
-
-hd = pytest.importorskip("highdicom")
-
-from medvlm.report.export import dicom_codes, dicom_seg, dicom_sr  # noqa: E402
-
-DCMQI = Path(sys.executable).with_name("segimage2itkimage")
-SIZE = (24, 20)  # rows, columns
-LANDMARK = (5, 13)  # of each slice as stored, brighter than all others
-STUDY, SERIES, SPACE = generate_uid(), generate_uid(), generate_uid()
-TURNED = np.array(nib.eulerangles.euler2mat(0.2, -0.15, 0.1))  # z, y, x in radians
-PLANES = {
-    "axial": [(1, 0, 0), (0, 1, 0)],
-    "axial, reversed": [(-1, 0, 0), (0, -1, 0)],
-    "coronal": [(1, 0, 0), (0, 0, -1)],
-    "sagittal, lying": [(0, 0, 1), (0, -1, 0)],
-    "oblique": [tuple(TURNED[:, 0]), tuple(TURNED[:, 1])],
-    "oblique, exchanged": [tuple(-TURNED[:, 1]), tuple(TURNED[:, 0])],
-}
-
-
-def series(
-    folder: Path, directions=PLANES["axial"], spacing=(1.0, 1.0), step=None, count=5, **elements: object
-) -> Path:
-    """Slices of a CT with a landmark, stored in another order than they lie in; `step` in mm to the next one."""
-    folder.mkdir(exist_ok=True)
-    step = np.cross(*directions) * 2.5 if step is None else np.array(step)
-    for n in range(count):
-        stored = np.random.default_rng(n).integers(0, 100, SIZE).astype(np.int16)
-        stored[LANDMARK] = 900
-        place = {
-            "ImagePositionPatient": [round(float(v), 4) for v in np.array([10.0, -30.0, 50.0]) + n * step],
-            "ImageOrientationPatient": [float(v) for direction in directions for v in direction],
-            "PixelSpacing": list(spacing),
-            "SliceThickness": 2.5,
-        }
-        uids = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES, "FrameOfReferenceUID": SPACE}
-        window = {"WindowCenter": 500, "WindowWidth": 1000, "InstanceNumber": count - n}
-        write(folder / f"{count - 1 - n}.dcm", stored, **{**place, **uids, **window, **elements})
-    return folder
-
-
-def blob(size: tuple[int, int], at: tuple[int, int], reach: int = 3) -> np.ndarray:
-    y, x = np.mgrid[: size[0], : size[1]]
-    return (y - at[0]) ** 2 + (x - at[1]) ** 2 < reach**2
-
-
-def region(label: str, image: int, mask: np.ndarray) -> Region:
-    return Region(label, image, mask_box(mask), mask, 0.9)
-
-
-def told(regions: list[Region], *findings: Finding) -> Report:
-    sections = [
-        Section("Examination", [Sentence("CT, chest – 5 slices.")]),
-        Section("Findings", [Sentence(f"{f.label}, described.", i, f.regions) for i, f in enumerate(findings)]),
-    ]
-    return Report(sections, list(findings), regions, "tiny")
-
-
-def report_of(*regions: Region) -> Report:
-    labels = dict.fromkeys(region.label for region in regions)
-    at = {label: [i for i, r in enumerate(regions) if r.label == label] for label in labels}
-    size = [Measurement("longest diameter", 12.3, "mm"), Measurement("area", 99.0, "mm2")]
-    return told(list(regions), *(Finding(label, "present", 0.9, at[label], list(size)) for label in labels))
-
-
-def landmarks(study: Study, label: str = "liver") -> Report:
-    """A region on the brightest pixels of each image as shown."""
-    return report_of(*(region(label, i, image.pixels == image.pixels.max()) for i, image in enumerate(study.images)))
-
-
-def checked(path: Path) -> None:
-    """By dicom3tools, where they are installed."""
-    if shutil.which("dciodvfy"):
-        said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True).stderr
-        assert "Error" not in said, said
-
-
-def dumped(path: Path) -> str:
-    """What dcmtk reads, where it is installed."""
-    if not shutil.which("dsrdump"):
-        return ""
-    return subprocess.run(["dsrdump", "+Pl", str(path)], capture_output=True, text=True, check=True).stdout
-
-
-def places(segmentation: pydicom.Dataset) -> list[tuple[str, np.ndarray]]:
-    """The source and the patient's coordinates `(N, 3)` in mm of what is on in each frame, by highdicom."""
-    pixels = segmentation.pixel_array.reshape(-1, segmentation.Rows, segmentation.Columns)
-    out = []
-    for number, plane in enumerate(pixels, 1):
-        to_patient = hd.spatial.PixelToReferenceTransformer.for_image(segmentation, frame_number=number)
-        rows, columns = np.nonzero(plane)
-        group = segmentation.PerFrameFunctionalGroupsSequence[number - 1]
-        source = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
-        out.append((source, to_patient(np.stack([columns, rows], axis=1))))
-    return out
-
-
-def nibabels_affine(source: pydicom.Dataset) -> np.ndarray:
-    """From row, column and slice to mm, LPS+."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says of itself that it is experimental
-        from nibabel.nicom.dicomwrappers import wrapper_from_data
-    return wrapper_from_data(source).affine
 
 
 @pytest.mark.parametrize("plane", PLANES)
@@ -314,119 +226,6 @@ def test_older_scripts_are_written_on(tmp_path):
     study = load_study(folder)
     for path in dicom_sr.write(landmarks(study), study, tmp_path):
         assert str(pydicom.dcmread(path).PatientName) == "Müller^Jürgen"
-
-
-def test_a_report_says_each_finding_with_its_sizes_and_where_it_is(tmp_path):
-    study = replace(load_study(series(tmp_path / "in")), body_part="abdomen")
-    size = study.images[0].size
-    regions = [
-        region("left kidney", 1, blob(size, (8, 6), 5)),
-        region("left kidney", 2, blob(size, (8, 6), 4)),
-        region("liver cancer", 3, blob(size, (8, 6), 4)),
-        region("liver cancer", 0, blob(size, (9, 9), 2)),
-        Region("fracture", 2, (2.0, 3.0, 10.0, 9.0), None, 0.7),
-    ]
-    report = told(
-        regions,
-        Finding("left kidney", "present", 0.999, [0, 1], [Measurement("volume", 150.25, "ml"), Measurement("count", 1, "count")]),
-        Finding("liver cancer", "present", 0.9, [2, 3], [Measurement("longest diameter", 12.25, "mm"), Measurement("area", 99, "mm2")]),
-        Finding("fracture", "uncertain", 0.5, [4], [Measurement("width", 8.0, "px")]),
-        Finding("ground glass opacity", "absent", 0.97),
-    )  # fmt: skip
-    seg, path = dicom_sr.write(report, study, tmp_path)
-    checked(path)
-    document = hd.sr.srread(path)
-    assert (document.PreliminaryFlag, document.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
-    segmentation = hd.seg.segread(seg)
-
-    (kidney,) = document.content.get_volumetric_roi_measurement_groups()
-    assert kidney.tracking_uid == segmentation.SegmentSequence[0].TrackingUID
-    assert (kidney.finding_type.value, kidney.finding_type.meaning) == ("64033007", "Kidney")
-    (site,) = kidney.finding_sites
-    assert (site.value.value, site.laterality.meaning) == ("64033007", "Left")
-    assert kidney.referenced_segment.referenced_sop_instance_uid == segmentation.SOPInstanceUID
-    assert _sizes(kidney) == [("118565006", 150.25, "mL")]
-
-    outlined = {str(group.tracking_identifier): group for group in document.content.get_planar_roi_measurement_groups()}
-    assert set(outlined) == {"liver cancer 1", "liver cancer 2", "fracture"}
-    assert _sizes(outlined["liver cancer 1"]) == [("103339001", 12.25, "mm"), ("42798000", 99, "mm2")]
-    assert ("42798000", regions[3].mask.sum(), "mm2") in _sizes(outlined["liver cancer 2"])
-    frame = outlined["liver cancer 1"].referenced_segmentation_frame
-    shown = segmentation.PerFrameFunctionalGroupsSequence[frame.referenced_frame_numbers[0] - 1]
-    assert shown.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 2
-    assert outlined["fracture"].roi.value.tolist() == [[2, 3], [10, 3], [10, 9], [2, 9], [2, 3]]
-    assert _sizes(outlined["fracture"]) == [("103355008", 8, "{pixels}")]
-
-    whole = {str(g.tracking_identifier): g for g in document.content.get_image_measurement_groups()}
-    presence = {name: group.get_qualitative_evaluations() for name, group in whole.items()}
-    assert {name: value[0].value.meaning for name, value in presence.items()} == {
-        "study": "All algorithms succeeded; with findings",
-        "left kidney": "Present",
-        "liver cancer": "Present",
-        "fracture": "Presence Undetermined",
-        "ground glass opacity": "Absent",
-    }
-    assert whole["ground glass opacity"].finding_type.scheme_designator == "99MEDVLM"
-    assert _sizes(whole["left kidney"]) == [("111012", 99, "%"), ("count", 1, "1")]
-    said = dumped(path)
-    assert not said or (
-        "fracture, described." in said and "CT, chest – 5 slices." in said and report.disclaimer in said
-    )
-
-
-def _sizes(group) -> list[tuple[str, float, str]]:
-    return [(m.name.value, float(m.value), m.unit.value) for m in group.get_measurements()]
-
-
-def test_sizes_are_said_of_the_thing_that_was_measured(tmp_path):
-    study = load_study(series(tmp_path / "in"))
-    size = study.images[0].size
-    alone, pair = blob(size, (9, 9), 5), [blob(size, at, 4) for at in ((5, 5), (17, 14))]  # a slice of two shows most
-    regions = [region("lung nodule", 0, alone), *(region("lung nodule", 3, mask) for mask in pair)]
-    measured = [
-        Measurement("longest diameter", 7.5, "mm"),
-        Measurement("volume", 1.5, "ml"),
-        Measurement("count", 3, "count"),
-    ]
-    report = told(regions, Finding("lung nodule", "present", 0.9, [0, 1, 2], measured))
-    content = hd.sr.srread(dicom_sr.write(report, study, tmp_path)[-1]).content
-    groups = {str(g.tracking_identifier): _sizes(g) for g in content.get_planar_roi_measurement_groups()}
-    assert groups["lung nodule 2"] == [("103339001", 7.5, "mm")]
-    assert [name for name, group in groups.items() if ("42798000", alone.sum(), "mm2") in group] == ["lung nodule 1"]
-    whole = content.get_image_measurement_groups()[1]
-    assert _sizes(whole)[1:] == [("118565006", 1.5, "mL"), ("count", 3, "1")]
-
-
-def test_what_rests_on_another_labels_region_points_to_it(tmp_path):
-    study = replace(load_study(series(tmp_path / "in", count=1)), body_part="chest")
-    heart = region("heart", 0, blob(study.images[0].size, (9, 9)))
-    ratio = [Measurement("cardiothoracic ratio", 0.61, "ratio")]
-    report = told(
-        [heart],
-        Finding("heart", "present", 0.9, [0], list(ratio)),
-        Finding("cardiomegaly", "uncertain", 0.6, [0], ratio),
-    )
-    seg, path = dicom_sr.write(report, study, tmp_path)
-    checked(path)
-    first, second = hd.sr.srread(path).content.get_planar_roi_measurement_groups()
-    assert second.finding_type.meaning == "Cardiomegaly"
-    assert first.referenced_segmentation_frame[0].referenced_frame_numbers == [1]
-    assert second.referenced_segmentation_frame[0].referenced_frame_numbers == [1]
-    assert first.tracking_uid == pydicom.dcmread(seg).SegmentSequence[0].TrackingUID != second.tracking_uid
-
-
-def test_where_nothing_was_found_the_report_says_so_and_there_is_no_segmentation(tmp_path):
-    study = load_study(series(tmp_path / "in"))
-    report = told([], Finding("liver cancer", "absent", 0.95))
-    assert dicom_seg.write(report, study, tmp_path) == []
-    (path,) = dicom_sr.write(report, study, tmp_path)
-    checked(path)
-    summary, finding = hd.sr.srread(path).content.get_image_measurement_groups()
-    assert summary.get_qualitative_evaluations()[0].value.meaning == "All algorithms succeeded; without findings"
-    assert finding.get_qualitative_evaluations()[0].value.meaning == "Absent"
-    (path,) = dicom_sr.write(Report([Section("Examination", [Sentence("Not medical.")])], [], []), study, tmp_path)
-    (summary,) = hd.sr.srread(path).content.get_image_measurement_groups()
-    assert summary.get_qualitative_evaluations()[0].value.meaning == "No algorithms succeeded; without findings"
 
 
 def test_films_without_a_place_get_a_segmentation_each(tmp_path):
@@ -637,17 +436,3 @@ def test_a_ct_without_a_frame_of_reference_is_written_slice_by_slice(tmp_path):
     assert len(paths) == 3
     for path in paths:
         assert pydicom.dcmread(path).SourceImageSequence[0].ReferencedSOPClassUID == CTImageStorage
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_each_label_has_a_code_that_every_reader_takes(label):
-    code, site = dicom_codes.label_code(label), dicom_codes.site_code(label, Study([], body_part="chest"))
-    assert len(code.CodeValue) <= 16 and (code.CodingSchemeDesignator == "SCT") == bool(LABELS[label].snomed)
-    if LABELS[label].kind == "anatomy" and LABELS[label].snomed:
-        assert site and site[0].value == LABELS[label].snomed
-    assert bool(dicom_codes.side_code(label)) == bool(LABELS[label].side)
-
-
-def test_codes_of_the_private_scheme_are_told_apart():
-    names = [label for label, row in LABELS.items() if not row.snomed]
-    assert len({dicom_codes.label_code(name).CodeValue for name in names}) == len(names)
