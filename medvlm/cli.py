@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(name: str, run, help: str, under=subparsers, options=()) -> argparse.ArgumentParser:
         sub = under.add_parser(name, parents=[common, *options], help=help, description=help)
-        sub.set_defaults(run=run, phrase=False, send_images=False)
+        sub.set_defaults(run=run, phrased=False, send_images=False)
         return sub
 
     one = argparse.ArgumentParser(add_help=False)
@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     words = argparse.ArgumentParser(add_help=False)
     words.add_argument(
         "--phrase",
+        dest="phrased",  # `ground` has phrases of its own
         action="store_true",
         help="have the --language model say what was found; what the results do not bear out is struck out",
     )

@@ -21,7 +21,7 @@ Output = tuple[dict[str, Any], str]
 def load_assistant(args: argparse.Namespace) -> Any:
     from .assistant import Assistant
 
-    return Assistant.load(args.model, args.device, args.language, args.phrase, args.send_images)
+    return Assistant.load(args.model, args.device, args.language, args.phrased, args.send_images)
 
 
 def ask(args: argparse.Namespace, load: Load) -> Output:
@@ -212,7 +212,7 @@ def serve(args: argparse.Namespace, load: Load) -> Output:
             f"The page needs {error.name or 'more packages'}; pip install 'medvlm-assistant[serving]'."
         ) from error
     model = {"model": args.model, "device": args.device, "language": args.language}
-    uses = {"phrase": args.phrase, "send_images": args.send_images}
+    uses = {"phrase": args.phrased, "send_images": args.send_images}
     serve(**model, **uses, host=args.host, port=args.port, allowed=args.allow_host)
     return {}, ""
 

@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from medvlm.cli import main
+from medvlm.cli import build_parser, main
+from medvlm.commands import load_assistant
 from medvlm.report.claims import Claim
 from medvlm.types import DISCLAIMER, Region, decode_mask
 
@@ -311,3 +312,15 @@ def test_data_check(capsys, tmp_path):
     pytest.importorskip("medvlm.records.check")
     code, out, err = run(capsys, "data", "check", tmp_path / "missing", "--json")
     assert code == 2 and "Traceback" not in err
+
+
+def test_phrases_to_find_do_not_have_answers_phrased(monkeypatch):
+    loaded = []
+    monkeypatch.setattr("medvlm.assistant.Assistant.load", lambda *how: loaded.append(how))
+    for command in (
+        ["ground", "a.png", "liver", "spleen"],
+        ["ask", "a.png", "-q", "x"],
+        ["ask", "a.png", "-q", "x", "--phrase"],
+    ):
+        load_assistant(build_parser().parse_args(command))
+    assert [how[3] for how in loaded] == [False, False, True]
