@@ -83,5 +83,14 @@
     receive();
   }
 
-  window.medvlm.chat = chat;
+  // Empties the field of a request that was accepted, unless its user has typed on meanwhile. It does so in one step:
+  // a value that came back through Gradio could take what was typed while it came.
+  function empty(field, accepted) {
+    const input = document.querySelector(field);
+    if (!accepted || input.value !== accepted) return;
+    input.value = "";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  Object.assign(window.medvlm, { chat, empty });
 })();

@@ -24,8 +24,7 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode":
 # One request to the model at a time, over all users; the rest of the page answers meanwhile.
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1, **QUIET}
 LIGHT = {"concurrency_limit": None, **QUIET}
-# Empties the field of a request that was accepted, unless its user has typed on meanwhile.
-EMPTY = "(typed, accepted) => typed === accepted ? '' : {__type__: 'update'}"
+EMPTY = "(accepted) => medvlm.empty('#mv-text textarea', accepted)"
 
 
 def scripts() -> list[str]:
@@ -102,7 +101,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
             event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
-            shown.then(None, [text, accepted], text, js=EMPTY, **QUIET)
+            shown.then(None, accepted, None, js=EMPTY, **QUIET)
             shown.then(do.work, session, [chat, panel], **MODEL)
         for event, handler in ((report.click, do.report), (panel.check, do.check)):
             event(handler, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)

@@ -4,6 +4,7 @@
 (function () {
   "use strict";
   const plain = window.fetch, news = new EventTarget();
+  const LATEST = 1000; // ms after a stream's end at which Gradio has read its closing too, or never will
   let told = null; // ids of the events that the open stream has told of; null while Gradio holds none open
 
   async function stream(request, options) {
@@ -13,7 +14,7 @@
     request.signal.addEventListener("abort", close); // so Gradio ends it once it has read the closing
     try {
       const reply = await plain(request, options);
-      read(reply.clone(), (id) => { mine.add(id); tell(); }).catch(() => {}).finally(close);
+      read(reply.clone(), (id) => { mine.add(id); tell(); }).catch(() => {}).finally(() => setTimeout(close, LATEST));
       return reply;
     } catch (error) {
       close();
