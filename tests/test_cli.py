@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from medvlm.cli import build_parser, main
-from medvlm.commands import load_assistant
+from medvlm.cli import load_assistant
 from medvlm.report.claims import Claim
 from medvlm.types import DISCLAIMER, Region, decode_mask
 
