@@ -187,6 +187,8 @@ class Conversation:
             calls = tuple(call for call in calls if call.tool != "recall")
         results: list[tuple[Result, float]] = []
         for call in calls:
+            if call.things == (IT,) and any(is_absent(r) for r, _ in results):
+                continue  # "is there a mass, and where?": there is none, which says both
             result = self.seen_elsewhere(call, scene) or self.tools.run(call, scene)
             if (
                 len(calls) == 1 and IT not in call.things and call.word != "image"
@@ -266,6 +268,12 @@ class Conversation:
             likelihood=best[0].likelihood if best else 0.0,
             operating=next((r.operating for r, _ in results if r.operating), None),
         )
+
+
+def is_absent(result: Result) -> bool:
+    """Whether it says of a thing that it is not there."""
+    there = result.value != result.call.denied
+    return result.call.tool == "present" and isinstance(result.value, bool) and not there and not result.regions
 
 
 def _trace(result: Result, chance: float) -> list[str]:

@@ -9,6 +9,7 @@ from ..normalise import normalise_answer
 from ..operating import USUAL
 from ..perception import Finder
 from ..types import Operating, Region
+from ..vocabulary import LABELS
 from .grammar import DISEASES, Call
 from .meanings import offered
 from .recall import Recall
@@ -28,6 +29,8 @@ ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "s
 DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
 SIBLINGS = {"severity": ("breast finding",), "breast finding": ("severity",)}  # the same, learned on other images
 SIGNS = {"diabetic retinopathy": ("microaneurysms", "haemorrhages", "hard exudates", "soft exudates")}
+LOOK = ("consolidation", "ground glass opacity", "lung infiltrate")
+LOOKS_LIKE = {"pneumonia": LOOK, "covid-19": LOOK}  # what is outlined of a thing that is told by the image as a whole
 KINDS_OF = ("modality", "body_part")  # facts of every image
 NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
 
@@ -68,8 +71,7 @@ class Facts:
         open_to = {f: some for f in learned if (some := offered(scene.question, list(view.facts[f])))}
         own = named(call.word.replace("body part", "body_part"), view.facts)
         if own not in open_to:
-            other = call.tool == "recall" or (call.tool == "grade" and (call.word == "abnormal" or own not in learned))
-            own = next(iter(open_to)) if other and len(open_to) == 1 else ""
+            own = next(iter(open_to)) if call.tool in ("recall", "grade") and len(open_to) == 1 else ""
         if not own or (own in KINDS_OF and getattr(scene.study, own)):  # what the file says comes first
             return None
         chances = view.facts[own]
@@ -102,9 +104,7 @@ class Facts:
         chances = self.chances(call.word, scene)
         if not chances:
             told = self.words(call, scene)
-            return (
-                told if told.told else Result(call, why_not=f"I have not learned to tell {call.word} in such an image.")
-            )
+            return told if told.told else Result(call, why_not=unlearned(call.word))
         value = max(chances, key=chances.__getitem__)
         wanted = call.get("is")
         if not wanted:
@@ -141,12 +141,12 @@ class Facts:
             return None
         chances = self.chances(call.things[0], scene)
         if not chances:
-            return None
+            return Result(call, why_not=unlearned(call.things[0])) if call.things[0] in DISEASES else None
         share = 1 - sum(chance for name, chance in chances.items() if name in NORMAL)
         least, worth, operating = self.point(call.things[0], scene)
         there = share >= least
         remarks = [f"By the whole image the probability is {min(share, 0.99):.2f}.", *worth]
-        names = SIGNS.get(call.things[0], (call.things[0],) if there else ())
+        names = SIGNS.get(call.things[0], self.looks(call.things[0], scene) if there else ())
         regions = self.finder.ground(scene.study, names, scene.index).regions if names else []
         if regions and not there:
             remarks.append(f"But I find {listed(regions)}, which are signs of it, so this is uncertain.")
@@ -156,13 +156,23 @@ class Facts:
             result = Result(call, likelihood, "grade", there != call.denied, regions, remarks=remarks)
         return replace(result, things=call.things, operating=operating)
 
-    def not_shown(self, labels: Sequence[str], scene: Scene) -> str:
-        """Why a thing is not outlined that the image as a whole speaks for; nothing where it does not."""
-        for label in labels[:1]:
-            told = self.presence(Call("present", (label,)), scene)
-            if told and told.value is True:
-                return f"By the image as a whole there is a {label}, but I cannot show where."
-        return ""
+    def looks(self, thing: str, scene: Scene) -> list[str]:
+        """The labels to outline for a thing that such an image shows as a whole."""
+        view = self.finder.view(scene.study, scene.index)
+        names = [name for name in (thing, *LOOKS_LIKE.get(thing, ())) if name in LABELS]
+        return [name for name in names if view.kind in LABELS[name].places]
+
+    def by_the_whole(self, call: Call, labels: Sequence[str], scene: Scene) -> Result | None:
+        """What is shown of a thing that is not outlined itself though the image as a whole speaks for it, or why nothing is;
+        `None` where it does not."""
+        told = self.presence(Call("present", tuple(labels[:1])), scene) if labels and not call.modifiers else None
+        if told is None or told.value is not True:
+            return None
+        if not told.regions:
+            why_not = f"By the image as a whole there is a {labels[0]}, but I cannot show where."
+            return Result(call, things=tuple(labels), why_not=why_not)
+        remarks = [f"Shown is {listed(told.regions)}, which can be how {labels[0]} looks."]
+        return replace(told, call=call, value=len(told.regions), things=tuple(labels), remarks=remarks)
 
     def abnormal(
         self, call: Call, scene: Scene, regions: Sequence[Region], labels: Sequence[str], presence: float
@@ -213,6 +223,10 @@ class Facts:
         if not text:
             return Result(call, why_not="None of my tools can answer this.")
         return Result(call, likelihood, "generated", text)
+
+
+def unlearned(word: str) -> str:
+    return f"I have not learned to tell {word} in such an image."
 
 
 def named(word: str, facts: Mapping[str, Mapping[str, float]]) -> str:

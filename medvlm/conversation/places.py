@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..types import Region
+from .meanings import offered
 
 MIDDLE = (1 / 3, 2 / 3)
 BETWEEN = 0.06  # of the width or height: so near to its half, a thing is on neither side
 SPANS = 0.6  # a thing of this much of the width or height is on no side of it
+DIRECTIONS = {"row": ("upper", "lower", "top", "bottom"), "column": ("left", "right")}
 SIDED = ("x-ray", "ct", "mri")  # modalities that show the patient's right on the left
 
 
@@ -37,18 +39,21 @@ def lies(region: Region, where: str, size: tuple[int, int], mirrored: bool) -> b
     return all(sides[word] for word in where.split())
 
 
-def words_for(region: Region, size: tuple[int, int], mirrored: bool) -> str:
+def words_for(region: Region, size: tuple[int, int], mirrored: bool, question: str = "") -> str:
     """Where a region's middle is, such as "upper right" or "centre"; the patient's side where the display is `mirrored`.
-    Nothing of a direction in which it spans most of the image."""
+    Nothing of a direction in which it spans most of the image, or that a question such as "top or bottom?" does not ask for.
+    """
     (x, y), (height, width), (x0, y0, x1, y1) = centre(region), size, region.box
     x, y = x / width, y / height
-    across, down = (x1 - x0) / width > SPANS, (y1 - y0) / height > SPANS
+    asked = {direction for direction, words in DIRECTIONS.items() if offered(question, words)}
+    across = "column" not in asked if asked else (x1 - x0) / width > SPANS
+    down = "row" not in asked if asked else (y1 - y0) / height > SPANS
     near = abs(x - 0.5) <= BETWEEN, abs(y - 0.5) <= BETWEEN
     row = "" if down or near[1] else "upper" if y < 0.5 else "lower"
     column = "" if across or near[0] else "left" if (x < 0.5) != mirrored else "right"
     if row or column:
         return f"{row} {column}".strip()
-    return "most" if across and down else "centre"
+    return "most" if across and down and not asked else "centre"
 
 
 def within(region: Region, organs: Sequence[Region], share: float = 0.5) -> bool:

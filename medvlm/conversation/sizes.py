@@ -30,11 +30,13 @@ RATIOS = {
 }
 RATIO_OF = {"cardiomegaly": "heart", "optic disc": "optic cup"}  # what is measured for the ratio of another
 BESIDE = {"heart": ("left lung", "right lung"), "optic cup": ("optic disc",)}  # what a ratio is taken with
-NAMES = {"length": "longest diameter", "width": "perpendicular diameter", "diameter": "longest diameter"}
+CROSSING = "perpendicular diameter"
+NAMES = {"length": "longest diameter", "diameter": "longest diameter"}
 VOLUMES = ("size", "area")  # words that a volume is an answer to as well
 OPPOSITE = {"smaller": "larger", "fewer": "more", "lower": "higher"}
 VOLUME = re.compile(r"\b(?:volumes?|ml|millilit\w+|cc|cm³|lit(?:er|re)s?)\b", re.IGNORECASE)
 WHETHER = re.compile(r"(?:so |and |but )?(?:is|are|was|were|do|does|did|has|have|can)\b|\b(?:than|as)\b", re.IGNORECASE)
+AXIS = re.compile(r"\b(?:axis|axes|perpendicular|orthogonal|long|length)\b", re.IGNORECASE)  # a width is across this
 WHICH = re.compile(r"\b(?:which|what|who|or)\b", re.IGNORECASE)
 CLEAR = 0.05  # share by which two sizes have to differ for one to be called the larger
 
@@ -60,6 +62,8 @@ class Sizes:
         result.measurements, result.value = found, None
         if call.word != "share":
             result.regions = [max(result.regions, key=extent)]
+        if found[0].name == "width" and call.word == "width":
+            result.remarks.append("From side to side of the image, not across its longest diameter.")
         if scene.spacing is None and any(m.unit.startswith("px") for m in found):
             result.remarks.append("The pixel spacing is unknown, so sizes are in pixels.")
         return self.judged(result, scene) if call.get("is") else self.against(result)
@@ -114,19 +118,18 @@ class Sizes:
         every = {m.name: m for m in measure(largest, beside, scene.spacing, self.tools.modality(scene))}
         if call.word == "ratio":
             return [every[RATIOS[name]]] if RATIOS.get(name) in every else []
-        if call.word == "height":
-            spacing = scene.spacing or (1.0, 1.0)
-            return [
-                Measurement("height", (largest.box[3] - largest.box[1]) * spacing[0], "mm" if scene.spacing else "px")
-            ]
         if call.word == "area":
             return [every["area"]] if "area" in every else []
         if call.word == "width" and "myocardium" in name and largest.mask is not None:
             return [thickness(largest.mask, scene.spacing)]
+        if call.word == "width" and CROSSING in every and AXIS.search(scene.question):
+            return [every[CROSSING]]
+        if call.word in ("width", "height"):
+            return [across(largest, call.word, scene.spacing)]
         if call.word in NAMES:
-            other = {"length": "height", "width": "width", "diameter": "width"}[call.word]  # of a box without a mask
+            other = {"length": "height", "diameter": "width"}[call.word]  # of a box without a mask
             return [every.get(NAMES[call.word]) or every[other]]
-        return [m for n, m in every.items() if n in (*NAMES.values(), "width", "height", "area")]
+        return [m for n, m in every.items() if n in (*NAMES.values(), CROSSING, "width", "height", "area")]
 
     def share(self, call: Call, scene: Scene, regions: Sequence[Region]) -> list[Measurement]:
         """The per cent of the image, or of another thing, that some regions cover."""
@@ -228,6 +231,13 @@ def thickness(mask: np.ndarray, spacing: tuple[float, float] | None) -> Measurem
     """Of a wall `(H, W)`, bool: twice the largest distance from a pixel in it to its edge, in mm or px."""
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
     return Measurement("thickness", 2 * float(depth.max()), "mm" if spacing else "px")
+
+
+def across(region: Region, word: str, spacing: tuple[float, float] | None) -> Measurement:
+    """The "width" or "height" of a region in the image, in mm or px."""
+    axis = 1 if word == "width" else 0
+    x0, y0, x1, y1 = region.box
+    return Measurement(word, (y1 - y0, x1 - x0)[axis] * (spacing or (1.0, 1.0))[axis], "mm" if spacing else "px")
 
 
 def _around(region: Region, spacing: tuple[float, float] | None) -> Measurement | None:

@@ -132,8 +132,8 @@ class Tools:
             return Result(call, why_not=unknown(thing))
         if not labels and not regions:
             return self.facts.words(call, scene, unknown(thing))
-        if not regions and not call.modifiers and (untold := self.facts.not_shown(labels, scene)):
-            return Result(call, things=tuple(labels), why_not=untold)
+        if not regions and (told := self.facts.by_the_whole(call, labels, scene)):
+            return told
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         return Result(call, sure_of(presence, least), "", len(regions), regions, things=tuple(labels) or (thing,))
 
@@ -150,7 +150,7 @@ class Tools:
         result = self.find(call, scene)
         if result.regions:
             largest = max(result.regions, key=extent)
-            result.value = words_for(largest, scene.size, self.modality(scene) in SIDED)
+            result.value = words_for(largest, scene.size, self.modality(scene) in SIDED, scene.question)
             if organ := self.organ(largest, scene):
                 result.remarks.append(f"It lies within the {organ}.")
         return result

@@ -57,6 +57,8 @@ def said_of(result: Result, scene: Scene) -> str:
         return f"{result.measurements[0].name}: {text}"
     if not (result.told and isinstance(result.value, bool)):
         return text
+    if call.tool == "count" and result.regions:
+        return f"{text}: {tally(result)}"
     things = [thing for thing in result.things or call.things if thing not in (IT, ANYTHING)]
     about = things[0] if len(things) == 1 else call.get("is") or " and ".join(things[:2]) or call.word
     return f"{text}: {'no ' if call.denied else ''}{about}" if about else text

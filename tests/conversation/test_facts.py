@@ -53,6 +53,13 @@ def test_a_grade_that_is_asked_for_is_yes_or_no():
     assert result.remarks == ["Most likely severe (0.80)."]
 
 
+def test_a_disease_that_such_an_image_does_not_show_is_neither_there_nor_not():
+    elsewhere = MadeUpFinder(kind=MRI, facts={"covid-19": {"covid-19": 0.5, "no": 0.5}})
+    elsewhere.config.fact_kinds = {"covid-19": [["x-ray", "chest"]]}
+    told = run("present(covid-19)", elsewhere)
+    assert told.value is None and told.why_not == "I have not learned to tell covid-19 in such an image."
+
+
 def test_a_grade_that_was_not_learned_on_this_kind_of_image():
     elsewhere = MadeUpFinder(kind=EYE, facts={"severity": {"no": 1.0}})
     elsewhere.config.fact_kinds = {"severity": [["dermoscopy", "skin"]]}
@@ -150,8 +157,9 @@ def test_the_likeliest_of_the_values_that_a_question_offers_is_given():
     assert told.remarks == ["It could also be spongiform (0.40)."]
     assert chosen("recall()", "would you say cystic or spongiform").value == "spongiform"
     assert chosen("grade(breast finding)", "cystic or solid").value == "solid", "of the fact that has these values"
+    assert chosen("grade(echogenicity)", "solid or cystic").value == "solid", "though the call names another fact"
 
 
 def test_no_choice_is_made_where_none_is_offered():
     assert chosen("grade(composition)", "is it solid?").value == "spongiform"
-    assert chosen("grade(echogenicity)", "solid or cystic").value == "hypoechogenicity", "the call names another fact"
+    assert chosen("grade(echogenicity)", "is it dark?").value == "hypoechogenicity"
