@@ -422,3 +422,19 @@ def test_parts_of_a_structure_are_one_region_and_things_are_apart():
     assert clean[10, 10] and clean[50, 50] and (whole & clean == clean).all()
     assert parts("heart") == "one" and parts("retinal vessels") == "tree"
     assert parts("tooth") == parts("polyp") == parts("lung") == parts("unheard of") == "many"
+
+
+def test_a_folded_encoder_gives_the_same_maps(tmp_path):
+    vision = tiny_model(tmp_path / "language")[0].grounder.vision.eval()
+    for module in vision.modules():  # as training leaves them, not as they start
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    pixels = torch.rand(1, 3, SIDE, SIDE)
+    with torch.inference_mode():
+        before = vision(pixels).hidden_states
+        vision.fold_norms()
+        after = vision(pixels).hidden_states
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in vision.modules())
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

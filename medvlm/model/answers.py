@@ -81,7 +81,7 @@ class AnswerHead(nn.Module):
             evidence[:, evidence.shape[1] - 4 * self.labels :].reshape(len(evidence), 4, self.labels).transpose(1, 2)
         )
         rest = torch.cat([told[:, None], self.label + self.seen(numbers)], dim=1)
-        keys = torch.cat([seen + self.position(position_grid(GRID, GRID, like=seen)), rest], dim=1)
+        keys = torch.cat([seen + self.position(position_grid(GRID, GRID, seen.device, seen.dtype)), rest], dim=1)
         values = torch.cat([seen, rest], dim=1)
         query = asked[:, None]
         for layer in self.layers:

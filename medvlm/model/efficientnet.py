@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -115,6 +116,15 @@ class EfficientNetLiteModel(PreTrainedModel):
             if i == DETAIL_STAGE or i in PYRAMID_STAGES:
                 maps.append(x)
         return BaseModelOutput(last_hidden_state=x, hidden_states=tuple(maps))
+
+    def fold_norms(self) -> None:
+        """Put each normalisation into the convolution before it, where nothing is trained any more: the same maps, sooner."""
+        for layers in [module for module in self.modules() if isinstance(module, nn.Sequential)]:
+            for at, norm in enumerate(layers):
+                conv = layers[at - 1]
+                if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d):
+                    layers[at - 1] = fuse_conv_bn_eval(conv, norm)
+                    layers[at] = nn.Identity()
 
     def load_imagenet(self) -> None:
         """Start from the ImageNet weights of the variant's package. Raises `ModelError` where it is not installed."""

@@ -9,6 +9,7 @@ distances to the four sides (FCOS, Tian et al., 2019; CenterNet, Zhou et al., 20
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -144,9 +145,16 @@ class DecoderLayer(nn.Module):
         return query + self.dropout(self.mlp(self.norm_mlp(query)))
 
 
-def position_grid(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # the same grids serve training
+def position_grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """`places` as tokens `(H * W, 8)`."""
-    return places(height, width, like).flatten(1).T
+    return places(height, width, torch.empty(0, device=device, dtype=dtype)).flatten(1).T
+
+
+def positions(maps: torch.Tensor) -> torch.Tensor:
+    """The place of each pixel of maps `(B, C, H, W)` as tokens `(H * W, 8)`."""
+    return position_grid(*maps.shape[-2:], maps.device, maps.dtype)
 
 
 class GroundingHeads(nn.Module):
@@ -195,7 +203,7 @@ class GroundingHeads(nn.Module):
         """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
         coarse = pyramid[-2:]
         values = torch.cat([self.values(x.flatten(2).transpose(1, 2)) for x in coarse], dim=1)
-        grids = torch.cat([position_grid(x.shape[-2], x.shape[-1], x) for x in coarse])
+        grids = torch.cat([positions(x) for x in coarse])
         keys = values + self.position(grids)
         for layer in self.layers:
             queries = layer(queries, keys, keys)
@@ -203,7 +211,7 @@ class GroundingHeads(nn.Module):
 
     def pixels(self, finest: torch.Tensor) -> torch.Tensor:
         """Pixel embeddings `(B, C, h * w)` with their places in them."""
-        return finest.flatten(2) + self.pixel_position(position_grid(finest.shape[-2], finest.shape[-1], finest)).T
+        return finest.flatten(2) + self.pixel_position(positions(finest)).T
 
     def judge(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Logits `(B, Q, 3)` of presence, trust in the mask and its expected IoU, for queries that have looked.

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ..model.efficientnet import EfficientNetLiteModel
 from ..model.fingerprint import fingerprint
+from ..model.grounding import GroundingOutput
 from ..model.grounding_model import ImageFeatures
 from ..model.instances import instances, separate, source_logits
 from ..model.loading import load, model_folder
@@ -98,7 +100,10 @@ class Finder:
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
         """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
         folder = model_folder(model)
-        return cls(*load(model), device, read_policy(folder), fingerprint(folder), read_operating(folder))
+        loaded, processor, name = load(model)
+        if isinstance(loaded.grounder.vision, EfficientNetLiteModel):
+            loaded.grounder.vision.fold_norms()
+        return cls(loaded, processor, name, device, read_policy(folder), fingerprint(folder), read_operating(folder))
 
     @torch.inference_mode()
     def look(self, images: Sequence[Image]) -> list[ImageView]:
@@ -174,30 +179,38 @@ class Finder:
         """Put what phrases bring in an image into its view."""
         fits = self.fits(view)
         known = {p: self.asked(p, meant[p], fits) for p in phrases}
-        output = self.model.ground(view.features, torch.stack([known[p].query for p in phrases])[None]).to_cpu()
-        possible = torch.tensor([known[p].possible for p in phrases])
-        output.presence = (output.presence.sigmoid() * possible).logit(eps=1e-6)
-        for number, phrase in enumerate(phrases):
-            label, named, note = known[phrase].label, known[phrase].named, ""
-            presence = float(output.presence[0, number].sigmoid())
-            there, share = self.typed(view, label) if other_types(label or "") else (presence, 1.0)
+        queries = torch.stack([known[p].query for p in phrases])
+        logits = self.model.grounder.heads.presence(view.features.pyramid, queries)[0]
+        chances = (logits.sigmoid().float().cpu() * torch.tensor([known[p].possible for p in phrases])).tolist()
+        labels = [known[phrase].label for phrase in phrases]
+        typed = [
+            self.typed(view, label) if other_types(label or "") else (chance, 1.0)
+            for label, chance in zip(labels, chances, strict=True)
+        ]
+        shown = [at for at in range(len(phrases)) if self.is_shown(labels[at], *typed[at])]
+        drawn = [at for at in shown if labels[at] not in FINE]
+        output = self.model.ground(view.features, queries[None, drawn]).to_cpu() if drawn else None
+        for at, phrase in enumerate(phrases):
+            label, named, note, (there, share) = labels[at], known[phrase].named, "", typed[at]
             name, regions = self.called(phrase if named else label or phrase, label, share), []
-            if label is None or there < self.policy.least(label):
-                pass
-            elif share < self.policy.type_least:
-                note = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
-            elif label in FINE:
-                regions = self.fine_regions(image, view, known[phrase], presence)
-            else:
-                regions = self.regions(output, number, label, image, there)
+            if output is not None and at in drawn:
+                regions = self.regions(output, drawn.index(at), label, image, there)
                 if regions and share < self.policy.type_sure:
                     note = f"Its type is uncertain: {name}."
+            elif at in shown:
+                regions = self.fine_regions(image, view, known[phrase], chances[at])
+            elif label is not None and there >= self.policy.least(label):
+                note = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
             if not named:
                 note = read_as(phrase, label, bool(regions))
             regions = [region for region in regions if not across(region.box, image.parts)]
             for region in regions:
                 region.label, region.phrase, region.turn = name, phrase, image.turn
-            view.found[phrase] = Found(presence, regions, note)
+            view.found[phrase] = Found(chances[at], regions, note)
+
+    def is_shown(self, label: str | None, there: float, share: float) -> bool:
+        """Whether a label is drawn that is `there` by this chance, and of its type by this `share`."""
+        return label is not None and there >= self.policy.least(label) and share >= self.policy.type_least
 
     @torch.inference_mode()
     def presence(self, study: Study, label: str) -> float:
@@ -231,7 +244,9 @@ class Finder:
         """What a phrase's regions are called: a type that is not sure bears the name of the thing, and its share."""
         return phrase if share >= self.policy.type_sure else f"{whole(label or '')}, {phrase} {share:.1f}"
 
-    def regions(self, output, number: int, label: str | None, image: Image, there: float) -> list[Region]:
+    def regions(
+        self, output: GroundingOutput, number: int, label: str | None, image: Image, there: float
+    ) -> list[Region]:
         """The regions of query `number` that are shown, best first; their scores are chances that they are there, with
         `there` for the thing itself."""
         found = instances(output, 0, number, image.size, self.side, parts(label or ""), self.policy.centre)
