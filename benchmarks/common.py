@@ -19,8 +19,6 @@ from medvlm.records.record import PARTS, RecordRegion
 from medvlm.sampling import evenly_spaced
 from medvlm.types import Region
 
-spread = evenly_spaced  # as dialogues.py and measured.py call it
-
 
 def arguments(doc: str, output: str, limit: int | None = None) -> argparse.ArgumentParser:
     """The arguments of every script; `output` says what -o writes."""

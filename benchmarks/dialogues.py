@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 import yaml
-from common import interval, spread, table
+from common import interval, table
 from judges import KINDS, Turn, Verdict, judge, mask_of
 from tqdm import tqdm
 
 from medvlm.errors import MedVLMError
 from medvlm.records import Record, read_records
 from medvlm.records.record import PARTS
+from medvlm.sampling import evenly_spaced
 from medvlm.types import Answer, Region, Study, mask_box
 
 FOLDER = Path(__file__).parents[1] / "tests" / "conversation"
@@ -135,7 +136,7 @@ def main() -> None:
     dialogues = read_dialogues(TUNE if args.part == "tune" else DIALOGUES)
     records = records_for(dialogues, args.data)
     of_part = [d for d in dialogues if records[d.key].part == args.part]
-    dialogues = spread(of_part, args.limit)
+    dialogues = evenly_spaced(of_part, args.limit)
     if args.rest:
         dialogues = [d for d in of_part if d not in dialogues]
     turns: list[Judged] = []

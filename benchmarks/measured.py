@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import bar, interval, records_of, spread, table
+from common import bar, interval, records_of, table
 from dialogues import converse
 from judges import Turn, judge
 
 from medvlm.records import Record
+from medvlm.sampling import evenly_spaced
 from medvlm.types import Answer
 
 COUNTED = {
@@ -93,7 +94,7 @@ def main() -> None:
 
     assistant, rows = Assistant.load(args.model), []
     for name in sorted({*COUNTED, *SIZED, *PLACED, *COMPARED, "hc18"}):
-        for record in bar(spread(records_of(args.data / name, args.part), args.limit)):
+        for record in bar(evenly_spaced(records_of(args.data / name, args.part), args.limit)):
             for asked in questions(record):
                 try:
                     trivial = judge(record, asked.turn, Answer(asked.trivial, 1.0)).right

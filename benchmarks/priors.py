@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import arguments, bar, chosen, interval, patient, records_of, spread, table, union, write_rows
+from common import arguments, bar, chosen, interval, patient, records_of, table, union, write_rows
 from scipy import ndimage
 
 from medvlm import Assistant
@@ -29,6 +29,7 @@ from medvlm.records import Record
 from medvlm.report.alignment import Alignment, align, moved
 from medvlm.report.comparison import INCOMPARABLE, LARGER, NEW, SHARE, Change, Side, compare
 from medvlm.report.prior import report_with_prior
+from medvlm.sampling import evenly_spaced
 from medvlm.types import Finding, Image, Region, Report, Study, mask_box
 from medvlm.vocabulary import LABELS, is_finding, whole
 
@@ -276,12 +277,12 @@ def main() -> None:
         rows = [row for records in outlined for row in repeated(assistant, records)]
         print(repeatability(rows))
     for source in () if args.repeat else args.data:
-        pairs = spread(list(pairs_of(records_of(Path(source), args.split))), args.limit)
+        pairs = evenly_spaced(list(pairs_of(records_of(Path(source), args.split))), args.limit)
         if not pairs:
             continue
         of_change = any(CHANGED in (r.label for r in p.now.regions) or CHANGED in p.now.absent for p in pairs)
         if of_change:
-            train = spread(list(pairs_of(records_of(Path(source), "train"))), args.limit)
+            train = evenly_spaced(list(pairs_of(records_of(Path(source), "train"))), args.limit)
             told, single = changes_of_lesions(assistant, pairs, fitted(train))
         else:
             told, single = directions(assistant, pairs)

@@ -1,4 +1,9 @@
-"""A grounded medical vision-language assistant, for research. A name is loaded where it is first used: torch takes seconds."""
+"""A grounded medical vision-language assistant, for research.
+
+`load_study` makes a `Study` of files, without a patient's data; an `Assistant` answers, grounds, segments and reports over it.
+What comes back are dataclasses, whose `to_json` gives what the commands print. A name is loaded where it is first used,
+because torch takes seconds.
+"""
 
 from __future__ import annotations
 

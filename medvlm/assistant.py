@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .conversation.dialogue import NO_IMAGE_CAN, Conversation, History
 from .conversation.phrasing import Phraser
 from .conversation.reader import Reader
 from .conversation.recall import Onlooker
+from .conversation.teller import Teller
 from .model.loading import model_folder
 from .notices import add_notices
 from .perception import Finder
@@ -32,8 +33,10 @@ from .vocabulary import expected_labels
 class Assistant:
     """A loaded model with what a front end asks of it. Holds no user's data.
 
-    Every method takes the study and, where one image is meant, its index (`None`: the study's default). Raises
-    `RequestError` for unusable questions, phrases and prompts.
+    Every method takes the study and, where one image is meant, its index in `Study.images`, from 0 (`None`: the study's
+    default, or what the method says). Boxes and points are in pixels of that image as shown, from the top left; masks are
+    bool `(H, W)` at its size; probabilities lie in 0..1. Raises `RequestError` for an index, a question, a phrase or a
+    prompt that is not usable.
     """
 
     def __init__(
@@ -52,18 +55,22 @@ class Assistant:
         send_images: bool = False,
     ) -> Self:
         """Load `nano`, a folder or whatever MEDVLM_MODEL names, with the reader of questions that comes with it or that
-        `language` names (see `make_reader`).
+        `language` names: the address of a server such as "http://127.0.0.1:8080/v1", which is sent the questions, or a
+        folder with a causal language model. `device` is torch's name of one.
 
         With `phrase` the named language model says the answers too, checked against the results. With `send_images` a named
-        server is sent the image of a question that no tool can answer. Raises `ModelError` and `LanguageError`.
+        server is sent the image of a question that no tool can answer. Raises `ModelError` where the model cannot be
+        loaded, `LanguageError` where the language model cannot, or `phrase` or `send_images` lack one.
         """
         check_uses(language, phrase, send_images)
         reader = make_reader(language, model_folder(model), device)
-        phraser, onlooker = Phraser(reader) if phrase else None, Onlooker(reader) if send_images else None
+        teller = cast(Teller, reader)  # as check_uses has it where one is needed: every named language model tells too
+        phraser, onlooker = Phraser(teller) if phrase else None, Onlooker(teller) if send_images else None
         return cls(Finder.load(model, device), reader, phraser, onlooker)
 
     @property
     def policy(self) -> DecisionPolicy:
+        """Every threshold, calibration and weight that decides what is shown and said; another one can be set."""
         return self.finder.policy
 
     @policy.setter
@@ -79,7 +86,13 @@ class Assistant:
         region: Region | None = None,
         sensitivity: float | None = None,
     ) -> Answer:
-        """The answer to a question, after the turns of `history` and over a drawn `region` if there is one."""
+        """The answer to a question, after the turns of `history` (question and answer, the oldest first) and over a drawn
+        `region` if there is one, whose mask may be `None`.
+
+        It is about the image that the question names, else `image`, else that of `region`, else all of a study. Facts of the
+        whole image are given so that a share `sensitivity`, above 0 and at most 1, of the images with them would be found.
+        Raises `RequestError` also where the history or the region is of another study.
+        """
         return self.conversation.ask(study, question, history, region, image, sensitivity=sensitivity)
 
     def ask_many(self, requests: Sequence[tuple[Study, str]], abstain: bool = True) -> list[Answer]:
@@ -95,7 +108,8 @@ class Assistant:
         return out
 
     def choose(self, study: Study, question: str, options: Sequence[str], image: int | None = None) -> Answer:
-        """Rank options by likelihood; `Answer.scores` holds a probability each, all alike for a question that is declined."""
+        """Rank options by likelihood; `Answer.scores` holds a probability each, which sum to 1 and are all alike for a question
+        that is declined. Raises `RequestError` for fewer than two options, or two that are alike."""
         began, question, options = time.perf_counter(), check_question(question), check_options(options)
         study = replace(study, images=[study.images[check_image(image, study)]], default=0)
         chances = choices.chances(self.conversation, study, question, options)
@@ -108,8 +122,8 @@ class Assistant:
         return replace(answer, model=self.name, seconds=time.perf_counter() - began)
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
-        """Every instance of each phrase in one image, or in all of a study (every slice of a volume, else a few
-        evenly spread ones of many)."""
+        """Every instance of each phrase in one image, or, where `image` is `None`, in all of a study (every slice of a volume,
+        else a few evenly spread ones of many). A phrase is a name such as "liver", or words that mean one."""
         return self.finder.ground(study, phrases, image)
 
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
@@ -124,11 +138,18 @@ class Assistant:
         points: Sequence[tuple[float, float, int]] | None = None,
         scribble: np.ndarray | None = None,
     ) -> list[Region]:
-        """The region under one kind of prompt, as `Finder.segment` gives it."""
+        """The region under exactly one kind of prompt, as a list of one; empty where nothing stands out.
+
+        A box is `[x0, y0, x1, y1]`, half-open; points are (x, y, 1) on the thing and (x, y, 0) beside it; a scribble is bool
+        `(H, W)`. The region's score is the overlap (IoU) that is expected with what is meant. Raises `RequestError` for
+        none or several prompts, and for what does not lie in the image.
+        """
         return self.finder.segment(study, image, box, points, scribble)
 
     def carry(self, study: Study, drawn: Sequence[Region]) -> list[Region]:
-        """What is `drawn` on slices of a volume in its neighbours too, as `perception.carry` gives it."""
+        """What is `drawn` on some slices of a volume in the others too: a region a slice, in order, the drawn ones as they are.
+        One with an empty mask says that the thing is not there. Raises `RequestError` where the study is no volume or no
+        drawn region has a mask."""
         return carry(study, drawn, self.finder.segment)
 
     def recall(self, study: Study, question: str) -> tuple[str, float]:
@@ -140,20 +161,23 @@ class Assistant:
         return self.finder.labels_many(studies)
 
     def typed_presence(self, study: Study, label: str) -> tuple[float, float]:
-        """`Finder.typed_presence`, of which a policy is chosen."""
+        """In the default image, the probability that the thing of which a label is a type is there at all, and the type's share
+        of it; of a label that is no type its presence, and 1. Policies are chosen by it."""
         return self.finder.typed_presence(study, label)
 
     def facts(self, study: Study, image: int | None = None) -> ImageFacts:
-        """What an image is taken for."""
+        """What an image is taken for: modality, body part, and whether it is medical at all, with their probabilities."""
         return self.finder.facts(study, image)
 
     def check_report(self, study: Study, text: str) -> list[Claim]:
-        """What an existing report claims, each claim with a verdict and the regions that it rests on."""
+        """What an existing report claims, each claim with a verdict and the regions that it rests on. Raises `RequestError` for
+        a text that is empty, not English, or longer than 20,000 characters or 200 sentences."""
         return check_claims(study, read_claims(text, self.conversation.reader), self.conversation)
 
     def report(self, study: Study, prior: Study | None = None, remarks: Sequence[str] = ()) -> Report:
         """A report draft over the study's images, compared with an earlier study if there is one; `remarks` are said of the
-        two. Raises `RequestError` where they are not of one kind."""
+        two. Sizes are in mm where the files state their spacing, else in pixels. Raises `RequestError` where the two studies
+        are not of one kind."""
         if prior is not None:
             return report_with_prior(study, prior, self.report, self.facts, remarks)
         facts = self.facts(study)

@@ -35,11 +35,11 @@ BATCH = 64  # requests answered, and written, together
 MOST_PIXELS = 64_000_000  # of the studies held at once
 TASKS = ("answer", "choose", "ground", "segment", "report")
 
-Asked = TypeVar("Asked")
+Item = TypeVar("Item")
 Reply = TypeVar("Reply")
 
 
-def each(call: Callable[[Sequence[Asked]], Sequence[Reply]], requests: Sequence[Asked]) -> list[Reply | Exception]:
+def each(call: Callable[[Sequence[Item]], Sequence[Reply]], requests: Sequence[Item]) -> list[Reply | Exception]:
     """The replies of a batched call; where the batch fails, its requests are tried one by one."""
     if not requests:
         return []
@@ -134,15 +134,15 @@ def _take_up(responses: Path) -> set[str]:
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[Request]:
-    seen: set[str] = set()
+    marks: set[str] = set()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         request = _parse_line(line, number)
         mark = _mark(request)
-        if request.id is not None and mark in seen:
+        if request.id is not None and mark in marks:
             request = _broken(None, RequestError(f"Line {number}: its id was used before; give each request its own."))
-        seen.add(mark)
+        marks.add(mark)
         yield request
 
 
@@ -199,14 +199,14 @@ def read_history(turns: Any) -> list[tuple[str, Answer]]:
     return [(check_question(turn.get("question", "")), Answer.from_json(turn.get("answer"))) for turn in turns]
 
 
-def drawn_region(
+def prompted_region(
     assistant: Any,
     study: Study,
     image: int | None = None,
     box: Box | None = None,
     points: Sequence[tuple[float, float, int]] | None = None,
 ) -> Region | None:
-    """The region of an image of a study that a question is about: a drawn box, or what points outline; `None` without either.
+    """The region of an image that a question is about: a box prompt, or what point prompts outline; `None` without either.
 
     Raises `RequestError` for both, for what does not lie in the image, and for points at which nothing stands out.
     """
@@ -284,7 +284,7 @@ def _single(assistant, study: Study, body: dict[str, Any]) -> Any:
         history = read_history(body.get("history"))
         for shown in (region for _, answer in history for region in answer.regions):
             shown.turn = study.images[shown.image].turn if shown.image < len(study.images) else None
-        region = drawn_region(assistant, study, None, body.get("box"), body.get("points"))
+        region = prompted_region(assistant, study, None, body.get("box"), body.get("points"))
         return assistant.ask(study, body["question"], history=history, region=region)
     if body["task"] == "ground":
         return assistant.ground(study, [body["phrase"]])
@@ -307,10 +307,10 @@ def _response(request: Request, study: Any, reply: Any) -> dict[str, Any]:
         return {"id": request.id, "error": {"type": "InternalError", "message": message}}
     if request.body["task"] == "segment":
         return {"id": request.id, "regions": [region.to_json() for region in reply], "notices": study.notices}
-    told = reply.to_json()
+    body = reply.to_json()
     if request.body["task"] == "ground":
         presence = float(next(iter(reply.presence.values()), 0.0))
-        kept = {key: told[key] for key in ("regions", "notes", "scope")}
-        told = kept | {"presence": round(presence, 4)}
+        kept = {key: body[key] for key in ("regions", "notes", "scope")}
+        body = kept | {"presence": round(presence, 4)}
     labels = [region.label for region in reply.regions]
-    return {"id": request.id, **told, "notices": notices(study, labels)}
+    return {"id": request.id, **body, "notices": notices(study, labels)}

@@ -1,4 +1,4 @@
-"""How far something long has come, told to whoever wants to know: a bar in a terminal, a line on a page. Torch-free."""
+"""Progress of long work, reported to a listener: a bar in a terminal, a line on a page. Torch-free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _listener: ContextVar[Tell | None] = ContextVar("progress", default=None)
 
 @contextmanager
 def telling(tell: Tell) -> Iterator[None]:
-    """Have `tell` called for whatever goes on in this thread meanwhile; what it raises ends that."""
+    """Call `tell` with the progress of all work in this thread; an exception that it raises ends the work."""
     before = _listener.set(tell)
     try:
         yield
@@ -25,7 +25,7 @@ def telling(tell: Tell) -> Iterator[None]:
 
 @contextmanager
 def bar(unit: str = "slice") -> Iterator[None]:
-    """A bar on stderr, where that is a terminal, as soon as there is something to tell."""
+    """A bar on stderr, if that is a terminal, from the first report of progress on."""
     import sys
 
     from tqdm import tqdm
@@ -44,12 +44,12 @@ def bar(unit: str = "slice") -> Iterator[None]:
         with telling(tell):
             yield
     finally:
-        for one in bars:  # what was broken off
+        for one in bars:  # left open where the work broke off
             one.close()
 
 
-def told(items: Sequence[Item]) -> Iterator[Item]:
-    """The items one after another; how many are done is told before each and at the end."""
+def tracked(items: Sequence[Item]) -> Iterator[Item]:
+    """The items one after another; the number done is reported to the listener before each one and at the end."""
     tell = _listener.get()
     for done, item in enumerate(items):
         if tell:

@@ -174,7 +174,7 @@ def features(picture: np.ndarray, steps: np.ndarray, seam: Seam) -> list[float]:
     greys = [picture[:, : seam.start], picture[:, seam.end :]]
     shares = [np.bincount(p.ravel() >> 3, minlength=32) / p.size for p in greys]
     sizes = sorted(p.size for p in (one, other))
-    filled = sorted(1 + p.size * drawn(share) for p, share in zip(greys, shares, strict=True))
+    filled = sorted(1 + p.size * foreground_share(share) for p, share in zip(greys, shares, strict=True))
     return [
         float(min(steps[seam.start - 1], steps[seam.end - 1])),
         float(np.log1p(jump)),
@@ -207,8 +207,8 @@ def trimmed(part: np.ndarray) -> np.ndarray:
     return part[top:bottom, low:high]
 
 
-def drawn(shares: np.ndarray) -> float:
-    """The share of a part that is no background, of the shares of its greys in 32 steps: the commonest and its neighbours."""
+def foreground_share(shares: np.ndarray) -> float:
+    """The share of a part that is not background, which is the commonest of its 32 bins of grey with its neighbours."""
     most = int(shares.argmax())
     return float(1 - shares[max(0, most - 1) : most + 2].sum())
 

@@ -122,12 +122,13 @@ class Series:
     taken: bool = False  # whether it is the study
 
     def to_json(self) -> dict[str, Any]:
+        """All its fields."""
         return asdict(self)
 
 
 @dataclass
 class Study:
-    """What a user drops: one or more images that belong together, and what is known of them."""
+    """What a user drops: one or more images that belong together, and what is known of them; nothing of a patient."""
 
     images: list[Image]
     modality: str | None = None  # as the file states it, in the records' words; None lets the model say
@@ -141,6 +142,7 @@ class Study:
     sides_known: bool = False  # whether the files say where the patient's left and right are
     series: list[Series] = field(default_factory=list)  # all that there is among the files, this one included
     space: Space | None = None  # of a stack whose place in the patient is known
+    keep_text: bool = False  # whether text that is burned into the pixels may leave with them
 
     @property
     def is_volume(self) -> bool:
@@ -162,7 +164,7 @@ class Region:
     turn: Turn | None = None  # that of its image
 
     def to_json(self) -> dict[str, Any]:
-        """Box and mask are in the image as shown, `stored` has them in the file's own pixels where these lie otherwise."""
+        """Its fields, the mask as a COCO run-length code. Box and mask are in the image as shown, `stored` has them in the file's own pixels where these lie otherwise."""
         return {
             "label": self.label,
             "image": self.image,
@@ -220,6 +222,7 @@ class Body:
         return [*found, Measurement("count", self.count, "count")]
 
     def to_json(self) -> dict[str, Any]:
+        """Its slices as [first, last], and what is known of its size as measurements."""
         measured = [m.to_json() for m in self.measurements]
         return {"slices": list(self.slices), "largest": self.largest, "measurements": measured}
 
@@ -241,6 +244,7 @@ class Grounding:
         return [r for r in self.regions if (r.phrase or r.label) == phrase]
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields; bodies only where there are some."""
         return {
             "regions": [r.to_json() for r in self.regions],
             "absent": self.absent,
@@ -272,6 +276,7 @@ class Operating:
 
     @property
     def point(self) -> Point:
+        """The one that is used."""
         return self.curve[self.used]
 
 
@@ -280,15 +285,15 @@ class Answer:
     """The reply to one question, with the regions that show it."""
 
     text: str
-    confidence: float
+    confidence: float  # calibrated probability in 0..1 that the text is right; 0 where none is given
     regions: list[Region] = field(default_factory=list)
     thoughts: str | None = None  # the calls that the question was read as and what they gave, a line each
     detail: str = ""  # sentences beside the text: what is shown, where, and what speaks for and against it
     abstained: bool = False  # no answer is given, or would be: `reason` says why
     declined: bool = False  # for a question that no image can answer
-    reason: str | None = None
-    model: str = ""
-    seconds: float = 0.0
+    reason: str | None = None  # why it is abstained
+    model: str = ""  # its name
+    seconds: float = 0.0  # that it took
     scores: dict[str, float] | None = None  # option -> probability, for a `choose` request
     scope: str = ""  # which of several images were looked at
     notices: list[str] = field(default_factory=list)  # those of the study, and what the labels' sides rest on
@@ -297,6 +302,7 @@ class Answer:
     operating: Operating | None = None  # of a fact of the whole image, where its points were measured; not in the JSON
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields but for `declined`, `source`, `likelihood` and `operating`; `scores` only where there are some."""
         out: dict[str, Any] = {
             "text": self.text,
             "detail": self.detail,
@@ -355,6 +361,7 @@ class Measurement:
     unit: str
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields, the value with three decimals."""
         return {"name": self.name, "value": round(float(self.value), 3), "unit": self.unit}
 
 
@@ -364,11 +371,12 @@ class Finding:
 
     label: str
     presence: str  # present | absent | uncertain
-    confidence: float
+    confidence: float  # probability in 0..1 that it is there, or that it is not where it is absent
     regions: list[int] = field(default_factory=list)  # indices in Report.regions
     measurements: list[Measurement] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
+        """All its fields."""
         return {
             "label": self.label,
             "presence": self.presence,
@@ -387,15 +395,19 @@ class Sentence:
     regions: list[int] = field(default_factory=list)  # indices in Report.regions
 
     def to_json(self) -> dict[str, Any]:
+        """All its fields."""
         return {"text": self.text, "finding": self.finding, "regions": self.regions}
 
 
 @dataclass
 class Section:
+    """Sentences under a title, such as "Findings"."""
+
     title: str
     sentences: list[Sentence]
 
     def to_json(self) -> dict[str, Any]:
+        """All its fields."""
         return {"title": self.title, "sentences": [s.to_json() for s in self.sentences]}
 
 
@@ -413,6 +425,7 @@ class Report:
     comparison: Comparison | None = None  # with a prior, where one was given
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields; `comparison` only where there is one."""
         return {
             "sections": [s.to_json() for s in self.sections],
             "findings": [f.to_json() for f in self.findings],
@@ -427,7 +440,7 @@ class Report:
 
 @dataclass
 class ImageFacts:
-    """What the model takes an image for."""
+    """What the model takes an image for; confidences are probabilities in 0..1."""
 
     modality: str  # most likely known modality
     modality_confidence: float

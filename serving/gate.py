@@ -136,7 +136,8 @@ class _Page:
     """`send` for the page itself: holds it back until the scripts in it are known, and allows these."""
 
     def __init__(self, send: Send, scripts: list[str]):
-        self.send, self.scripts, self.start, self.body = send, scripts, {}, b""
+        self.send, self.scripts, self.body = send, scripts, b""
+        self.start: Message = {}
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

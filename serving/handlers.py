@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from medvlm.errors import MedVLMError, RequestError
+from medvlm.perception.planes import planes_of
 from medvlm.report.sentences import check_report_text
 from medvlm.types import Study
 from medvlm.validation import check_image, check_phrase, check_question
@@ -70,10 +71,9 @@ class Handlers:
         """Put what `read` gives in the place of what is open; the files that it may be read from again stay until then."""
         self.open_tabs[str(request.session_hash)] = session
         try:
-            study = read()
-            if session.upload != upload:
-                self.inbox.remove(session.upload)
+            study, held = read(), session.uploads
             session.open(study, upload if needs_files(study) else "")
+            self.inbox.release(held, session.uploads)
         except Exception as error:  # a bad file must leave all that is open as it is
             session.chat.say(told(error))
             return payload.chat(session), gr.skip(), gr.skip(), message(session, "The file was not opened.")
@@ -120,8 +120,8 @@ class Handlers:
                 chat.say(str(error))
             return payload.chat(session), ""
         chat.say(SHOWN[kind].format(checked), "user")
-        reply = chat.say(WORKING)
-        session.waiting.append(Pending(kind, checked, session.study, session.image, chat, reply, session.drawn))
+        waits = Pending(kind, checked, session.study, session.image, chat, chat.say(WORKING), session.drawn)
+        session.waiting.append(replace(waits, prior=session.prior))
         return payload.chat(session), text
 
     def move(self, session: Session, event: gr.EventData):
@@ -167,8 +167,15 @@ class Handlers:
     # The viewer: its own events, with what it needs in the event's data
 
     def slice(self, session: Session, event: gr.EventData):
+        """Another image of the study, or of a plane through it; in a plane without a number, the one in the middle."""
         try:
-            session.image = check_image(field(event, "image"), opened(session))
+            study, plane, index = opened(session), str(field(event, "plane")), field(event, "image")
+            cut = planes_of(study).get(plane)
+            if cut is None or cut.across == 0:
+                session.image, session.plane = check_image(session.image if index is None else index, study), ""
+            else:
+                inside = type(index) is int and 0 <= index < cut.count
+                session.plane, session.cut = plane, index if inside else cut.count // 2
         except Exception as error:
             return gr.skip(), message(session, told(error))
         return payload.picture(session), message(session)
@@ -206,8 +213,9 @@ class Handlers:
         """The tab was closed or loaded anew: nothing of it stays in memory."""
         session = self.open_tabs.pop(str(request.session_hash), None)
         if session is not None:
-            self.inbox.remove(session.upload)
+            held = session.uploads
             session.clear()
+            self.inbox.release(held, set())
 
 
 def field(event: gr.EventData, name: str) -> Any:

@@ -11,14 +11,17 @@ from gradio.themes.utils import fonts
 
 from .examples import EXAMPLES
 from .handlers import Handlers
+from .priors import Priors
 from .session import Session
 from .uploads import Inbox
 
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
+SCRIPTS = ("stream.js", "regions.js", "planes.js", "viewer.js", "compare.js", "panel.js", "chat.js")
 WARNING = "Research use, not a medical device"
 EVENTS = ["upload", "example", "series", "slice", "segment", "clear_layer", "download"]
+EVENTS += ["prior", "agree", "swap", "close_prior"]
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 # One request to the model at a time, over all users; the rest of the page answers meanwhile.
@@ -28,7 +31,7 @@ EMPTY = "(accepted) => medvlm.empty('#mv-text textarea', accepted)"
 
 
 def scripts() -> list[str]:
-    return [(HERE / name).read_text("utf-8") for name in ("stream.js", "viewer.js", "panel.js", "chat.js")]
+    return [(HERE / name).read_text("utf-8") for name in SCRIPTS]
 
 
 def head() -> str:
@@ -48,7 +51,7 @@ def theme() -> gr.themes.Base:
 
 def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
     """The page over the assistant that `assistant()` returns; it may wait until the model is loaded."""
-    do = Handlers(assistant, inbox)
+    do, prior = Handlers(assistant, inbox), Priors(assistant, inbox)
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
         gr.HTML(f"<b>medvlm</b><span>{WARNING}</span>", elem_id="mv-head", js_on_load=None, apply_default_css=False)
@@ -93,12 +96,17 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
         accepted = gr.Textbox(visible=False)
 
         everything = [chat, viewer, panel, outbox]
+        handler: Callable[..., Any]
         for event, handler in (
             (viewer.upload, do.open_upload),
             (viewer.example, do.open_example),
             (viewer.series, do.open_series),
         ):
             event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL)
+        viewer.prior(prior.take, session, [chat, outbox], **LIGHT).then(prior.lay, session, everything, **MODEL)
+        viewer.agree(prior.agree, session, outbox, **LIGHT).then(prior.lay, session, everything, **MODEL)
+        viewer.swap(prior.swap, session, everything, **MODEL)
+        viewer.close_prior(prior.close, session, [viewer, panel, outbox], **LIGHT)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
             shown.then(None, accepted, None, js=EMPTY, **QUIET)

@@ -10,19 +10,20 @@
     csv: "A row a measurement", coco: "Images and annotations", seg: "DICOM Segmentation, in the patient's record", sr: "DICOM Structured Report, in the patient's record",
   };
 
-  function intake(root, stage, say, done) {
-    const files = root.querySelector(".mv-files"), folder = root.querySelector(".mv-folder");
+  // Files from two inputs (`files`, `folder`) or dropped on `target`: uploaded, then `done` with the upload's name.
+  function intake(target, files, folder, say, done) {
     const chosen = (input) => { upload([...input.files].map((f) => [f, f.webkitRelativePath || f.name])); input.value = ""; };
     files.addEventListener("change", () => chosen(files));
     folder.addEventListener("change", () => chosen(folder));
 
-    stage.addEventListener("dragover", (event) => { event.preventDefault(); stage.classList.add("mv-over"); });
-    stage.addEventListener("dragleave", () => stage.classList.remove("mv-over"));
-    stage.addEventListener("drop", async (event) => {
+    target.addEventListener("dragover", (event) => { event.preventDefault(); target.classList.add("mv-over"); });
+    target.addEventListener("dragleave", () => target.classList.remove("mv-over"));
+    target.addEventListener("drop", async (event) => {
       event.preventDefault();
-      stage.classList.remove("mv-over");
+      target.classList.remove("mv-over");
       const entries = [...event.dataTransfer.items].map((i) => i.webkitGetAsEntry && i.webkitGetAsEntry()).filter(Boolean);
       const list = [];
+      if (!entries.length) list.push(...[...event.dataTransfer.files].map((file) => [file, file.name]));
       for (const entry of entries) await walk(entry, "", list);
       upload(list);
     });
@@ -81,7 +82,7 @@
       const mark = make("i", "mv-mark");
       mark.style.background = "rgb(" + region.colour.join() + ")";
       const size = Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px" + (many ? " · image " + (region.image + 1) : "");
-      row.append(mark, make("span", "mv-label", region.label), make("span", "mv-faint", size), make("span", "mv-score", region.score.toFixed(2)));
+      row.append(mark, make("span", "mv-label", region.label + (region.earlier ? ", prior" : "")), make("span", "mv-faint", size), make("span", "mv-score", region.score.toFixed(2)));
       row.title = "Score " + region.score.toFixed(2) + "; box " + region.box.map(Math.round).join(", ") + " px";
       return row;
     }
@@ -120,7 +121,7 @@
       lit = new Set(event.detail);
       for (const button of items()) button.setAttribute("aria-pressed", lit.size > 0 && numbers(button).every((n) => lit.has(n)));
       const first = items().find((b) => b.className === "mv-region" && lit.has(numbers(b)[0]));
-      if (first) first.scrollIntoView({ block: "nearest" });
+      if (first && !body.contains(document.activeElement)) first.scrollIntoView({ block: "nearest" });
     });
     watch("value", receive);
     receive();

@@ -8,23 +8,25 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import PIL.Image
 
 from medvlm.errors import RequestError
+from medvlm.perception.planes import planes_of
+from medvlm.report.changes import TITLE as COMPARISON
 from medvlm.report.draft import MODALITY_WORDS
 from medvlm.report.export import FORMATS, check_formats, possible_formats
-from medvlm.report.overlay import Colour, draw_overlay, label_colours
-from medvlm.types import Region, Study, mask_box
+from medvlm.report.overlay import draw_overlay, label_colours
+from medvlm.studies.burned_in import leaving_pixels
+from medvlm.types import Study
 
+from .compared import beside, earlier_regions
+from .pictures import data_url, fitted, picture_url, region_json
 from .replies import worth
 from .session import Session, Turn
-
-MAX_SIDE = 1600  # pixels of a picture as sent
-LOSSLESS = 600_000  # pixels; larger pictures are sent as JPEG of high quality
 
 
 def to_text(value: dict[str, Any]) -> str:
@@ -61,8 +63,7 @@ def picture(session: Session) -> str:
         return to_text({"seq": session.count()})
     image = study.images[session.image]
     height, width = image.size
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    shown = fitted(image.size)[::-1]
     value = {
         "seq": session.count(),
         "study": session.key,
@@ -73,18 +74,27 @@ def picture(session: Session) -> str:
         "src": picture_url(image.pixels, shown),
         "facts": facts_line(study, session.image),
         "series": [series.to_json() for series in study.series] if session.upload else [],
+        "prior": beside(session.prior, session.image) if session.prior else None,
+        "volume": study.is_volume,
     }
-    return to_text(value)
+    return to_text(value | planes(session, study))
 
 
-def picture_url(pixels: np.ndarray, size: tuple[int, int]) -> str:
-    """uint8 pixels as a data URL of `size` `(width, height)`."""
-    source = PIL.Image.fromarray(pixels)
-    if source.size != size:
-        source = source.resize(size, PIL.Image.Resampling.LANCZOS)
-    if size[0] * size[1] <= LOSSLESS:
-        return _url(source, "PNG")
-    return _url(source, "JPEG", quality=93, subsampling=0)
+def planes(session: Session, study: Study) -> dict[str, Any]:
+    """The planes that a volume can be shown in, which is, and the picture where it is another than the slices' own. Beside a
+    prior, which is compared slice by slice, there is no other."""
+    size = study.images[0].size
+    offered = {} if session.prior or fitted(size) != size else planes_of(study)  # masks are cut as they are sent
+    own = next((name for name, cut in offered.items() if cut.across == 0), "")
+    cut = offered.get(session.plane)
+    if cut is None:
+        return {"planes": list(offered), "plane": own, "cut": None}
+    index, shown = min(session.cut, cut.count - 1), cut.shown[::-1]
+    facts = f"{session.plane}, {index + 1} of {cut.count}, cut across the {own} slices"
+    return {
+        "planes": list(offered), "plane": session.plane, "cut": asdict(cut), "image": index, "count": cut.count,
+        "size": shown, "shown": shown, "src": picture_url(cut.picture(study, index), shown), "facts": facts,
+    }  # fmt: skip
 
 
 def facts_line(study: Study, index: int) -> str:
@@ -108,47 +118,23 @@ def layer(session: Session) -> str:
     top, study = session.layer, session.study
     if top is None or study is None:
         return to_text(value)
-    colours = label_colours(region.label for region in top.regions)
+    earlier, spoken_of = earlier_regions(session)
+    colours = label_colours(region.label for region in [*top.regions, *earlier])
     value["title"], value["note"] = top.title, top.note
-    value["regions"] = [_region(region, study, colours[region.label]) for region in top.regions]
+    value["regions"] = [region_json(region, study, colours[region.label]) for region in top.regions]
+    value["regions"] += [region_json(region, study, colours[region.label]) | {"earlier": True} for region in earlier]
     if top.report:
         value["sections"] = [section.to_json() for section in top.report.sections]
+        for sentence in (s for told in value["sections"] if told["title"] == COMPARISON for s in told["sentences"]):
+            sentence["regions"] = [
+                *sentence["regions"],
+                *(len(top.regions) + n for n in spoken_of.get(sentence["text"], [])),
+            ]
         value["disclaimer"] = top.report.disclaimer
         value["formats"] = [
             name for name in possible_formats(study) if name != "png"
         ]  # which the open image has itself
     return to_text(value)
-
-
-def _region(region: Region, study: Study, colour: Colour) -> dict[str, Any]:
-    height, width = study.images[region.image].size
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    out = {
-        "label": region.label,
-        "image": region.image,
-        "score": round(float(region.score), 2),
-        "colour": list(colour),
-        "box": [round(float(v), 1) for v in region.box],
-        "mask": None,
-    }
-    if region.mask is not None and region.mask.any():
-        out["mask"] = run_lengths(region.mask, (max(1, round(height * scale)), max(1, round(width * scale))))
-    return out
-
-
-def run_lengths(mask: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
-    """A mask shrunk to `size` `(H, W)` as `{"box": [x0, y0, x1, y1], "runs": […]}`: row by row inside the box, lengths
-    of outside and inside in turn, outside first."""
-    if mask.shape != size:
-        rows, columns = ((np.arange(n) + 0.5) * m / n for n, m in zip(size, mask.shape, strict=True))
-        mask = mask[np.ix_(rows.astype(int), columns.astype(int))]
-    x0, y0, x1, y1 = map(int, mask_box(mask))
-    flat = mask[y0:y1, x0:x1].ravel()
-    if not flat.size:
-        return {"box": [0, 0, 0, 0], "runs": []}
-    changes = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
-    return {"box": [x0, y0, x1, y1], "runs": [0, *runs] if flat[0] else runs}
 
 
 def download(session: Session, what: str, opacity: float, folder: Path) -> tuple[str, str]:
@@ -157,8 +143,8 @@ def download(session: Session, what: str, opacity: float, folder: Path) -> tuple
     study, top = session.study, session.layer
     if what == "png" and study is not None:
         regions = [r for r in top.regions if r.image == session.image] if top else []
-        drawn = draw_overlay(study.images[session.image].pixels, regions, opacity)
-        return "overlay.png", _url(PIL.Image.fromarray(drawn), "PNG")
+        drawn = draw_overlay(leaving_pixels(study, session.image), regions, opacity)
+        return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
     if top is None or top.report is None or study is None:
         raise RequestError("Ask for a report first.")
     (what,) = check_formats([what])
@@ -182,9 +168,3 @@ def _packed(paths: Sequence[Path], folder: Path, what: str) -> tuple[str, bytes]
         for path in paths:
             archive.write(path, path.relative_to(folder))
     return f"report.{what}.zip", stream.getvalue()
-
-
-def _url(image: PIL.Image.Image, kind: str, **options: Any) -> str:
-    stream = io.BytesIO()
-    image.save(stream, format=kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from medvlm.notices import notices
 from medvlm.policy import DecisionPolicy
 from medvlm.report.volumes import sentence
+from medvlm.studies.priors import remarks_on
 from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
 
 from .session import Layer, Message, Pending, Turn, said
@@ -52,10 +53,13 @@ def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
 
 def draft(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     """A report draft: in the chat its last section alone, for the panel shows it all."""
-    report = assistant.report(pending.study)
+    prior = pending.prior
+    compared = {"prior": prior.study, "remarks": remarks_on(prior.relation, prior.exchanged)} if prior else {}
+    report = assistant.report(pending.study, **compared)
     last = report.sections[-1].sentences if report.sections else []
     text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
-    return said(text.strip()), Layer("Report draft", report.regions, report)
+    title = "Report draft, compared with the prior" if prior else "Report draft"
+    return said(text.strip()), Layer(title, report.regions, report, prior=prior.key if prior else "")
 
 
 def check(pending: Pending, assistant: Any) -> tuple[Message, Layer]:

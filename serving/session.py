@@ -6,6 +6,8 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from medvlm.report.alignment import Alignment
+from medvlm.studies.priors import Relation
 from medvlm.types import Answer, Region, Report, Study
 
 MOST_TURNS = 50  # of a conversation that later questions can speak of
@@ -27,6 +29,7 @@ class Layer:
     report: Report | None = None
     note: str = ""
     drawn: bool = False  # whether its region was drawn by the user, with a box or points
+    prior: str = ""  # key of the study that its report was compared with
 
 
 @dataclass(eq=False)
@@ -60,6 +63,22 @@ class Conversation:
 
 
 @dataclass(eq=False)
+class Prior:
+    """An earlier study beside the open one, with what its own chat held while it was the open one."""
+
+    study: Study
+    upload: str
+    relation: Relation  # of the open study to this one
+    agreed: bool = True  # False until the user takes the study of another patient all the same
+    exchanged: bool = False  # whether the dates put it in the place of the study that was open
+    alignment: Alignment | None = None  # as it is shown on the open study; None until it was laid there
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    image: int = 0
+    layer: Layer | None = None
+    chat: Conversation = field(default_factory=Conversation)
+
+
+@dataclass(eq=False)
 class Pending:
     """A request that waits for the model."""
 
@@ -72,6 +91,7 @@ class Pending:
     drawn: Layer | None = None  # the drawn region that was shown on the image in view
     at: int | None = None  # the operating point of an answer that is asked for again …
     sensitivity: float | None = None  # … and the sensitivity that chooses it
+    prior: Prior | None = None  # that was beside the study
 
     @property
     def turn(self) -> Turn | None:
@@ -107,9 +127,13 @@ class Session:
     key: str = ""  # names the open study, so that the browser never draws one study's regions over another
     upload: str = ""  # of which another series can be opened, or that DICOM is written beside
     image: int = 0
+    plane: str = ""  # of a volume, where another than its slices' own is shown …
+    cut: int = 0  # … and which picture of it
     layer: Layer | None = None
     chat: Conversation = field(default_factory=Conversation)
     waiting: deque[Pending] = field(default_factory=deque)
+    prior: Prior | None = None  # beside the open study
+    candidate: Prior | None = None  # that is about to be, once the user agrees and it is laid on the study
     sent: int = 0  # counts what was sent to the browser: two equal values in a row would not be noticed there
 
     @property
@@ -118,14 +142,34 @@ class Session:
         top = self.layer
         return top if top and top.drawn and top.regions[0].image == self.image else None
 
+    @property
+    def uploads(self) -> set[str]:
+        """Those whose files are still needed."""
+        held = {prior.upload for prior in (self.prior, self.candidate) if prior}
+        return {self.upload, *held} - {""}
+
     def open(self, study: Study, upload: str = "") -> None:
         """Put a new study in the place of all that was open."""
         self.study, self.key, self.image, self.upload = study, secrets.token_hex(8), study.default, upload
-        self.layer, self.chat = None, Conversation()
+        self.layer, self.chat, self.plane = None, Conversation(), ""
+        self.prior = self.candidate = None
+
+    def exchange(self) -> None:
+        """Put the open study in the prior's place, and the prior in its; each keeps its own chat."""
+        old = self.prior
+        assert old is not None and self.study is not None
+        # Another object, since a request that waits still speaks of the old one.
+        self.prior = Prior(
+            self.study, self.upload, old.relation.turned,
+            key=self.key, image=self.image, layer=self.layer, chat=self.chat,
+        )  # fmt: skip
+        self.study, self.upload, self.key = old.study, old.upload, old.key
+        self.image, self.layer, self.chat = old.image, old.layer, old.chat
 
     def clear(self) -> None:
         """Let go of everything that came from the user."""
         self.study, self.key, self.upload, self.layer, self.chat = None, "", "", None, Conversation()
+        self.prior = self.candidate = None
         self.waiting.clear()
 
     def count(self) -> int:

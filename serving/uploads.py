@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -34,12 +35,13 @@ class Inbox:
 
     def __init__(self, folder: Path, limits: Limits | None = None):
         self.folder, self.limits = folder, limits or Limits()
+        self.claimed: set[str] = set()  # by an open study that still needs their files
         warm()
 
     def new(self) -> Path:
         """A fresh folder of an unguessable name, for this user's eyes only; forgotten ones are swept away."""
         for old in self.folder.iterdir():
-            if time.time() - old.stat().st_mtime > UNCLAIMED:
+            if old.name not in self.claimed and time.time() - old.stat().st_mtime > UNCLAIMED:
                 shutil.rmtree(old, ignore_errors=True)
         return Path(tempfile.mkdtemp(prefix=f"{secrets.token_urlsafe(24)}-", dir=self.folder))
 
@@ -48,12 +50,9 @@ class Inbox:
 
         Raises `StudyError` and `RequestError`.
         """
-        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or not (self.folder / name).is_dir():
-            raise RequestError("The upload is not there any more; open the files again.")
-        given: list[Path] = []
-        for part in sorted((self.folder / name).iterdir()):
-            given += part.iterdir() if part.name.isdigit() else [part]  # a single file's place, or a whole folder
+        given = self.files(name)
         keep = series is not None
+        self.claimed.add(name)
         try:
             study = load_study(given, self.limits, series)
             keep = needs_files(study)
@@ -62,10 +61,25 @@ class Inbox:
             if not keep:
                 self.remove(name)
 
+    def files(self, name: str) -> list[Path]:
+        """The files and folders of an upload. Raises `RequestError`."""
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or not (self.folder / name).is_dir():
+            raise RequestError("The upload is not there any more; open the files again.")
+        given: list[Path] = []
+        for part in sorted((self.folder / name).iterdir()):
+            given += part.iterdir() if part.name.isdigit() else [part]  # a single file's place, or a whole folder
+        return given
+
     def remove(self, name: str) -> None:
         """Remove the files of an upload, if there are any."""
+        self.claimed.discard(name)
         if re.fullmatch(r"[\w-]+", name):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def release(self, held: Iterable[str], needed: Collection[str]) -> None:
+        """Remove the files of those uploads that are needed no more."""
+        for name in set(held) - set(needed):
+            self.remove(name)
 
     async def receive(self, request: Request) -> dict[str, str]:
         """Store the files of a multipart request; the reply names the upload."""

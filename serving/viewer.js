@@ -1,53 +1,22 @@
 // The viewer: a canvas with an image, boxes and masks; drag, wheel, pinch, click; files in. No library, no network but ours.
 (function () {
   "use strict";
+  const { unpack, loaded, drawRegions, hit, cutRegions, most } = window.medvlm;
 
   const bus = new EventTarget(); // between viewer and list: "layer", "select" (a list of region numbers), "save"
   const tell = (name, detail) => bus.dispatchEvent(new CustomEvent(name, { detail }));
   const parse = (text) => { try { return JSON.parse(text); } catch { return null; } };
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 
-  // Run lengths → what drawing and clicking need: bytes inside the mask's box, and its outline as a path in image pixels.
-  function unpack(mask) {
-    const [x0, y0, x1, y1] = mask.box, w = x1 - x0, h = y1 - y0;
-    const inside = new Uint8Array(w * h);
-    let at = 0;
-    mask.runs.forEach((n, i) => { if (i % 2) inside.fill(1, at, at + n); at += n; });
-    const get = (x, y) => x >= 0 && y >= 0 && x < w && y < h && inside[y * w + x];
-    const outline = new Path2D();
-    for (let y = 0; y <= h; y++) {
-      for (let x = 0, from = -1; x <= w; x++) {
-        const edge = x < w && get(x, y) !== get(x, y - 1) && (get(x, y) || get(x, y - 1));
-        if (edge && from < 0) from = x;
-        if (!edge && from >= 0) { outline.moveTo(x0 + from, y0 + y); outline.lineTo(x0 + x, y0 + y); from = -1; }
-      }
-    }
-    for (let x = 0; x <= w; x++) {
-      for (let y = 0, from = -1; y <= h; y++) {
-        const edge = y < h && get(x, y) !== get(x - 1, y) && (get(x, y) || get(x - 1, y));
-        if (edge && from < 0) from = y;
-        if (!edge && from >= 0) { outline.moveTo(x0 + x, y0 + from); outline.lineTo(x0 + x, y0 + y); from = -1; }
-      }
-    }
-    return { x0, y0, w, h, outline, inside, area: inside.reduce((a, b) => a + b, 0), has: (x, y) => get(Math.floor(x) - x0, Math.floor(y) - y0) };
-  }
-
-  function paint(mask, colour) {
-    const canvas = Object.assign(document.createElement("canvas"), { width: mask.w, height: mask.h });
-    const context = canvas.getContext("2d"), data = context.createImageData(mask.w, mask.h);
-    for (let i = 0; i < mask.inside.length; i++) if (mask.inside[i]) data.data.set([...colour, 255], 4 * i);
-    context.putImageData(data, 0, 0);
-    return canvas;
-  }
-
   function viewer(element, trigger, props, watch, events) {
     const root = element.querySelector(".mv"), find = (s) => root.querySelector(s), all = (s) => [...root.querySelectorAll(s)];
-    const canvas = find("canvas"), context = canvas.getContext("2d"), stage = find(".mv-stage"), status = find(".mv-status");
+    const canvas = find(".mv-stage canvas"), context = canvas.getContext("2d"), stage = find(".mv-stage"), status = find(".mv-status");
     const slider = find(".mv-slices input"), send = (name, data) => { if (events.includes(name)) trigger(name, data); };
     let picture = null, bitmap = null, layer = null, regions = [], lit = new Set();
     let zoom = 1, ox = 0, oy = 0, fitted = true, tool = "move", points = [], draft = null;
-    let wanted = null, slicing = false, quiet = 0;
+    let wanted = null, slicing = false, quiet = 0, clicked = false;
     const show = { masks: true, boxes: true, opacity: 0.3 };
+    const beside = medvlm.compare(root, { send, say, place, pan, wheel, press, fit, draw, click: (p) => toggle(hit(here(true), p, scale())) });
 
     // Drawing, in image pixels as sent; screen = image * zoom + offset, in CSS pixels whatever the screen's density is.
     const scale = () => picture.shown[0] / picture.size[0];
@@ -64,9 +33,17 @@
       canvas.width = Math.round(stage.clientWidth * density); canvas.height = Math.round(stage.clientHeight * density);
       if (fitted) fit(); else draw();
     }
-    const here = () => (layer && picture && layer.study === picture.study ? regions.filter((r) => r.image === picture.image) : []);
+    const view = (density) => ({ zoom, ox, oy, density, scale: scale(), show, lit, width: stage.clientWidth, height: stage.clientHeight });
+    let cuts = null; // of the regions in another plane; null where they have to be cut anew
+    function mine() {
+      if (!layer || !picture || layer.study !== picture.study) return [];
+      if (!picture.cut) return regions.filter((r) => r.image === picture.image);
+      cuts = cuts || cutRegions(regions.filter((r) => !r.earlier), picture, lit);
+      return cuts;
+    }
+    const here = (earlier) => mine().filter((r) => Boolean(r.earlier) === earlier);
     function draw() {
-      const density = canvas.width / Math.max(1, stage.clientWidth), shown = here();
+      const density = canvas.width / Math.max(1, stage.clientWidth), shown = here(beside.mostly());
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.clearRect(0, 0, canvas.width, canvas.height);
       root.dataset.shown = shown.length; root.dataset.lit = [...lit].join(" "); root.dataset.zoom = fitted ? 1 : zoom / fitting();
@@ -74,39 +51,10 @@
       context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
       context.imageSmoothingQuality = "high";
       context.drawImage(bitmap, 0, 0);
-      const dimmed = shown.some((r) => lit.has(r.id));
-      for (const r of shown.filter((r) => !lit.has(r.id)).concat(shown.filter((r) => lit.has(r.id)))) drawRegion(r, dimmed && !lit.has(r.id));
-      context.setTransform(density, 0, 0, density, density * ox, density * oy);
-      const tags = shown.filter((r) => (dimmed ? lit.has(r.id) : true));
-      if (tags.length <= 12) tags.forEach(drawTag);
+      beside.blend(context, bitmap);
+      drawRegions(context, shown, view(density));
       drawPrompt();
-    }
-    function drawRegion(r, dimmed) {
-      const colour = "rgb(" + r.colour.join() + ")", bright = lit.has(r.id);
-      if (r.mask && show.masks) {
-        r.filled = r.filled || paint(r.mask, r.colour);
-        context.globalAlpha = bright ? Math.min(1, show.opacity * 1.6) : dimmed ? show.opacity * 0.3 : show.opacity;
-        context.drawImage(r.filled, r.mask.x0, r.mask.y0);
-        context.globalAlpha = dimmed ? 0.35 : 1;
-        context.strokeStyle = colour; context.lineWidth = (bright ? 2.5 : 1.25) / zoom; context.lineCap = "square";
-        context.stroke(r.mask.outline);
-      }
-      if (show.boxes || !r.mask) {
-        const [x0, y0, x1, y1] = r.box.map((v) => v * scale());
-        context.globalAlpha = dimmed ? 0.3 : bright ? 1 : 0.75;
-        context.strokeStyle = colour; context.lineWidth = (bright ? 2 : 1) / zoom;
-        context.strokeRect(x0, y0, x1 - x0, y1 - y0);
-      }
-      context.globalAlpha = 1;
-    }
-    function drawTag(r) {
-      if (!show.boxes && !show.masks) return;
-      context.font = "12px system-ui, sans-serif";
-      const text = r.label + "  " + r.score.toFixed(2), w = context.measureText(text).width + 10;
-      const x = clamp(r.box[0] * scale() * zoom, -ox, stage.clientWidth - ox - w);
-      const y = clamp(r.box[1] * scale() * zoom - 19, -oy, stage.clientHeight - oy - 18);
-      context.fillStyle = "rgba(10,11,13,.78)"; context.fillRect(x, y, w, 17);
-      context.fillStyle = "rgb(" + r.colour.join() + ")"; context.fillText(text, x + 5, y + 12.5);
+      beside.draw(bitmap, here(true), view(density));
     }
     function drawPrompt() {
       context.lineWidth = 1.5;
@@ -128,24 +76,27 @@
     function receive() {
       const value = parse(props.value);
       if (!value || !value.src) return;
-      const fresh = !picture || picture.study !== value.study, image = new Image();
-      image.onload = () => {
-        if (wanted !== null && wanted !== value.image && !fresh) return;
-        const other = fresh || picture.image !== value.image;
-        picture = value; bitmap = image;
+      const fresh = !picture || picture.study !== value.study, replaned = fresh || picture.plane !== value.plane;
+      if (replaned) wanted = null;
+      Promise.all([loaded(value.src), value.prior && loaded(value.prior.src)]).then(([image, earlier]) => {
+        if (wanted !== null && wanted !== value.image) return;
+        const other = replaned || picture.image !== value.image;
+        picture = value; bitmap = image; cuts = null;
         if (other) { points = []; draft = null; }
-        if (fresh) { wanted = null; lit.clear(); }
+        if (fresh) lit.clear();
         root.classList.add("mv-open"); root.dataset.image = value.image; root.dataset.study = value.study;
         slider.max = value.count; slider.value = value.image + 1;
         find(".mv-slices").style.display = value.count > 1 ? "" : "none";
         find(".mv-slices output").textContent = value.image + 1 + " / " + value.count;
         find(".mv-facts").textContent = value.facts;
         if (fresh) offer(value.series);
-        if (fresh || fitted) fit(); else draw();
-      };
-      image.src = value.src;
+        if (replaned) offerPlanes(value);
+        beside.receive(value.prior, earlier);
+        if (replaned || fitted) fit(); else draw();
+        if (replaned && lit.size) goTo(most(regions.filter((r) => lit.has(r.id)), picture.cut));
+      });
       slicing = false;
-      if (!fresh && wanted !== null && wanted !== value.image) askSlice();
+      if (wanted !== null && wanted !== value.image) askSlice();
     }
     function offer(series) {
       const list = find(".mv-series select");
@@ -154,21 +105,28 @@
         value: one.number, textContent: one.number + ": " + one.words, selected: one.taken,
       })));
     }
+    function offerPlanes({ planes, plane }) {
+      const list = find(".mv-plane select");
+      find(".mv-plane").style.display = planes.length ? "inline-flex" : "none";
+      list.replaceChildren(...planes.map((name) => Object.assign(document.createElement("option"), { value: name, textContent: name, selected: name === plane })));
+    }
     bus.addEventListener("layer", (event) => {
+      cuts = null;
       layer = event.detail; lit.clear(); draft = null;
       regions = layer.regions.map((r, id) => ({ ...r, id, mask: r.mask && unpack(r.mask) }));
       if (!regions.length) points = [];
-      if (regions.length && picture && layer.study === picture.study && !here().length) goTo(regions[0].image);
+      if (regions.length && picture && layer.study === picture.study && !mine().length) goTo(most(regions.filter((r) => r.label === regions[0].label), picture.cut));
       draw();
     });
     bus.addEventListener("select", (event) => {
       lit = new Set(event.detail);
-      const there = regions.filter((r) => lit.has(r.id));
-      if (there.length && picture && !there.some((r) => r.image === picture.image)) goTo(there[0].image);
+      cuts = null;
+      const there = regions.filter((r) => lit.has(r.id)), seen = mine().some((r) => lit.has(r.id));
+      if (there.length && picture && !clicked && (picture.volume || !seen)) goTo(most(there, picture.cut));
       draw();
     });
     bus.addEventListener("save", (event) => save(event.detail));
-    bus.addEventListener("message", (event) => { draft = null; say(event.detail.note); draw(); });
+    bus.addEventListener("message", (event) => { draft = null; say(event.detail.note, event.detail.stay); draw(); });
     function say(text, stay) {
       clearTimeout(quiet);
       status.textContent = text || "";
@@ -177,36 +135,51 @@
 
     // What the user does
     function goTo(index) {
-      if (!picture) return;
+      if (!picture || index === null) return;
       wanted = clamp(index, 0, picture.count - 1);
       slider.value = wanted + 1;
       if (!slicing) askSlice();
     }
-    function askSlice() { slicing = true; send("slice", { image: wanted }); }
+    function askSlice() { slicing = true; send("slice", { image: wanted, plane: picture.plane }); }
+    const uncut = (what) => !picture.cut || say(what + " works on the slices themselves; choose their plane below.");
     function save(what) { say("Saving…", true); send("download", { what, opacity: show.opacity }); }
-    function prompt(data) { say("Segmenting…", true); send("segment", { image: picture.image, ...data }); }
+    function prompt(data) {
+      if (!uncut("Drawing")) { points = []; draft = null; return draw(); }
+      say("Segmenting…", true); send("segment", { image: picture.image, ...data });
+    }
     function choose(name) {
       tool = name;
       all("[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === name));
       stage.dataset.tool = name;
       if (name === "move" || name === "box") { points = []; draw(); }
     }
-    const place = (event) => {
-      const frame = canvas.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
+    function place(event) {
+      const frame = event.currentTarget.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
       return { x, y, ix: (x - ox) / zoom, iy: (y - oy) / zoom };
-    };
+    }
+    function wheel(event) {
+      if (!bitmap) return;
+      event.preventDefault();
+      const p = place(event);
+      zoomAt(p.x, p.y, Math.exp(-clamp(event.deltaY * (event.deltaMode ? 16 : 1), -300, 300) / 400));
+    }
     const bounded = (p) => [clamp(p.ix, 0, bitmap.width), clamp(p.iy, 0, bitmap.height)];
     function zoomAt(x, y, factor) {
       const next = clamp(zoom * factor, 0.05, 60);
       ox = x - ((x - ox) * next) / zoom; oy = y - ((y - oy) * next) / zoom; zoom = next; fitted = false;
       draw();
     }
+    function toggle(region) {
+      const ids = region ? region.ids || [region.id] : [];
+      clicked = true; // what is clicked in the image is in sight
+      tell("select", ids.length === lit.size && ids.every((id) => lit.has(id)) ? [] : ids);
+      clicked = false;
+    }
+    function pan(dx, dy) { ox += dx; oy += dy; fitted = false; draw(); }
     function click(p, shift) {
       const s = scale();
       if (tool === "move") {
-        const hit = here().filter((r) => (r.mask ? r.mask.has(p.ix, p.iy) : p.ix >= r.box[0] * s && p.iy >= r.box[1] * s && p.ix < r.box[2] * s && p.iy < r.box[3] * s));
-        const smallest = hit.sort((a, b) => (a.mask ? a.mask.area : 1e9) - (b.mask ? b.mask.area : 1e9))[0];
-        tell("select", smallest && !(lit.size === 1 && lit.has(smallest.id)) ? [smallest.id] : []);
+        toggle(hit(here(beside.mostly()), p, s));
       } else if (tool !== "box" && p.ix >= 0 && p.iy >= 0 && p.ix < bitmap.width && p.iy < bitmap.height) {
         const positive = tool === "plus" && !shift ? 1 : 0;
         points.push([Math.min(p.ix / s, picture.size[0] - 0.01), Math.min(p.iy / s, picture.size[1] - 0.01), positive]);
@@ -257,31 +230,31 @@
     canvas.addEventListener("pointerup", end);
     canvas.addEventListener("pointercancel", end);
     canvas.addEventListener("dblclick", () => tool === "move" && fit());
-    canvas.addEventListener("wheel", (event) => {
-      if (!bitmap) return;
-      event.preventDefault();
-      const p = place(event);
-      zoomAt(p.x, p.y, Math.exp(-clamp(event.deltaY * (event.deltaMode ? 16 : 1), -300, 300) / 400));
-    }, { passive: false });
-    canvas.addEventListener("keydown", (event) => {
+    canvas.addEventListener("wheel", wheel, { passive: false });
+    function press(event) {
       const keys = { Escape: "move", b: "box", p: "plus", n: "minus" }, steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5 };
       if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
       if (keys[event.key]) choose(keys[event.key]);
       if (steps[event.key] && picture.count > 1) { event.preventDefault(); goTo((wanted ?? picture.image) + steps[event.key]); }
-    });
+    }
+    canvas.addEventListener("keydown", press);
 
     slider.addEventListener("input", () => goTo(slider.value - 1));
     find(".mv-series select").addEventListener("change", (event) => { say("Opening…", true); send("series", { number: Number(event.target.value) }); });
+    find(".mv-plane select").addEventListener("change", (event) => {
+      wanted = null;
+      send("slice", { image: null, plane: event.target.value });
+    });
     all("[data-tool]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.tool)));
     all("[data-show]").forEach((input) => input.addEventListener("input", () => {
       show[input.dataset.show] = input.type === "checkbox" ? input.checked : input.value / 100;
       draw();
     }));
     all("[data-example]").forEach((b) => b.addEventListener("click", () => { say("Opening…", true); send("example", { name: b.dataset.example }); }));
-    const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => save("png") };
+    const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut("Saving an overlay") && save("png") };
     actions.clear = () => { points = []; draft = null; send("clear_layer", {}); draw(); };
     all("[data-do]").forEach((b) => b.addEventListener("click", () => actions[b.dataset.do]()));
-    medvlm.intake(root, stage, say, (upload) => send("upload", { upload }));
+    medvlm.intake(stage, find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }));
 
     watch("value", receive);
     new ResizeObserver(resize).observe(stage);
@@ -289,5 +262,5 @@
     receive();
   }
 
-  window.medvlm = { bus, tell, parse, viewer };
+  Object.assign(window.medvlm, { bus, tell, parse, viewer });
 })();

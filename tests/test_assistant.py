@@ -61,8 +61,8 @@ def test_a_question_follows_the_turns_before_and_a_drawing(assistant, study):
     second = assistant.ask(study, "How high is it?", history=[("Is there a liver?", first)])
     height = max(first.regions, key=lambda r: r.mask.sum()).box
     assert second.text == f"{height[3] - height[1]:.1f} px"
-    drawn = assistant.ask(study, "How high is it?", region=first.regions[0])
-    assert drawn.scope == "image 1 of 2" and drawn.text.endswith(" px")
+    has_region = assistant.ask(study, "How high is it?", region=first.regions[0])
+    assert has_region.scope == "image 1 of 2" and has_region.text.endswith(" px")
 
 
 def test_many_questions_answer_as_each_alone(assistant, study):
@@ -97,7 +97,7 @@ def test_ask_and_find_show_the_same(assistant, study):
 
 def test_nothing_of_a_question_is_kept_without_its_image(assistant, study):
     class Forgetful:  # the scripted one keeps what it was asked
-        def read(self, question, before=None, drawn=False):
+        def read(self, question, before=None, has_region=False):
             return Reading(parse("present(liver)"), 1.0)
 
     assistant.conversation.reader = Forgetful()

@@ -14,7 +14,7 @@ from fhir.resources.R4B.bundle import Bundle
 from pycocotools.coco import COCO
 
 from medvlm.geometry import Space, Turn
-from medvlm.report.export import check_possible, possible_formats, write_report
+from medvlm.report.export import OF_DICOM, check_possible, possible_formats, write_report
 from medvlm.report.export.pdf import MOST_IMAGES
 from medvlm.report.measurements import measure
 from medvlm.studies import load_study
@@ -318,7 +318,7 @@ def test_dicom_formats_are_offered_for_dicom_alone(tmp_path):
 def test_nothing_of_a_patient_is_in_other_formats(tmp_path):
     write_series(tmp_path / "in")
     study = load_study(tmp_path / "in")
-    formats = [name for name in possible_formats(study) if name not in ("seg", "sr")]
+    formats = [name for name in possible_formats(study) if name not in OF_DICOM]
     regions = [Region("liver", 0, (0, 0, 4, 4), np.ones(study.images[0].size, bool), 0.9)]
     report = Report([], [Finding("liver", "present", 0.9, [0])], regions)
     for path in write_report(report, study, tmp_path / "out", formats):

@@ -8,7 +8,7 @@ import yaml
 from medvlm.errors import RequestError
 from medvlm.languages import surely_foreign
 from medvlm.validation import check_box, check_phrase, check_points, check_question
-from medvlm.vocabulary import LABELS, asked_name
+from medvlm.vocabulary import LABELS, canonical_name
 from training.tasks import FREE_OF, PRESENT, free_wordings, outside_names, with_article
 
 SIZE = (80, 100)  # (H, W)
@@ -119,4 +119,4 @@ def test_a_denial_inside_a_phrase_is_part_of_it(phrase):
 
 def test_what_no_label_names_is_no_name():
     names = outside_names()
-    assert len(set(names)) == len(names) > 500 and not any(map(asked_name, names))
+    assert len(set(names)) == len(names) > 500 and not any(map(canonical_name, names))

@@ -13,8 +13,8 @@ from medvlm import vocabulary
 from medvlm.vocabulary import (
     LABELS,
     Label,
-    asked_name,
     canonical,
+    canonical_name,
     expected_labels,
     is_finding,
     known_name,
@@ -150,11 +150,11 @@ def test_names_spellings_and_synonyms() -> None:
 
 
 def test_a_name_among_words_that_only_ask_for_it() -> None:
-    assert asked_name("Where is the patient's left lung on this film?") == "left lung"
-    assert asked_name("could you outline the papilla, please") == "optic disc"
-    assert asked_name("lung, left") == "left lung" and asked_name("the lung on the left side") == "left lung"
-    assert asked_name("the lung above the liver") is None and asked_name("where is it?") is None
-    assert all(asked_name(name) == name for name in LABELS)
+    assert canonical_name("Where is the patient's left lung on this film?") == "left lung"
+    assert canonical_name("could you outline the papilla, please") == "optic disc"
+    assert canonical_name("lung, left") == "left lung" and canonical_name("the lung on the left side") == "left lung"
+    assert canonical_name("the lung above the liver") is None and canonical_name("where is it?") is None
+    assert all(canonical_name(name) == name for name in LABELS)
     assert all(
-        asked_name(f"show me the {s}") == name for name, label in LABELS.items() for s in label.synonyms if "," not in s
+        canonical_name(f"show me the {s}") == name for name, label in LABELS.items() for s in label.synonyms if "," not in s
     )

@@ -95,8 +95,8 @@ class ScriptedReader:
         self.calls, self.otherwise, self.chance = calls or {}, otherwise, chance
         self.asked: list[tuple[str, Program | None, bool]] = []
 
-    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading:
-        self.asked.append((question, before, drawn))
+    def read(self, question: str, before: Program | None = None, has_region: bool = False) -> Reading:
+        self.asked.append((question, before, has_region))
         return Reading(parse(self.calls.get(question, self.otherwise)), self.chance)
 
 

@@ -5,7 +5,25 @@ Heavy packages are imported inside `run`, so that `medvlm --help` is instant; in
 loaded, so that a mistake is told at once.
 """
 
-from . import ask, batch, bench, check_report, data_check, eval, ground, report, segment, series, serve, tune
+from . import (
+    ask,
+    batch,
+    bench,
+    check_report,
+    data_check,
+    deidentify,
+    eval,
+    fetch,
+    ground,
+    listen,
+    report,
+    segment,
+    series,
+    serve,
+    store,
+    tune,
+    watch,
+)
 from .options import Load, Output
 
 # In the order of `medvlm --help`.
@@ -16,6 +34,11 @@ COMMANDS = {
     "report": report,
     "check-report": check_report,
     "series": series,
+    "deidentify": deidentify,
+    "fetch": fetch,
+    "store": store,
+    "watch": watch,
+    "listen": listen,
     "batch": batch,
     "eval": eval,
     "tune": tune,

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, load: Load) -> Output:
-    from ..batch import drawn_region
+    from ..batch import prompted_region
     from ..types import Answer
     from ..validation import check_one_prompt, check_question, check_sensitivity
     from ..which import images_meant
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, load: Load) -> Output:
         images_meant(question, study)
     prompt = prompt_of(args, study, image)
     assistant = load(args)
-    region = drawn_region(assistant, study, image, **prompt)
+    region = prompted_region(assistant, study, image, **prompt)
     history: list[tuple[str, Answer]] = []
     for question in questions:
         answer = assistant.ask(

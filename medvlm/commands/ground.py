@@ -8,10 +8,10 @@ from pathlib import Path
 from . import options
 from .inputs import image_of, study_of
 from .options import Load, Output
-from .outputs import region_lines, write_overlay
+from .outputs import check_overlay, region_lines, write_overlay
 
 HELP = "find what phrases name in an image"
-PARENTS = (options.ONE_IMAGE, options.SERIES)
+PARENTS = (options.ONE_IMAGE, options.SERIES, options.KEEP_TEXT)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,7 @@ def run(args: argparse.Namespace, load: Load) -> Output:
     from ..validation import check_phrase
 
     phrases, study = [check_phrase(phrase) for phrase in args.phrase], study_of(args)
+    check_overlay(args, study)
     found = load(args).ground(study, phrases, image_of(args, study))
     lines = [sentence(phrase, body, study) for phrase, body in found.bodies.items()]
     lines += region_lines(found.regions) + [f"not found: {phrase}" for phrase in found.absent]

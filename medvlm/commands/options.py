@@ -40,6 +40,14 @@ SERIES.add_argument(
     help="a 16-bit picture holds Hounsfield units, to which OFFSET was added (default: judged by its numbers)",
 )
 
+KEEP_TEXT = argparse.ArgumentParser(add_help=False)
+KEEP_TEXT.add_argument(
+    "--keep-text",
+    action="store_true",
+    help="leave text that is burned into the pixels in pictures that are written; it may name the patient (default: blacked "
+    "out, but for marks of side and scale)",
+)
+
 WORDS = argparse.ArgumentParser(add_help=False)
 WORDS.add_argument(
     "--phrase",

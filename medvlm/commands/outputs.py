@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,26 @@ def region_lines(regions: list[Any]) -> list[str]:
     return lines
 
 
+def check_overlay(args: argparse.Namespace, study: Any) -> None:
+    """Let the study know whether text may leave with its pixels; what finds it has to be there where `--overlay` is."""
+    from ..studies.burned_in import check_installed
+
+    study.keep_text = args.keep_text
+    if args.overlay and not study.keep_text:
+        check_installed()
+
+
 def write_overlay(path: Path, study: Any, regions: list[Any]) -> None:
     import PIL.Image
 
     from ..report.overlay import draw_overlay
+    from ..studies.burned_in import leaving_pixels
 
     index = regions[0].image if regions else study.default
     shown = [region for region in regions if region.image == index]
     make_parent(path)
     try:
-        PIL.Image.fromarray(draw_overlay(study.images[index].pixels, shown)).save(path, format="PNG")
+        PIL.Image.fromarray(draw_overlay(leaving_pixels(study, index), shown)).save(path, format="PNG")
     except OSError as error:
         raise RequestError(f"The overlay cannot be written to {str(path)!r}: {error.strerror}.") from error
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError
 from . import options
 from .inputs import study_of
 from .options import Load, Output
 
+if TYPE_CHECKING:
+    from ..report.corrections import Corrections
+    from ..types import Report, Study
+
 HELP = "draft a report"
-PARENTS = (options.SERIES,)
+PARENTS = (options.SERIES, options.KEEP_TEXT)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,25 +36,64 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to write report files into")
     parser.add_argument(
         "--format",
-        help="formats to write, separated by commas: md, json, pdf, fhir, nifti, csv, coco, png and, of DICOM images, seg and "
-        "sr (default: md,json)",
+        help="formats to write, separated by commas: md, json, pdf, fhir, nifti, csv, coco, png and, of DICOM images, seg, "
+        "sr, gsps and dicom-pdf (default: md,json)",
+    )
+    parser.add_argument(
+        "--corrections",
+        type=Path,
+        metavar="FILE",
+        help="what a person corrected in the draft of the same images (report.corrections.json): the corrected report is written",
+    )
+    parser.add_argument(
+        "--records",
+        type=Path,
+        metavar="DIR",
+        help="add what --corrections says to a data set to learn from, which is made if needed",
     )
 
 
 def run(args: argparse.Namespace, load: Load) -> Output:
-    from ..report.export import check_formats, check_possible, write_report
+    from ..report.corrections import Corrections, apply, read_corrections
+    from ..report.export import check_formats, check_possible
     from ..report.export.markdown import to_markdown
+    from ..studies.burned_in import check_installed
 
     formats = check_formats((args.format or "md,json").split(","))
     if args.format and not args.output:
         raise RequestError("Name the folder for the files of --format with -o DIR.")
+    if args.records and not args.corrections:
+        raise RequestError("Records are made of corrections: name their file with --corrections FILE.")
+    corrections = read_corrections(args.corrections) if args.corrections else None
     study, prior = study_and_prior(args)
+    study.keep_text = args.keep_text
     check_possible(formats, study)
+    if args.records and not args.keep_text:
+        check_installed()
     draft = load(args).report(study, **prior)
-    text = to_markdown(draft)
+    corrections = corrections or Corrections.of(draft)
+    report = apply(draft, corrections, study)
+    text = to_markdown(report)
+    for path in _written(args, formats, study, draft, report, corrections):
+        text += f"\nwritten: {path}"
+    return report.to_json(), text
+
+
+def _written(
+    args: argparse.Namespace, formats: list[str], study: Study, draft: Report, report: Report, corrections: Corrections
+) -> Iterator[Path]:
+    """The files of a report: those of its formats, its corrections, to which more can be added, and records of these."""
     if args.output:
-        text += "".join(f"\nwritten: {path}" for path in write_report(draft, study, args.output, formats))
-    return draft.to_json(), text
+        from ..report.corrections import write_corrections
+        from ..report.export import write_report
+
+        yield from write_report(report, study, args.output, formats)
+        if corrections.made or "json" in formats:
+            yield write_corrections(corrections, args.output)
+    if args.records:
+        from ..records.corrected import write_records
+
+        yield from write_records(draft, report, corrections, study, args.records)
 
 
 def study_and_prior(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:

@@ -9,10 +9,10 @@ from ..errors import RequestError
 from . import options
 from .inputs import image_of, prompt_of, study_of
 from .options import Load, Output
-from .outputs import region_lines, write_overlay
+from .outputs import check_overlay, region_lines, write_overlay
 
 HELP = "outline what a box, points or a scribble show"
-PARENTS = (options.ONE_IMAGE, options.SERIES)
+PARENTS = (options.ONE_IMAGE, options.SERIES, options.KEEP_TEXT)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace, load: Load) -> Output:
 
     check_one_prompt(args.box, args.point, args.scribble)
     study = study_of(args)
+    check_overlay(args, study)
     image = image_of(args, study)
     if args.carry and not study.is_volume:
         raise RequestError("--carry needs a volume: the images given are no slices of one, in order.")

@@ -27,16 +27,16 @@ def _by_fact(
     """The probability of each option by a fact that has them among its values and was learned on images of this kind; one
     that the question speaks of comes first. Yes or no needs such a one, and a denial turns it."""
     view = talk.finder.view(study)
-    said, wanted = f" {normalise_answer(question)} ", [normalise_answer(option) for option in options]
+    text, wanted = f" {normalise_answer(question)} ", [normalise_answer(option) for option in options]
     meant = {named(word, view.facts) for call in calls for word in (call.word, *call.things)}
     found = {}
     for fact, values in view.facts.items():
         here = {normalise_answer(value): chance for value, chance in values.items()}
-        known = fact in ("modality", "body_part") or list(view.kind) in talk.finder.config.fact_kinds.get(fact, ())
-        if known and all(option in here for option in wanted):
+        applies = fact in ("modality", "body_part") or list(view.kind) in talk.finder.config.fact_kinds.get(fact, ())
+        if applies and all(option in here for option in wanted):
             found[fact] = [here[option] for option in wanted]
     spoken_of = [
-        fact for fact in sorted(found, key=len, reverse=True) if fact in meant or f" {normalise_answer(fact)} " in said
+        fact for fact in sorted(found, key=len, reverse=True) if fact in meant or f" {normalise_answer(fact)} " in text
     ]
     if set(wanted) <= {"yes", "no"}:
         if not spoken_of:

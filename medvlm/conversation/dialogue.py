@@ -126,7 +126,7 @@ class Conversation:
             if any(IT in call.things for call in reading.calls):
                 self.finder.volumes.search(study, [thing for thing in past.things if thing in self.finder.numbers])
             scene.bodies = self.finder.volumes.bodies(study)
-        answer = self.told(scene, reading, abstain)
+        answer = self.execute(scene, reading, abstain)
         answer.scope = scope(study, looked_at, index)
         answer.notices = notices(study, [r.label for r in answer.regions])
         answer.model, answer.seconds = self.finder.name, time.perf_counter() - began
@@ -137,8 +137,8 @@ class Conversation:
         if region is None:
             return [r for r in past.focus if r.image == scene.index], past.things
         if region.mask is None:
-            drawn = self.finder.segment(scene.study, scene.index, box=region.box)
-            region = replace(region, mask=drawn[0].mask if drawn else None, label=region.label or "region")
+            outlines = self.finder.segment(scene.study, scene.index, box=region.box)
+            region = replace(region, mask=outlines[0].mask if outlines else None, label=region.label or "region")
         return [region], past.things if region.label in past.things else (region.label or "region",)
 
     def looked_at(
@@ -162,21 +162,21 @@ class Conversation:
         expected = self.finder.volumes.expected(study) if whole else []
         if any(call.tool == "describe" or call.word == "abnormal" for call in calls):
             labels |= set(expected)
-        known = sorted(label for label in labels if label in self.finder.numbers)
-        if len(images) == 1 or not known:
+        findable = sorted(label for label in labels if label in self.finder.numbers)
+        if len(images) == 1 or not findable:
             return [one], one
         if whole:
-            self.finder.volumes.search(study, [*known, *expected])  # in one pass, so that the next question is free
-            return images, self.finder.volumes.most(study, known)
+            self.finder.volumes.search(study, [*findable, *expected])  # in one pass, so that the next question is free
+            return images, self.finder.volumes.most(study, findable)
         self.finder.look([study.images[i] for i in images])
 
         def most(i: int) -> float:
-            return max(self.finder.presence(replace(study, default=i), label) for label in known)
+            return max(self.finder.presence(replace(study, default=i), label) for label in findable)
 
         return images, max(images, key=most)
 
-    def told(self, scene: Scene, reading: Reading, abstain: bool) -> Answer:
-        """The answer that the calls of a reading give."""
+    def execute(self, scene: Scene, reading: Reading, abstain: bool) -> Answer:
+        """Run the calls of a reading and write their results as one answer."""
         policy, calls = self.finder.policy, reading.calls
         plain = all(call.tool in ("decline", "help") for call in calls)
         if abstain and not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
@@ -189,12 +189,12 @@ class Conversation:
         for call in calls:
             if call.things == (IT,) and any(is_absent(r) for r, _ in results):
                 continue  # "is there a mass, and where?": there is none, which says both
-            result = self.seen_elsewhere(call, scene) or self.tools.run(call, scene)
+            result = self.remote_recall(call, scene) or self.tools.run(call, scene)
             if (
                 len(calls) == 1 and IT not in call.things and call.word != "image"
             ):  # a short answer is one to the question's words alone
                 result = self.preferred(result, scene)
-                if call.tool == "compare" and not result.told:
+                if call.tool == "compare" and not result.answered:
                     result = self.tools.facts.words(call, scene, result.why_not)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
@@ -208,8 +208,8 @@ class Conversation:
         answer = self.answer(scene, results)
         return self.phraser.phrased(answer, results, scene) if self.phraser else answer
 
-    def seen_elsewhere(self, call: Call, scene: Scene) -> Result | None:
-        """The answer of a model that is sent the image, where the user wants one, to what no tool can show."""
+    def remote_recall(self, call: Call, scene: Scene) -> Result | None:
+        """The answer to what no tool can show, by a server's model that is sent the image, if the user named one."""
         if self.onlooker is None or call.tool != "recall":
             return None
         return self.onlooker.recall(call, scene, self.finder.policy.answer)
@@ -236,8 +236,8 @@ class Conversation:
         return max(chance, 0.5) if even else chance  # of yes and no, what is said is the likelier
 
     def answer(self, scene: Scene, results: list[tuple[Result, float]]) -> Answer:
-        """What results say together; one part that is told makes it an answer."""
-        told = [(r, c) for r, c in results if r.told and r.call.tool != "decline"]
+        """The answer that results make together; it abstains only if none of them has a value."""
+        answered = [(r, c) for r, c in results if r.answered and r.call.tool != "decline"]
         declined = any(r.call.tool == "decline" for r, _ in results)
         regions: list[Region] = []
         for result, _ in results:
@@ -249,18 +249,18 @@ class Conversation:
                 one.instance = number
         shown = [r for r in regions if r.label != "region"]
         refused_first = sorted((r for r, _ in results), key=lambda r: r.call.tool != "decline")
-        say = writer.said if len(results) == 1 else writer.said_of
+        say = writer.answer_text if len(results) == 1 else writer.labelled_text
         texts = list(dict.fromkeys(say(r, scene) for r in refused_first))
         texts = texts if len(texts) == 1 else [text if text.endswith(".") else f"{text}." for text in texts]
         details = [line for r, _ in results for line in writer.beside(r, scene)]
-        best = min(told, key=lambda pair: pair[1], default=None)
-        reason = None if told else NO_IMAGE_CAN if declined else texts[0]
+        best = min(answered, key=lambda pair: pair[1], default=None)
+        reason = None if answered else NO_IMAGE_CAN if declined else texts[0]
         return Answer(
             "\n".join(texts),
             best[1] if best else 0.0,
             shown,
             thoughts="\n".join(line for result, chance in results for line in _trace(result, chance)),
-            abstained=not told,
+            abstained=not answered,
             declined=declined,
             reason=reason,
             detail=" ".join(dict.fromkeys(details)),

@@ -122,28 +122,28 @@ class Evidence:
             text = text[lead.end() :]
         if any(c.isnumeric() for c in self._without_numbers(text)):  # such as "T2", "½" or "4th"
             return False
-        known = self._known()
-        if not all(self._plain(word, text) or stem(word) in known for word in _others(text)):
+        sayable = self._vocabulary()
+        if not all(self._plain(word, text) or stem(word) in sayable for word in _others(text)):
             return False
         parts = list(_said(text))
         return any(denied or self._claims(part) for part, denied in parts) and all(self._borne(*part) for part in parts)
 
-    def _known(self) -> set[str]:
-        return {word for said in self.words for word in said.words}
+    def _vocabulary(self) -> set[str]:
+        return {word for term in self.words for word in term.words}
 
     def _sayable(self, labels: Sequence[str], denied: bool, hedged: bool) -> set[str]:
         """The words that may be said of some labels."""
         return {
             word
-            for said in self.words
-            if said.denied == denied and said.hedged <= hedged
-            if not labels or not said.owners or said.owners & set(labels)
-            for word in said.words
+            for term in self.words
+            if term.denied == denied and term.hedged <= hedged
+            if not labels or not term.owners or term.owners & set(labels)
+            for word in term.words
         }
 
     def _without_numbers(self, text: str) -> str:
         bare = NUMBER.sub(" ", text)
-        for word in self._known():
+        for word in self._vocabulary():
             if any(c.isdigit() for c in word):
                 bare = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", bare)
         return bare
@@ -178,13 +178,13 @@ class Evidence:
             return any(name == label and where <= words for name, where in self.gone)
         return label in self.there
 
-    def _number(self, said: tuple[Number, str], denied: bool) -> bool:
-        one, quantity = said
+    def _number(self, claim: tuple[Number, str], denied: bool) -> bool:
+        one, quantity = claim
         return any(
-            (known.text, known.unit, known.denied) == (one.text, one.unit, denied)
-            and (not quantity or re.search(QUANTITIES[quantity], known.kind))
-            and (not one.owners or not known.owners or one.owners & known.owners)
-            for known in self.numbers
+            (number.text, number.unit, number.denied) == (one.text, one.unit, denied)
+            and (not quantity or re.search(QUANTITIES[quantity], number.kind))
+            and (not one.owners or not number.owners or one.owners & number.owners)
+            for number in self.numbers
         )
 
     def _place(self, text: str, labels: Sequence[str], denied: bool) -> bool:
@@ -198,8 +198,8 @@ class Evidence:
     def _rank(self, word: str, most: str, least: str, labels: Sequence[str], words: set[str], denied: bool) -> bool:
         """Whether a comparison has the right things in the right order: the first one named is what it speaks of."""
         subject = next(iter(labels), "")
-        for said, right in ((word, most), (CONTRARY[word], least)):
-            if words & {said, MOST_OF[said]} and (denied or not right or subject not in kin([right])):
+        for adjective, right in ((word, most), (CONTRARY[word], least)):
+            if words & {adjective, MOST_OF[adjective]} and (denied or not right or subject not in kin([right])):
                 return False
         return True
 

@@ -11,7 +11,7 @@ from ..perception import Finder
 from ..types import Operating, Region
 from ..vocabulary import LABELS
 from .grammar import DISEASES, Call
-from .meanings import offered
+from .meanings import options_in
 from .recall import Recall
 from .results import CONFLICT, Result, Scene
 
@@ -53,13 +53,13 @@ class Facts:
 
     def kind(self, call: Call, scene: Scene) -> Result:
         """Modality, body part, plane, sequence or view; yes or no where one value is asked for."""
-        result = self.told_kind(call, scene)
+        result = self.likeliest_kind(call, scene)
         wanted = call.get("is")
-        if not wanted or not result.told or result.who == "generated" or isinstance(result.value, bool):
+        if not wanted or not result.answered or result.who == "generated" or isinstance(result.value, bool):
             return result
-        said = str(result.value)
-        right = means(said, wanted) or ALIKE.get(wanted, wanted) == ALIKE.get(said.lower(), said.lower())
-        return replace(result, value=right != call.denied, things=(), remarks=[f"It is {shown_kind(said)}."])
+        value = str(result.value)
+        right = means(value, wanted) or ALIKE.get(wanted, wanted) == ALIKE.get(value.lower(), value.lower())
+        return replace(result, value=right != call.denied, things=(), remarks=[f"It is {shown_kind(value)}."])
 
     def choice(self, call: Call, scene: Scene) -> Result | None:
         """The likeliest of the values that a question offers, such as "solid or cystic?", of a fact that was learned on
@@ -68,7 +68,7 @@ class Facts:
         learned = [
             f for f in view.facts if f in KINDS_OF or list(view.kind) in self.finder.config.fact_kinds.get(f, ())
         ]
-        open_to = {f: some for f in learned if (some := offered(scene.question, list(view.facts[f])))}
+        open_to = {f: some for f in learned if (some := options_in(scene.question, list(view.facts[f])))}
         own = named(call.word.replace("body part", "body_part"), view.facts)
         if own not in open_to:
             own = next(iter(open_to)) if call.tool in ("recall", "grade") and len(open_to) == 1 else ""
@@ -79,7 +79,7 @@ class Facts:
         likelihood = chances[value] / max(sum(chances[one] for one in open_to[own]), 1e-9)
         return Result(call, likelihood, "grade", shown_kind(value), remarks=others(chances, value))
 
-    def told_kind(self, call: Call, scene: Scene) -> Result:
+    def likeliest_kind(self, call: Call, scene: Scene) -> Result:
         study, view = scene.study, self.finder.view(scene.study, scene.index)
         modality, body_part = view.likeliest("modality"), view.likeliest("body_part")
         if call.word in ("modality", "image"):
@@ -94,8 +94,8 @@ class Facts:
         if chances := self.chances(call.word, scene):
             value = max(chances, key=chances.__getitem__)
             return Result(call, chances[value], value=value)
-        told = self.words(call, scene) if call.word == "plane" else Result(call, why_not="nothing")
-        return told if told.who == "short" else Result(call, why_not=self.untold(call.word))
+        result = self.words(call, scene) if call.word == "plane" else Result(call, why_not="nothing")
+        return result if result.who == "short" else Result(call, why_not=self.untold(call.word))
 
     def untold(self, word: str) -> str:
         return f"Neither the file nor the image tells me the {word}."
@@ -103,8 +103,8 @@ class Facts:
     def grade(self, call: Call, scene: Scene) -> Result:
         chances = self.chances(call.word, scene)
         if not chances:
-            told = self.words(call, scene)
-            return told if told.told else Result(call, why_not=unlearned(call.word))
+            result = self.words(call, scene)
+            return result if result.answered else Result(call, why_not=unlearned(call.word))
         value = max(chances, key=chances.__getitem__)
         wanted = call.get("is")
         if not wanted:
@@ -165,14 +165,14 @@ class Facts:
     def by_the_whole(self, call: Call, labels: Sequence[str], scene: Scene) -> Result | None:
         """What is shown of a thing that is not outlined itself though the image as a whole speaks for it, or why nothing is;
         `None` where it does not."""
-        told = self.presence(Call("present", tuple(labels[:1])), scene) if labels and not call.modifiers else None
-        if told is None or told.value is not True:
+        result = self.presence(Call("present", tuple(labels[:1])), scene) if labels and not call.modifiers else None
+        if result is None or result.value is not True:
             return None
-        if not told.regions:
+        if not result.regions:
             why_not = f"By the image as a whole there is a {labels[0]}, but I cannot show where."
             return Result(call, things=tuple(labels), why_not=why_not)
-        remarks = [f"Shown is {listed(told.regions)}, which can be how {labels[0]} looks."]
-        return replace(told, call=call, value=len(told.regions), things=tuple(labels), remarks=remarks)
+        remarks = [f"Shown is {listed(result.regions)}, which can be how {labels[0]} looks."]
+        return replace(result, call=call, value=len(result.regions), things=tuple(labels), remarks=remarks)
 
     def abnormal(
         self, call: Call, scene: Scene, regions: Sequence[Region], labels: Sequence[str], presence: float
@@ -248,11 +248,14 @@ def chance_of(chances: Mapping[str, float], wanted: str) -> float:
 
 def means(name: str, wanted: str) -> bool:
     """Whether a fact's value is the one that a call names: the same words, or some of its words."""
-    said, asked = normalise_answer(name).split(), normalise_answer(wanted).split()
-    if {*said} & {"no"} and asked[:1] != ["no"]:
-        return asked in (["none"], ["absent"], ["normal"])
+    words, wanted_words = normalise_answer(name).split(), normalise_answer(wanted).split()
+    if {*words} & {"no"} and wanted_words[:1] != ["no"]:
+        return wanted_words in (["none"], ["absent"], ["normal"])
     return (
-        said == asked or set(asked) <= set(said) and "non" not in set(said) - set(asked) or _stem(said) == _stem(asked)
+        words == wanted_words
+        or set(wanted_words) <= set(words)
+        and "non" not in set(words) - set(wanted_words)
+        or _stem(words) == _stem(wanted_words)
     )
 
 

@@ -73,12 +73,12 @@ class OnlyLegal(LogitsProcessor):
 
     def __init__(self, tree: TokenTree, legal: Legal, prompt: int, ends: Sequence[int]):
         self.tree, self.legal, self.ends = tree, legal, list(ends)
-        self.state, self.seen = legal.start(), prompt
+        self.state, self.consumed = legal.start(), prompt
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        for token in input_ids[0, self.seen :].tolist():
+        for token in input_ids[0, self.consumed :].tolist():
             self.state = self.legal.step(self.state, self.tree.text.get(token, ""))
-        self.seen = input_ids.shape[1]
+        self.consumed = input_ids.shape[1]
         allowed = self.tree.allowed(self.legal, self.state)
         if self.legal.done(self.state) or not allowed:
             allowed = [*allowed, *self.ends]
@@ -119,7 +119,7 @@ class FolderReader:
         )
         self.most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 10**9
         self.way, self.listed = self._way()
-        self.shared, self.cache = self._told()
+        self.shared, self.cache = self._prefix()
 
     def _ends(self) -> list[int]:
         """The tokens that end a reply."""
@@ -131,9 +131,9 @@ class FolderReader:
         return ends
 
     @torch.inference_mode()
-    def _told(self) -> tuple[torch.Tensor, Any]:
-        """What every prompt begins with, and the model's states of it: worked out once, since it is most of a prompt."""
-        first, *others = self.tokens("?"), self.tokens("a b"), self.tokens("?", drawn=True)
+    def _prefix(self) -> tuple[torch.Tensor, Any]:
+        """The tokens with which every prompt begins, and the model's cache of them: computed once, as they are most of a prompt."""
+        first, *others = self.tokens("?"), self.tokens("a b"), self.tokens("?", has_region=True)
         columns = zip(first[0].tolist(), *(other[0].tolist() for other in others), strict=False)
         shared = first[:, : sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))]
         if first.shape[1] + MOST_TOKENS > self.most:
@@ -151,9 +151,9 @@ class FolderReader:
         """What this version of transformers calls the states of a model."""
         return "cache" if "cache" in inspect.signature(self.model.forward).parameters else "past_key_values"
 
-    def tokens(self, question: str, before: Program = (), drawn: bool = False) -> torch.Tensor:
+    def tokens(self, question: str, before: Program = (), has_region: bool = False) -> torch.Tensor:
         """The prompt `(1, T)`."""
-        return self._coded(self.way(messages(question, before, drawn, self.values, self.listed)))
+        return self._coded(self.way(messages(question, before, has_region, self.values, self.listed)))
 
     def _coded(self, text: str) -> torch.Tensor:
         coded = self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None, return_tensors="pt")
@@ -179,14 +179,14 @@ class FolderReader:
         return str(self.tokenizer.apply_chat_template(chat, tools=tools, **how))
 
     @torch.inference_mode()
-    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading:
+    def read(self, question: str, before: Program | None = None, has_region: bool = False) -> Reading:
         """The likeliest calls token by token, and the product of the tokens' chances among those allowed. What is not
         whole after 64 tokens, and a question that is too long for the model, is read as `recall()` with chance 0."""
-        said = before or ()
-        prompt = self.tokens(question, said, drawn)
+        context = before or ()
+        prompt = self.tokens(question, context, has_region)
         if prompt.shape[1] + MOST_TOKENS > self.most:
             return UNREAD
-        held = OnlyLegal(self.tree, Legal(question, said, self.values), prompt.shape[1], self.ends)
+        held = OnlyLegal(self.tree, Legal(question, context, self.values), prompt.shape[1], self.ends)
         out = self.model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),

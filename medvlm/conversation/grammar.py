@@ -235,11 +235,11 @@ class Symbols:
             elif name.endswith("="):
                 modifiers.append([name[:-1], ""])
             elif name.startswith(("thing:", "value:")) or name == COPY:
-                said = words[at] if name == COPY else name.partition(":")[2]
+                text = words[at] if name == COPY else name.partition(":")[2]
                 if modifiers and modifiers[-1][0] in OPEN:
-                    modifiers[-1][1] = f"{modifiers[-1][1]} {said}".strip()
+                    modifiers[-1][1] = f"{modifiers[-1][1]} {text}".strip()
                 else:
-                    things[-1] = f"{things[-1]} {said}".strip()
+                    things[-1] = f"{things[-1]} {text}".strip()
             elif "=" in name:
                 modifiers.append(name.split("=", 1))
             else:

@@ -55,21 +55,21 @@ def instructions(values: Sequence[str] = (), listed: bool = True) -> str:
     )
 
 
-def asked(question: str, before: Program = (), drawn: bool = False) -> str:
-    """The user's message."""
-    said = DRAWN if drawn else text_of(before)
-    return f"Before: {said}\nQuestion: {question}" if said else f"Question: {question}"
+def user_message(question: str, before: Program = (), has_region: bool = False) -> str:
+    """The user's message: the question, after the calls of the turn before or the mark of a drawn region."""
+    context = DRAWN if has_region else text_of(before)
+    return f"Before: {context}\nQuestion: {question}" if context else f"Question: {question}"
 
 
 def messages(
-    question: str, before: Program = (), drawn: bool = False, values: Sequence[str] = (), listed: bool = True
+    question: str, before: Program = (), has_region: bool = False, values: Sequence[str] = (), listed: bool = True
 ) -> list[dict[str, str]]:
     """The chat that asks for the calls of a question: system message, examples, question."""
     out = [{"role": "system", "content": instructions(values, listed)}]
     for past, example, calls in EXAMPLES:
-        told = asked(example, () if past in ("", DRAWN) else parse(past), past == DRAWN)
-        out += [{"role": "user", "content": told}, {"role": "assistant", "content": calls}]
-    return [*out, {"role": "user", "content": asked(question, before, drawn)}]
+        content = user_message(example, () if past in ("", DRAWN) else parse(past), past == DRAWN)
+        out += [{"role": "user", "content": content}, {"role": "assistant", "content": calls}]
+    return [*out, {"role": "user", "content": user_message(question, before, has_region)}]
 
 
 def schemas() -> list[dict]:

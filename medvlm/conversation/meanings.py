@@ -92,9 +92,9 @@ def pointed(
     return replace(call, things=(thing,))
 
 
-def offered(question: str, values: Sequence[str]) -> list[str]:
-    """The values that a question names, longer ones before those that are a part of them; none where it names fewer than
-    two. Numbers, yes and no are too common to be an offer."""
+def options_in(question: str, values: Sequence[str]) -> list[str]:
+    """The values among which a question lets one choose, longer ones before those that are a part of them; none if it names
+    fewer than two. Numbers, yes and no are too common to count as options."""
     words, found = split(question), []
     for value in sorted(values, key=lambda value: -len(value)):
         name = split(value)

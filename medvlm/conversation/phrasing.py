@@ -51,16 +51,18 @@ class Phraser:
         Its text stays. One that is declined or withheld, in part too, stays whole; so does one that the model says nothing
         usable of, or cannot be reached for.
         """
-        plain = all(r.told and r.call.tool not in AS_IT_IS and r.who not in RECALLED for r, _ in results)
+        plain = all(r.answered and r.call.tool not in AS_IT_IS and r.who not in RECALLED for r, _ in results)
         if answer.abstained or answer.declined or not plain:
             return answer
         try:
-            told = replied(self.teller.tell(chat(answer, scene.question), MOST_TOKENS))
+            written = replied(self.teller.tell(chat(answer, scene.question), MOST_TOKENS))
         except LanguageError:
             return replace(answer, thoughts=f"{answer.thoughts}\nnot phrased: {named(self.teller)} did not answer")
         evidence = gathered(answer, results, scene)
-        kept = [said for said in dict.fromkeys(told) if evidence.bears(said)][:MOST_SENTENCES]
-        line = f"phrased by {named(self.teller)}: kept {len(kept)} of {len(told)} sentence{'s' * (len(told) != 1)}"
+        kept = [sentence for sentence in dict.fromkeys(written) if evidence.bears(sentence)][:MOST_SENTENCES]
+        line = (
+            f"phrased by {named(self.teller)}: kept {len(kept)} of {len(written)} sentence{'s' * (len(written) != 1)}"
+        )
         detail = " ".join([*map(ended, kept), *caveats(answer.detail, kept)]) if kept else answer.detail
         return replace(answer, detail=detail, thoughts=f"{answer.thoughts}\n{line}")
 
@@ -68,12 +70,12 @@ class Phraser:
 def chat(answer: Answer, question: str) -> list[dict[str, Any]]:
     """What the model is asked: the form, examples, and the question with its answer, as composed."""
     out = [{"role": "system", "content": FORM}]
-    for told, reply in EXAMPLES:
-        out += [{"role": "user", "content": told}, {"role": "assistant", "content": reply}]
-    told = f"Question: {question}\nAnswer: {answer.text}\nDetail: {answer.detail}\nTrace: {answer.thoughts}"
-    return [*out, {"role": "user", "content": told}]
+    for prompt, reply in EXAMPLES:
+        out += [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+    prompt = f"Question: {question}\nAnswer: {answer.text}\nDetail: {answer.detail}\nTrace: {answer.thoughts}"
+    return [*out, {"role": "user", "content": prompt}]
 
 
 def caveats(detail: str, kept: Sequence[str]) -> list[str]:
     """The sentences of a composed detail that speak against the answer: these are not left out, whatever the model leaves out."""
-    return [said for said in sentences(detail) if CAVEAT.search(said) and said not in kept]
+    return [sentence for sentence in sentences(detail) if CAVEAT.search(sentence) and sentence not in kept]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..types import Region
-from .meanings import offered
+from .meanings import options_in
 
 MIDDLE = (1 / 3, 2 / 3)
 BETWEEN = 0.06  # of the width or height: so near to its half, a thing is on neither side
@@ -45,15 +45,15 @@ def words_for(region: Region, size: tuple[int, int], mirrored: bool, question: s
     """
     (x, y), (height, width), (x0, y0, x1, y1) = centre(region), size, region.box
     x, y = x / width, y / height
-    asked = {direction for direction, words in DIRECTIONS.items() if offered(question, words)}
-    across = "column" not in asked if asked else (x1 - x0) / width > SPANS
-    down = "row" not in asked if asked else (y1 - y0) / height > SPANS
+    axes = {direction for direction, words in DIRECTIONS.items() if options_in(question, words)}
+    across = "column" not in axes if axes else (x1 - x0) / width > SPANS
+    down = "row" not in axes if axes else (y1 - y0) / height > SPANS
     near = abs(x - 0.5) <= BETWEEN, abs(y - 0.5) <= BETWEEN
     row = "" if down or near[1] else "upper" if y < 0.5 else "lower"
     column = "" if across or near[0] else "left" if (x < 0.5) != mirrored else "right"
     if row or column:
         return f"{row} {column}".strip()
-    return "most" if across and down and not asked else "centre"
+    return "most" if across and down and not axes else "centre"
 
 
 def within(region: Region, organs: Sequence[Region], share: float = 0.5) -> bool:

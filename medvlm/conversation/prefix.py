@@ -111,9 +111,9 @@ class Legal:
     def _thing(self, spot: Spot) -> Iterator[tuple[str, Spot]]:
         """A thing, or the value of an open modifier."""
         value = spot.after == "="
-        known = () if value and spot.key in NUMBERS else self.values if value and spot.key == "is" else THINGS
+        names = () if value and spot.key in NUMBERS else self.values if value and spot.key == "is" else THINGS
         behind = replace(spot, after="value") if value else replace(spot, after="thing", things=spot.things + 1)
-        yield from ((thing, behind) for thing in known)
+        yield from ((thing, behind) for thing in names)
         yield from self._copy(replace(behind, copied=0), "", range(len(self.words)))
 
     def _copy(self, spot: Spot, between: str, places: Sequence[int]) -> Iterator[tuple[str, Spot]]:

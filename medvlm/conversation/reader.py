@@ -32,7 +32,7 @@ class Reading:
 class Reader(Protocol):
     """Whatever turns questions into calls."""
 
-    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading: ...
+    def read(self, question: str, before: Program | None = None, has_region: bool = False) -> Reading: ...
 
 
 def pieces(text: str) -> list[str]:
@@ -62,17 +62,17 @@ class NanoReader:
 
     def batch(self, questions: Sequence[tuple[str, str]]) -> Batch:
         """Pairs of the turn before, as text, and the question."""
-        before, asked = [pieces(b) for b, _ in questions], [pieces(q) or ["?"] for _, q in questions]
+        before, current = [pieces(b) for b, _ in questions], [pieces(q) or ["?"] for _, q in questions]
         coded = self.tokenizer(
             before,
-            asked,
+            current,
             is_split_into_words=True,
             padding=True,
             truncation="longest_first",
             max_length=160,
             return_tensors="pt",
         )
-        words = [b + q for b, q in zip(before, asked, strict=True)]
+        words = [b + q for b, q in zip(before, current, strict=True)]
         starts = torch.zeros(len(words), max(1, *map(len, words)), dtype=torch.long)
         there = torch.zeros_like(starts, dtype=torch.bool)
         for row, first in enumerate(before):
@@ -84,9 +84,9 @@ class NanoReader:
         return Batch(dict(coded), starts, there, words)
 
     @torch.inference_mode()
-    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading:
+    def read(self, question: str, before: Program | None = None, has_region: bool = False) -> Reading:
         """The likeliest calls, chosen symbol by symbol among those that the grammar allows."""
-        return self.read_many([(DRAWN if drawn else text_of(before or ()), question)])[0]
+        return self.read_many([(DRAWN if has_region else text_of(before or ()), question)])[0]
 
     @torch.inference_mode()
     def read_many(self, questions: Sequence[tuple[str, str]]) -> list[Reading]:
@@ -100,12 +100,12 @@ class NanoReader:
                 words[i : i + 1],
                 batch.tokens["attention_mask"][i : i + 1],
                 batch.there[i : i + 1],
-                said,
+                source,
             )
-            for i, said in enumerate(batch.words)
+            for i, source in enumerate(batch.words)
         ]
 
-    def _write(self, memory, words, mask, there, said: list[str]) -> Reading:
+    def _write(self, memory, words, mask, there, source: list[str]) -> Reading:
         names, number = self.symbols.names, self.symbols.number
         written: list[tuple[str, int]] = []
         chance = 0.0
@@ -123,7 +123,7 @@ class NanoReader:
             best = int(log_chance.argmax())
             chance += float(log_chance[best])
             written.append((names[best], -1) if best < len(names) else (COPY, best - len(names)))
-        calls = self.symbols.read(written, said) or (Call("recall"),)  # none of what was begun came to its end
+        calls = self.symbols.read(written, source) or (Call("recall"),)  # none of what was begun came to its end
         return Reading(calls, float(torch.tensor(chance).exp()))
 
     def save(self, folder: Path) -> None:
@@ -131,8 +131,8 @@ class NanoReader:
         state = {k: v.half() for k, v in self.model.state_dict().items() if "base_layer" not in k and _trained(k)}
         folder.mkdir(parents=True, exist_ok=True)
         save_file(state, folder / "reader.safetensors")
-        told = {"values": self.symbols.values, "symbols": self.symbols.names}
-        (folder / "reader.json").write_text(json.dumps(told, indent=1) + "\n")
+        data = {"values": self.symbols.values, "symbols": self.symbols.names}
+        (folder / "reader.json").write_text(json.dumps(data, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path, encoder: Path | None = None) -> NanoReader:
@@ -141,10 +141,10 @@ class NanoReader:
         Raises `ModelError` where the files are not there, or were written for other calls than this version's.
         """
         try:
-            told = json.loads((folder / "reader.json").read_text(encoding="utf-8"))
+            data = json.loads((folder / "reader.json").read_text(encoding="utf-8"))
             state = {k: v.float() for k, v in load_file(folder / "reader.safetensors").items()}
-            reader = new_reader(Symbols(tuple(told["values"])), encoder)
-            if list(reader.symbols.names) != told["symbols"]:
+            reader = new_reader(Symbols(tuple(data["values"])), encoder)
+            if list(reader.symbols.names) != data["symbols"]:
                 raise ModelError(f"The reader in {folder.name!r} was trained for other calls: train it again.")
             reader.model.load_state_dict(state, strict=False)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -170,11 +170,11 @@ def new_reader(symbols: Symbols, encoder: Path | None = None) -> NanoReader:
 
         encoder = get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(encoder)
-    said, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # that the file holds a pooling layer, which is not wanted here, is no news
     logging.disable_progress_bar()
     base = AutoModel.from_pretrained(encoder, add_pooling_layer=False, dtype=torch.float32)
-    logging.set_verbosity(said)
+    logging.set_verbosity(verbosity)
     if bar:
         logging.enable_progress_bar()
     lora = LoraConfig(r=32, lora_alpha=64, lora_dropout=0.05, target_modules=["query", "key", "value", "dense"])

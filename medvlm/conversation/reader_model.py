@@ -49,11 +49,15 @@ class ReaderModel(nn.Module):
         was written, with the piece beside each copied word (any number elsewhere).
         """
         pointed = words.gather(1, copied.clamp(min=0)[..., None].expand(-1, -1, words.shape[-1]))
-        said = self.symbol(symbols) + pointed * (symbols == self.copy)[..., None]
-        start = self.start.expand(len(said), 1, -1)
-        said = torch.cat([start, said], 1) + self.place.weight[: said.shape[1] + 1]
-        causal = nn.Transformer.generate_square_subsequent_mask(said.shape[1], device=said.device, dtype=said.dtype)
-        state = self.decoder(said, memory, tgt_mask=causal, tgt_is_causal=True, memory_key_padding_mask=~mask.bool())
+        embedded = self.symbol(symbols) + pointed * (symbols == self.copy)[..., None]
+        start = self.start.expand(len(embedded), 1, -1)
+        embedded = torch.cat([start, embedded], 1) + self.place.weight[: embedded.shape[1] + 1]
+        causal = nn.Transformer.generate_square_subsequent_mask(
+            embedded.shape[1], device=embedded.device, dtype=embedded.dtype
+        )
+        state = self.decoder(
+            embedded, memory, tgt_mask=causal, tgt_is_causal=True, memory_key_padding_mask=~mask.bool()
+        )
         scale = state.shape[-1] ** -0.5
         logits = state @ self.symbol.weight.T + self.bias
         logits[..., self.copy] = -torch.inf

@@ -85,10 +85,10 @@ class Recall:
             output_logits=True,
             pad_token_id=tokenizer.pad_token_id,
         )
-        told = out.sequences[0, text["input_ids"].shape[1] :]
+        tokens = out.sequences[0, text["input_ids"].shape[1] :]
         log_chance = torch.stack(out.logits, dim=1)[0].float().log_softmax(-1)  # (T, vocabulary)
-        likelihood = log_chance.gather(-1, told[:, None]).mean().exp()
-        return tokenizer.decode(told, skip_special_tokens=True).strip(), float(likelihood)
+        likelihood = log_chance.gather(-1, tokens[:, None]).mean().exp()
+        return tokenizer.decode(tokens, skip_special_tokens=True).strip(), float(likelihood)
 
     @torch.inference_mode()
     def rank(self, study: Study, question: str, options: Sequence[str]) -> list[float]:
@@ -119,17 +119,17 @@ class Onlooker:
 
         It is sent the question and the pixels of the scene's image. Sentences on treatment, outlook and cause are left out.
         """
-        asked = [
+        content = [
             {"type": "text", "text": scene.question},
             {"type": "image_url", "image_url": {"url": data_url(scene.study.images[scene.index])}},
         ]
         try:
-            said = self.teller.tell(
-                [{"role": "system", "content": SENT}, {"role": "user", "content": asked}], SENT_TOKENS
+            reply = self.teller.tell(
+                [{"role": "system", "content": SENT}, {"role": "user", "content": content}], SENT_TOKENS
             )
         except LanguageError:
             return None
-        words = [ended(sentence) for sentence in replied(said) if not ADVICE.search(sentence)][:SENT_SENTENCES]
+        words = [ended(sentence) for sentence in replied(reply) if not ADVICE.search(sentence)][:SENT_SENTENCES]
         if not words:
             return None
         remark = f"In the words of {named(self.teller)}, not checked against the image."

@@ -1,4 +1,4 @@
-"""What a tool gives: a typed value with what shows it. Sentences are made of it by the writer, and of nothing else."""
+"""The result of a tool: a typed value and the regions that show it. The writer makes sentences from results alone."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Result:
     operating: Operating | None = None  # where a fact of the whole image was given, if its points were measured
 
     @property
-    def told(self) -> bool:
-        """Whether it has anything to tell."""
+    def answered(self) -> bool:
+        """Whether the call has a result; `why_not` says why it has none."""
         return not self.why_not
 
     @property

@@ -52,23 +52,23 @@ class ServerReader:
         ):
             self.opener.add_handler(handler())
 
-    def read(self, question: str, before: Program | None = None, drawn: bool = False) -> Reading:
+    def read(self, question: str, before: Program | None = None, has_region: bool = False) -> Reading:
         """The calls in the first line of the server's reply, with the chance that its model gave that line.
 
         A reply that holds none is read as `recall()` with chance 0. Raises `LanguageError` where the server cannot be
         reached, does not answer in time, goes away meanwhile or refuses.
         """
-        said = before or ()
+        context = before or ()
         body = {
             "model": self._model(),
-            "messages": messages(question, said, drawn, self.values),
+            "messages": messages(question, context, has_region, self.values),
             "temperature": 0,
             "max_tokens": MOST_TOKENS,
             "logprobs": True,
         }
         try:
             choice = json.loads(self.fetch("/chat/completions", body))["choices"][0]
-            calls = taken(choice["message"]["content"], question, said, self.values)
+            calls = taken(choice["message"]["content"], question, context, self.values)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             return UNREAD
         return Reading(calls, _chance(choice)) if calls else UNREAD
@@ -157,14 +157,14 @@ def _is_address(url: str) -> bool:
 
 def _chance(choice: dict[str, Any]) -> float:
     """The product of the chances of the tokens up to the end of a reply's first line, where the server tells them."""
-    said, total = "", 0.0
+    line, total = "", 0.0
     try:
         for token in choice["logprobs"]["content"]:
-            said += token["token"]
-            if "\n" in said.lstrip():
+            line += token["token"]
+            if "\n" in line.lstrip():
                 break
             total += float(token["logprob"])
         chance = math.exp(total)
     except (KeyError, TypeError, ValueError, OverflowError):
         return UNSAID
-    return chance if said and 0 <= chance <= 1 else UNSAID
+    return chance if line and 0 <= chance <= 1 else UNSAID

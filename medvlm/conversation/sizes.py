@@ -51,7 +51,7 @@ class Sizes:
         if call.word == "ratio":
             call = self.of_ratio(call, scene)
         result = self.tools.find(call, scene)
-        if not result.told or not result.regions:
+        if not result.answered or not result.regions:
             return result
         found = self.values(call, scene, result.regions, result.things)
         if not found:
@@ -80,7 +80,7 @@ class Sizes:
         """Yes or no where a question names a number to be above or below, of the first measurement or of the count."""
         call = result.call
         bound = next((call.get(word) for word in ("over", "under") if call.get(word)), "")
-        limit = quantity(bound) if result.told and result.regions else None
+        limit = quantity(bound) if result.answered and result.regions else None
         if limit is None:
             return result
         counted = result.value if isinstance(result.value, int) else len(result.regions)
@@ -135,14 +135,14 @@ class Sizes:
         """The per cent of the image, or of another thing, that some regions cover."""
         whole = float(scene.size[0] * scene.size[1])
         if (organ := call.get("of")) and organ != IT:
-            holders = self.tools.seen(self.tools.labels(organ, scene) or [organ], scene)[0]
+            holders = self.tools.detect(self.tools.labels(organ, scene) or [organ], scene)[0]
             whole = sum(map(extent, holders))
         covered = sum(map(extent, regions))
         return [Measurement("share", 100 * covered / whole, "percent")] if whole else []
 
     def beside(self, label: str, scene: Scene) -> list[Region]:
         names = BESIDE.get(label, ())
-        return self.tools.seen(names, scene)[0] if names else []
+        return self.tools.detect(names, scene)[0] if names else []
 
     def compare(self, call: Call, scene: Scene) -> Result:
         names = list(call.things)
@@ -153,7 +153,9 @@ class Sizes:
         found: dict[str, list[Region]] = {}
         for name in names:
             labels = self.tools.labels(name, scene)
-            regions = scene.focus if name == IT and scene.focus else self.tools.seen(labels, scene)[0] if labels else []
+            regions = (
+                scene.focus if name == IT and scene.focus else self.tools.detect(labels, scene)[0] if labels else []
+            )
             found[labels[0] if len(labels) == 1 else name] = list(regions)
         shown = [region for regions in found.values() for region in regions]
         missing = [name for name, regions in found.items() if not regions]
@@ -181,13 +183,15 @@ class Sizes:
         low, high = abs(values[-2]), abs(values[-1])
         share = max(low, high) / max(low + high, 1e-9)
         remarks = [] if abs(high - low) > CLEAR * max(high, low) else ["They differ by less than 5 %."]
-        told = [replace(m, name=name) for name, m in sizes.items()] if call.word not in ("higher", "lower") else []
+        measurements = (
+            [replace(m, name=name) for name, m in sizes.items()] if call.word not in ("higher", "lower") else []
+        )
         value: bool | str = best
         if call.word in ("more", "fewer") and low == high:
             value, remarks = "the same number", []
         if asks_whether(scene.question):  # "is the left kidney larger than the right?"
             value, remarks = (best == next(iter(sizes))) != call.denied, [f"The {best} is {call.word}.", *remarks]
-        return Result(call, share, "", value, shown, told, tuple(sizes), remarks)
+        return Result(call, share, "", value, shown, measurements, tuple(sizes), remarks)
 
     def amount(self, word: str, regions: Sequence[Region], scene: Scene) -> Measurement:
         """What things are compared by: their area, their number, or how high up they are."""

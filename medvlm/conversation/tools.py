@@ -66,8 +66,8 @@ class Tools:
         kind = self.finder.view(scene.study, scene.index).kind
         return labels_of(thing, kind, self.expected(scene), scene.things, scene.question)
 
-    def seen(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
-        """The regions of some labels in the image, and the presence of the surest."""
+    def detect(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
+        """The regions of labels in the image, and the highest presence among them."""
         found = self.finder.ground(scene.study, list(dict.fromkeys(labels)), scene.index)
         return found.regions, max(found.presence.values(), default=0.0)
 
@@ -77,7 +77,7 @@ class Tools:
         if thing == IT and scene.focus and call.get("which") != "other":
             regions, presence = list(scene.focus), max(region.score for region in scene.focus)
         elif labels:
-            regions, presence = self.seen(labels, scene)
+            regions, presence = self.detect(labels, scene)
             regions = once(likeliest_types(regions))
             kin = {one for label in labels for one in (whole(label), *other_types(label))}
             shown = [r for r in scene.shown if thing == IT and not regions and (r.phrase or r.label) in kin]
@@ -90,7 +90,7 @@ class Tools:
             mirrored = self.modality(scene) in SIDED
             regions = [r for r in regions if lies(r, where, scene.size, mirrored)]
         if organ := call.get("in"):
-            holders = scene.focus if organ == IT else self.seen(self.labels(organ, scene) or [organ], scene)[0]
+            holders = scene.focus if organ == IT else self.detect(self.labels(organ, scene) or [organ], scene)[0]
             regions = [r for r in regions if within(r, holders)] if holders else regions
         if call.get("near") and scene.focus:
             regions = sorted(regions, key=lambda r: min(apart(r, f) for f in scene.focus))[:1]
@@ -101,7 +101,7 @@ class Tools:
     def present(self, call: Call, scene: Scene) -> Result:
         thing = call.things[0]
         if thing == ANYTHING and not call.modifiers:
-            return self.facts.abnormal(call, scene, *self.seen_abnormal(scene))
+            return self.facts.abnormal(call, scene, *self.detect_abnormal(scene))
         if thing == IT and not scene.things:
             return self.facts.words(call, scene, "There is nothing yet that “it” could stand for: name it.")
         if fact := self.facts.presence(call, scene):
@@ -112,9 +112,9 @@ class Tools:
         label = labels[0] if labels else ""
         kind = self.finder.view(scene.study, scene.index).kind
         if label in ANYWHERE and kind not in LABELS[label].places and kind[1] not in NOWHERE:
-            told = self.facts.yes_or_no(replace(call, things=(label,), modifiers=()), scene)
+            reply = self.facts.yes_or_no(replace(call, things=(label,), modifiers=()), scene)
             why_not = f"I have not learned to find {label} in this kind of image ({shown_kind(kind[0])}, {kind[1]})."
-            return replace(told, call=call) if told else Result(call, why_not=why_not)
+            return replace(reply, call=call) if reply else Result(call, why_not=why_not)
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         there = bool(regions) or (presence >= least and not call.modifiers)
         likelihood = sure_of(presence, least)
@@ -132,8 +132,8 @@ class Tools:
             return Result(call, why_not=unknown(thing))
         if not labels and not regions:
             return self.facts.words(call, scene, unknown(thing))
-        if not regions and (told := self.facts.by_the_whole(call, labels, scene)):
-            return told
+        if not regions and (reply := self.facts.by_the_whole(call, labels, scene)):
+            return reply
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         return Result(call, sure_of(presence, least), "", len(regions), regions, things=tuple(labels) or (thing,))
 
@@ -160,7 +160,7 @@ class Tools:
         if not is_finding(region.phrase or region.label):
             return None
         organs = [label for label in self.expected(scene) if LABELS[label].kind == "anatomy"]
-        found = self.seen(organs, scene)[0] if organs else []
+        found = self.detect(organs, scene)[0] if organs else []
         return container(region, {r.label: r.mask for r in found if r.mask is not None})
 
     def measure(self, call: Call, scene: Scene) -> Result:
@@ -174,13 +174,13 @@ class Tools:
 
     def grade(self, call: Call, scene: Scene) -> Result:
         if call.word == "abnormal":
-            return self.facts.abnormal(call, scene, *self.seen_abnormal(scene))
+            return self.facts.abnormal(call, scene, *self.detect_abnormal(scene))
         return self.facts.grade(call, scene)
 
-    def seen_abnormal(self, scene: Scene) -> tuple[list[Region], list[str], float]:
+    def detect_abnormal(self, scene: Scene) -> tuple[list[Region], list[str], float]:
         """The regions of all abnormalities that this kind of image is searched for, their labels, and the surest presence."""
         labels = self.labels(ANYTHING, scene)
-        regions, presence = self.seen(labels, scene) if labels else ([], 0.0)
+        regions, presence = self.detect(labels, scene) if labels else ([], 0.0)
         return likeliest_types(regions), labels, presence
 
     def describe(self, call: Call, scene: Scene) -> Result:
@@ -191,20 +191,20 @@ class Tools:
             return Result(call, 1.0, "", len(scene.focus), list(scene.focus), things=scene.things)
         labels = self.labels(thing, scene) if thing else self.expected(scene)
         if thing and WHETHER.search(scene.question) and (state := self.facts.state(call, scene)):
-            return replace(state, regions=self.seen(labels, scene)[0] if labels else [], things=tuple(labels))
+            return replace(state, regions=self.detect(labels, scene)[0] if labels else [], things=tuple(labels))
         if not labels:
             why_not = unknown(thing) if thing else "I know nothing to look for in this kind of image."
             return self.facts.words(call, scene, why_not)
-        regions, presence = self.seen(labels, scene)
+        regions, presence = self.detect(labels, scene)
         return Result(call, max(presence, 0.5), "", len(regions), likeliest_types(regions), things=tuple(labels))
 
     def identify(self, call: Call, scene: Scene) -> Result:
         if not scene.focus:  # nothing is pointed at, so "this" is the image
             return self.facts.kind(Call("kind", word="image"), scene)
-        drawn, labels = scene.focus[0], self.expected(scene)
-        found = self.seen(labels, scene)[0] if labels else []
-        best = max(found, key=lambda region: overlap(region, drawn), default=None)
-        if best is None or overlap(best, drawn) < SAME:
+        pointed, labels = scene.focus[0], self.expected(scene)
+        found = self.detect(labels, scene)[0] if labels else []
+        best = max(found, key=lambda region: overlap(region, pointed), default=None)
+        if best is None or overlap(best, pointed) < SAME:
             return Result(call, regions=scene.focus, why_not="It is nothing that I can name in this kind of image.")
         name = best.phrase or best.label
         wanted = [label for label in LABELS if named(label, scene.question)]
@@ -255,7 +255,7 @@ def bodies_of(result: Result, scene: Scene) -> dict[str, Body]:
 
 def over_slices(result: Result, scene: Scene) -> Result:
     """The result with a remark on how much of what it shows all slices of a volume have together."""
-    if result.told and result.call.tool in ACROSS and (bodies := bodies_of(result, scene)):
+    if result.answered and result.call.tool in ACROSS and (bodies := bodies_of(result, scene)):
         single = [sentence(label, body, scene.study) for label, body in bodies.items()]
         result.remarks += single if len(single) == 1 else [summary(bodies)]
     return result

@@ -31,8 +31,8 @@ HELP = (
 )
 
 
-def said(result: Result, scene: Scene) -> str:
-    """The answer of one result: as short as the question allows, "Yes", "2 polyps" or "34.2 mm"."""
+def answer_text(result: Result, scene: Scene) -> str:
+    """The text of one result's answer, as short as the question allows: "Yes", "2 polyps" or "34.2 mm"."""
     call = result.call
     if call.tool == "decline":
         return DECLINED[call.word]
@@ -47,15 +47,15 @@ def said(result: Result, scene: Scene) -> str:
     return WRITERS.get(call.tool, _value)(result, scene)
 
 
-def said_of(result: Result, scene: Scene) -> str:
-    """As `said`, beside other answers: a yes or no with what it is about, such as "No: pleural effusion"."""
-    text, call = said(result, scene), result.call
+def labelled_text(result: Result, scene: Scene) -> str:
+    """`answer_text` for one of several answers: it names what a yes or no is about, as in "No: pleural effusion"."""
+    text, call = answer_text(result, scene), result.call
     whole = isinstance(result.value, bool) or bool(scene.bodies)
-    if result.told and call.tool == "count" and result.source == "" and not whole:
+    if result.answered and call.tool == "count" and result.source == "" and not whole:
         return tally(result)
-    if result.told and len(result.measurements) == 1 and call.tool == "measure" and result.value is None:
+    if result.answered and len(result.measurements) == 1 and call.tool == "measure" and result.value is None:
         return f"{result.measurements[0].name}: {text}"
-    if not (result.told and isinstance(result.value, bool)):
+    if not (result.answered and isinstance(result.value, bool)):
         return text
     if call.tool == "count" and result.regions:
         return f"{text}: {tally(result)}"
@@ -66,7 +66,7 @@ def said_of(result: Result, scene: Scene) -> str:
 
 def beside(result: Result, scene: Scene) -> list[str]:
     """What belongs to it in sentences: what is shown, where, how large, and what was not found."""
-    if not result.told:
+    if not result.answered:
         return []
     lines = list(result.remarks)
     call = result.call
@@ -193,12 +193,12 @@ def _place(result: Result, scene: Scene) -> str:
 def _measure(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"I find no {_named(result)} here, so there is nothing to measure."
-    told = {m.name: number(m, wished(scene.question)) for m in result.measurements}
-    if len(told) == 1:
-        return next(iter(told.values()))
-    long, wide = told.pop("longest diameter", ""), told.pop("perpendicular diameter", "")
+    sizes = {m.name: number(m, wished(scene.question)) for m in result.measurements}
+    if len(sizes) == 1:
+        return next(iter(sizes.values()))
+    long, wide = sizes.pop("longest diameter", ""), sizes.pop("perpendicular diameter", "")
     across = [f"{long} × {wide}"] if long and wide else []
-    return ", ".join([*across, *(f"{name} {value}" for name, value in told.items())])
+    return ", ".join([*across, *(f"{name} {value}" for name, value in sizes.items())])
 
 
 def _compare(result: Result, scene: Scene) -> str:

@@ -72,18 +72,20 @@ class AnswerHead(nn.Module):
     def forward(self, question: torch.Tensor, pixels: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
         """Question states `(B, question_size)`, the coarsest map `(B, C, h, w)` and `GroundingHeads.evidence` `(B, E)` to
         logits `(B, answers)`."""
-        asked = self.question(self.scales["question"](question))
+        state = self.question(self.scales["question"](question))
         evidence = self.scales["evidence"](evidence)
-        told = self.evidence(evidence)
+        described = self.evidence(evidence)
         pooled = F.adaptive_avg_pool2d(pixels, GRID).flatten(2).transpose(1, 2)  # (B, GRID * GRID, C)
-        seen = self.pixels(self.scales["pixels"](pooled))
+        patches = self.pixels(self.scales["pixels"](pooled))
         numbers = (
             evidence[:, evidence.shape[1] - 4 * self.labels :].reshape(len(evidence), 4, self.labels).transpose(1, 2)
         )
-        rest = torch.cat([told[:, None], self.label + self.seen(numbers)], dim=1)
-        keys = torch.cat([seen + self.position(position_grid(GRID, GRID, seen.device, seen.dtype)), rest], dim=1)
-        values = torch.cat([seen, rest], dim=1)
-        query = asked[:, None]
+        rest = torch.cat([described[:, None], self.label + self.seen(numbers)], dim=1)
+        keys = torch.cat(
+            [patches + self.position(position_grid(GRID, GRID, patches.device, patches.dtype)), rest], dim=1
+        )
+        values = torch.cat([patches, rest], dim=1)
+        query = state[:, None]
         for layer in self.layers:
             query = layer(query, keys, values)
-        return self.out(torch.cat([query[:, 0], asked, 3 * self.gate(asked).sigmoid() * told], dim=1))
+        return self.out(torch.cat([query[:, 0], state, 3 * self.gate(state).sigmoid() * described], dim=1))

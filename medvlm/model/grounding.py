@@ -221,8 +221,8 @@ class GroundingHeads(nn.Module):
         """
         mask = self.coarse_masks(pyramid, queries, 2)
         extent = (1000 * mask.sigmoid().mean((2, 3))).log1p()
-        seen = torch.stack([mask.amax((2, 3)), extent], dim=-1) / 4
-        presence = (self.drawn(queries) * seen).sum(-1)
+        strength = torch.stack([mask.amax((2, 3)), extent], dim=-1) / 4
+        presence = (self.drawn(queries) * strength).sum(-1)
         return self.scores(queries) + F.pad(presence[..., None], (0, 2))
 
     def coarse_masks(self, pyramid: list[torch.Tensor], queries: torch.Tensor, step: int) -> torch.Tensor:

@@ -60,15 +60,15 @@ class PromptHeads(nn.Module):
         fine = under(prompts, torch.cat([finest, where.expand(len(finest), -1, -1, -1)], dim=1))
         size = coarse.shape[-2], coarse.shape[-1]
         smaller = F.adaptive_avg_pool2d(prompts.flatten(1, 2), size).unflatten(1, prompts.shape[1:3])
-        drawn = prompts.amax((-2, -1))[..., None]
+        given = prompts.amax((-2, -1))[..., None]
         sides = prompts.amax(-2).mean(-1, keepdim=True), prompts.amax(-1).mean(-1, keepdim=True)
         share = prompts.mean((-2, -1))[..., None]
-        told = torch.cat([fine, under(smaller, coarse), drawn, *sides, share], dim=-1)
-        return self.kinds(kinds) + self.read(told.flatten(2))
+        features = torch.cat([fine, under(smaller, coarse), given, *sides, share], dim=-1)
+        return self.kinds(kinds) + self.read(features.flatten(2))
 
     def corrections(self, finest: torch.Tensor, logits: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
         """What to add to mask logits `(B, P, h, w)` of prompts `(B, P, 4, h, w)`."""
         count = prompts.shape[1]
         pixels = self.narrow(finest)[:, None].expand(-1, count, -1, -1, -1)
-        seen = torch.cat([pixels, prompts, logits[:, :, None] / 4], dim=2)
-        return self.correct(seen.flatten(0, 1)).unflatten(0, (-1, count))[:, :, 0]
+        maps = torch.cat([pixels, prompts, logits[:, :, None] / 4], dim=2)
+        return self.correct(maps.flatten(0, 1)).unflatten(0, (-1, count))[:, :, 0]

@@ -32,10 +32,10 @@ class Prompt:
         if self.points is not None:
             x, y = zip(*((x, y) for x, y, sign in self.points if sign), strict=True)
             return (min(x), min(y), max(x) + 1, max(y) + 1)
-        return mask_box(self.drawn)
+        return mask_box(self.required_scribble)
 
     @property
-    def drawn(self) -> np.ndarray:
+    def required_scribble(self) -> np.ndarray:
         """The scribble of a prompt that is neither a box nor points. Raises `ValueError` for a prompt of none."""
         if self.scribble is None:
             raise ValueError("A prompt needs a box, points or a scribble.")
@@ -47,7 +47,7 @@ class Prompt:
         if self.points is not None:
             marked = {int(parts[int(y), int(x)]) for x, y, sign in self.points if sign}
         else:
-            marked = set(parts[self.drawn].tolist())
+            marked = set(parts[self.required_scribble].tolist())
         wanted = sorted(marked - {0})
         return np.isin(parts, wanted) if wanted else mask
 
@@ -68,7 +68,7 @@ class Prompt:
             return Prompt(box=shifted(self.box, window))
         if self.points is not None:
             return Prompt(points=points_within(self.points, window))
-        return Prompt(scribble=self.drawn[y0:y1, x0:x1])
+        return Prompt(scribble=self.required_scribble[y0:y1, x0:x1])
 
     def maps(self, size: tuple[int, int], side: int) -> tuple[np.ndarray, int]:
         """The prompt's map `(4, side / 4, side / 4)` on the model's canvas for an image `(H, W)`, and its channel."""
@@ -82,7 +82,7 @@ class Prompt:
                 place = canvas.points(np.array([x, y]))
                 paint_point(out, place[0], place[1], bool(positive), side)
             return out, POINTS
-        out[SCRIBBLE] = any_within(canvas.mask(self.drawn), (side // 4, side // 4))
+        out[SCRIBBLE] = any_within(canvas.mask(self.required_scribble), (side // 4, side // 4))
         return out, SCRIBBLE
 
 

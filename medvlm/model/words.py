@@ -27,9 +27,9 @@ class WordVotes(nn.Module):
     @torch.no_grad()
     def count(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
         """Learn how rare each token is from phrases `(N, T)`; what stands in every one of them loses its voice."""
-        seen = torch.zeros(len(input_ids), BUCKETS, dtype=torch.bool, device=input_ids.device)
-        seen.scatter_(1, self.buckets(input_ids), attention_mask.bool())
-        self.rarity.copy_((len(input_ids) / (1 + seen.sum(0))).log().clamp(min=0))
+        present = torch.zeros(len(input_ids), BUCKETS, dtype=torch.bool, device=input_ids.device)
+        present.scatter_(1, self.buckets(input_ids), attention_mask.bool())
+        self.rarity.copy_((len(input_ids) / (1 + present.sum(0))).log().clamp(min=0))
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Tokens `(N, T)` to logits `(N, labels)`."""

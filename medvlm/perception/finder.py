@@ -28,7 +28,7 @@ from ..sampling import batches
 from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
-from ..vocabulary import FINE, asked_name, other_types, parts, whole
+from ..vocabulary import FINE, canonical_name, other_types, parts, whole
 from ..windows import around, crop, hull, inside, put_back, tiles
 from .search import VolumeSearch
 from .view import FORGOTTEN, Found, ImageView, let_go, merged
@@ -39,12 +39,12 @@ HELD = {"cpu": 384 * 2**20}  # bytes of features that are kept: nano has 18 MiB 
 
 
 @dataclass
-class Asked:
-    """A phrase as the heads are asked for it in one image: its query `(query_size,)` and the label it means, if it is one."""
+class Query:
+    """A phrase resolved for one image: the vector that asks the heads `(query_size,)` and the label it means, if any."""
 
-    query: torch.Tensor
+    vector: torch.Tensor
     label: str | None
-    possible: float  # the chance that the phrase means it and that this kind of image can show it
+    possible: float  # chance that the phrase means it and that this kind of image can show it
     named: bool = True  # whether the phrase is the label's own name or a synonym, not one that is read to mean it
 
 
@@ -74,7 +74,8 @@ class Finder:
         fingerprint: str = "in memory",
         operating: Mapping[str, Scores] | None = None,
     ):
-        self.model, self.processor, self.name, self.device = model.to(device).eval(), processor, name, device
+        self.model = model.to(device).eval()  # type: ignore[arg-type] # transformers' `to` is wrapped without its self
+        self.processor, self.name, self.device = processor, name, device
         self.operating = dict(operating or {})
         self.side = model.config.image_size
         self.config = model.config.grounding_config
@@ -141,9 +142,9 @@ class Finder:
 
     def labels_many(self, studies: Sequence[Study]) -> list[dict[str, dict[str, float]]]:
         """The probability of every value of each image-level fact that some kind of image has, for each default image."""
-        known = {"modality", "body_part", *(fact for fact, kinds in self.config.fact_kinds.items() if kinds)}
+        learned = {"modality", "body_part", *(fact for fact, kinds in self.config.fact_kinds.items() if kinds)}
         views = self.look([s.images[s.default] for s in studies])
-        return [{fact: values for fact, values in view.facts.items() if fact in known} for view in views]
+        return [{fact: values for fact, values in view.facts.items() if fact in learned} for view in views]
 
     def ground(self, study: Study, phrases: Sequence[str], image: int | None = None) -> Grounding:
         """Find every instance of each phrase in one image, or in all of a study: every slice of a volume, else a few evenly
@@ -159,10 +160,10 @@ class Finder:
     @torch.inference_mode()
     def ground_many(self, requests: Sequence[tuple[Study, Sequence[str]]]) -> list[Grounding]:
         """Ground phrases in many studies' default images; images and phrases are each encoded once."""
-        asked = [(study, list(dict.fromkeys(map(check_phrase, phrases)))) for study, phrases in requests]
+        checked = [(study, list(dict.fromkeys(map(check_phrase, phrases)))) for study, phrases in requests]
         meant: dict[str, torch.Tensor] = {}
         out = []
-        for batch in batches(asked, self.at_once):
+        for batch in batches(checked, self.at_once):
             images = [study.images[study.default] for study, _ in batch]
             views = self.look(images)
             wanted = [
@@ -178,27 +179,27 @@ class Finder:
     def find(self, image: Image, view: ImageView, phrases: list[str], meant: dict[str, torch.Tensor]) -> None:
         """Put what phrases bring in an image into its view."""
         fits = self.fits(view)
-        known = {p: self.asked(p, meant[p], fits) for p in phrases}
-        queries = torch.stack([known[p].query for p in phrases])
-        logits = self.model.grounder.heads.presence(view.features.pyramid, queries)[0]
-        chances = (logits.sigmoid().float().cpu() * torch.tensor([known[p].possible for p in phrases])).tolist()
-        labels = [known[phrase].label for phrase in phrases]
+        queries = {p: self.resolve(p, meant[p], fits) for p in phrases}
+        vectors = torch.stack([queries[p].vector for p in phrases])
+        logits = self.model.grounder.heads.presence(view.features.pyramid, vectors)[0]
+        chances = (logits.sigmoid().float().cpu() * torch.tensor([queries[p].possible for p in phrases])).tolist()
+        labels = [queries[phrase].label for phrase in phrases]
         typed = [
             self.typed(view, label) if other_types(label or "") else (chance, 1.0)
             for label, chance in zip(labels, chances, strict=True)
         ]
         shown = [at for at in range(len(phrases)) if self.is_shown(labels[at], *typed[at])]
-        drawn = [at for at in shown if labels[at] not in FINE]
-        output = self.model.ground(view.features, queries[None, drawn]).to_cpu() if drawn else None
+        outlined = [at for at in shown if labels[at] not in FINE]
+        output = self.model.ground(view.features, vectors[None, outlined]).to_cpu() if outlined else None
         for at, phrase in enumerate(phrases):
-            label, named, note, (there, share) = labels[at], known[phrase].named, "", typed[at]
+            label, named, note, (there, share) = labels[at], queries[phrase].named, "", typed[at]
             name, regions = self.called(phrase if named else label or phrase, label, share), []
-            if output is not None and at in drawn:
-                regions = self.regions(output, drawn.index(at), label, image, there)
+            if output is not None and at in outlined:
+                regions = self.regions(output, outlined.index(at), label, image, there)
                 if regions and share < self.policy.type_sure:
                     note = f"Its type is uncertain: {name}."
             elif at in shown:
-                regions = self.fine_regions(image, view, known[phrase], chances[at])
+                regions = self.fine_regions(image, view, queries[phrase], chances[at])
             elif label is not None and there >= self.policy.least(label):
                 note = f"A {whole(label)} is there, but hardly of this type ({share:.2f})."
             if not named:
@@ -231,7 +232,8 @@ class Finder:
     def typed(self, view: ImageView, label: str | None) -> tuple[float, float]:
         """The chance that the thing of which a label is a type is there at all, and the type's share of it; of a label that
         is no type its presence, and 1."""
-        names = [name for name in (label, *other_types(label or "")) if name in self.numbers]
+        label = label or ""
+        names = [name for name in (label, *other_types(label)) if name in self.numbers]
         if not names:
             return 0.0, 1.0
         heads = self.model.grounder.heads
@@ -253,25 +255,25 @@ class Finder:
         kept = [i for i in sorted(found, key=lambda i: -i.score) if i.score >= self.policy.region]
         return [Region("", 0, i.box, i.mask, there * i.score, n) for n, i in enumerate(kept)]
 
-    def fine_regions(self, image: Image, view: ImageView, asked: Asked, presence: float) -> list[Region]:
+    def fine_regions(self, image: Image, view: ImageView, query: Query, presence: float) -> list[Region]:
         """The regions of a thin or tiny thing that is there, drawn on enlarged parts of the image."""
         view.windows = view.windows or [(window, crop(image, window)) for window in tiles(image.size)]
         logits, weight, quality = np.zeros(image.size, np.float32), np.zeros(image.size, np.float32), []
         looks = self.look([part for _, part in view.windows])
         for ((x0, y0, x1, y1), part), closer in zip(view.windows, looks, strict=True):
-            output = self.model.ground(closer.features, asked.query[None, None]).to_cpu()
+            output = self.model.ground(closer.features, query.vector[None, None]).to_cpu()
             logits[y0:y1, x0:x1] += source_logits(output.masks[0, 0], part.size, self.side)
             weight[y0:y1, x0:x1] += 1
             quality.append(float(output.quality[0, 0].sigmoid()))
         mask = logits / weight > self.policy.faint
         score = presence * float(np.mean(quality))
-        pieces = [mask] if parts(asked.label or "") == "tree" else separate(mask)
+        pieces = [mask] if parts(query.label or "") == "tree" else separate(mask)
         return [Region("", 0, mask_box(m), m, score, n) for n, m in enumerate(pieces) if m.any()]
 
     def read_phrases(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
         """The chance that each label is meant by each phrase `(labels + 1,)`: sure for a known name, else as the language
         model and the words have it. The last one stands for nothing that the model knows."""
-        names = {p: name for p in phrases if (name := asked_name(p)) in self.numbers}
+        names = {p: name for p in phrases if (name := canonical_name(p)) in self.numbers}
         sure = torch.eye(len(self.numbers) + 1, device=self.device)
         meant = {p: sure[self.numbers[name]] for p, name in names.items()}
         free = [p for p in dict.fromkeys(phrases) if p not in meant]
@@ -281,16 +283,16 @@ class Finder:
             meant |= dict(zip(batch, chances, strict=True))
         return meant
 
-    def asked(self, phrase: str, chances: torch.Tensor, fits: torch.Tensor) -> Asked:
-        """What a phrase that means labels with `chances` asks for in an image: what can be there comes first."""
-        queries = self.model.grounder.heads.labels.weight
+    def resolve(self, phrase: str, chances: torch.Tensor, fits: torch.Tensor) -> Query:
+        """The query of a phrase that means labels with `chances`; labels that this kind of image can show come first."""
+        vectors = self.model.grounder.heads.labels.weight
         chances = chances * (fits + self.policy.elsewhere)
         chances = chances / chances.sum()
         chance, number = chances.max(0)
         if chance >= self.policy.named and number < len(self.numbers):
-            named = asked_name(phrase) in self.numbers
-            return Asked(queries[number], self.config.labels[number], float(chance * fits[number]), named)
-        return Asked(chances @ queries, None, float(chances[:-1].max()), named=False)
+            named = canonical_name(phrase) in self.numbers
+            return Query(vectors[number], self.config.labels[number], float(chance * fits[number]), named)
+        return Query(chances @ vectors, None, float(chances[:-1].max()), named=False)
 
     @torch.inference_mode()
     def segment(
@@ -322,11 +324,11 @@ class Finder:
         logits += self.recognised(source, canvas, extent)
         if window := around(extent, source.size):
             part = crop(source, window)
-            closer, score = self.prompted(part, prompt.within(window))
-            closer = source_logits(closer, part.size, self.side)
+            canvas, score = self.prompted(part, prompt.within(window))
+            closer = source_logits(canvas, part.size, self.side)
             logits += self.policy.closer * put_back(closer, window, source.size, -self.policy.alike_most)
         mask = (logits > 0) & ~prompt.erased(source.size, self.policy.erased / self.side)
-        mask = prompt.touched(mask) if box is None else mask & inside(prompt.box, source.size)
+        mask = prompt.touched(mask) if prompt.box is None else mask & inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score, turn=source.turn)] if mask.any() else []
 
     def prompted(self, image: Image, prompt: Prompt) -> tuple[torch.Tensor, float]:

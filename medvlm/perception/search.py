@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..notices import notices, scope
-from ..progress import told
+from ..progress import tracked
 from ..sampling import batches, evenly_spaced
 from ..types import Body, Grounding, Image, Study
 from ..validation import check_phrase
-from ..vocabulary import LABELS, asked_name, expected_labels, parts
+from ..vocabulary import LABELS, canonical_name, expected_labels, parts
 from .view import Found, ImageView, merged
 from .volume import area, cleaned, lattice_of
 
@@ -68,12 +68,12 @@ class VolumeSearch:
         return self.volumes[first]
 
     def search(self, study: Study, names: Sequence[str]) -> VolumeView:
-        """Look for phrases in every slice, those alone that were not looked for before; how far it is, is told (`progress`)."""
+        """Look for phrases in every slice, but for those already looked for; reports its `progress`."""
         volume, count = self.volume(study), len(study.images)
         new = [name for name in dict.fromkeys(names) if name not in volume.bodies]
         if not new:
             return volume
-        for batch in told(batches(range(count), self.finder.at_once)):
+        for batch in tracked(batches(range(count), self.finder.at_once)):
             self.finder.ground_many([(replace(study, default=at), new) for at in batch])
         volume.views = [self.finder.views[image] for image in study.images]
         lattice = lattice_of(study)
@@ -81,7 +81,7 @@ class VolumeSearch:
         smallest = SMALLEST.get(study.modality or (first.kind[0] if first.facts else ""), 0.0)
         for name in new:
             found = [view.found[name] for view in volume.views]
-            one = parts(asked_name(name) or "") != "many"
+            one = parts(canonical_name(name) or "") != "many"
             left, volume.bodies[name] = cleaned([here.regions for here in found], lattice, one, smallest)
             volume.presence[name] = presence_of(found, [bool(regions) for regions in left])
             for view, here, regions in zip(volume.views, found, left, strict=True):

@@ -274,11 +274,11 @@ def see(study: Study, said: Said, talk: Conversation, index: int) -> Seen | str:
         return f"{(name or labels[0]).capitalize()} is not looked for in this kind of image."
     which = tuple(pair for pair in said.call.modifiers if pair[1] in ("second", "third"))
     result = tools.run(Call("present", (thing,), modifiers=which), scene)
-    if not result.told or result.who in ("short", "generated"):
+    if not result.answered or result.who in ("short", "generated"):
         return UNCHECKED
     own = [region for region in result.regions if {region.label, region.phrase} & set(result.things)]
     beside = [region for region in result.regions if not any(region is other for other in own)]
-    presence = presence_of(result, tools.seen(labels, scene)[1])
+    presence = presence_of(result, tools.detect(labels, scene)[1])
     return Seen(scene, tuple(labels), presence, talk.chance(result), own, beside, tools.modality(scene) in SIDED)
 
 

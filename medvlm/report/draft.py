@@ -232,7 +232,12 @@ def _examination(
 def _findings(report: Report, texts: list[str]) -> list[Sentence]:
     """A sentence a located finding, abnormal ones first; then one for the unlocated and one for the absent."""
     order = sorted(range(len(texts)), key=lambda i: not is_finding(report.findings[i].label))
-    sentences = [Sentence(texts[i], i, report.findings[i].regions) for i in order if texts[i]]
+    return [*(Sentence(texts[i], i, report.findings[i].regions) for i in order if texts[i]), *listed(report)]
+
+
+def listed(report: Report) -> list[Sentence]:
+    """What is uncertain and not located, and what was not found, a sentence each."""
+    sentences = []
     unlocated = [f.label for f in report.findings if f.presence == "uncertain" and not f.regions]
     if unlocated:
         sentences.append(Sentence(f"Uncertain, and not located: {', '.join(unlocated)}."))
@@ -255,7 +260,7 @@ def _impression(report: Report, policy: DecisionPolicy) -> list[Sentence]:
         if cup > policy.large_cup:
             text = f"The vertical cup-to-disc ratio of {cup:.2f} is large."
             remarks.append(Sentence(text, i, finding.regions))
-    return [*found, *remarks, *_outcome(report, bool(found), bool(remarks))]
+    return [*found, *remarks, *outcome(report, bool(found), bool(remarks))]
 
 
 def _implied(finding: Finding, report: Report) -> bool:
@@ -265,7 +270,7 @@ def _implied(finding: Finding, report: Report) -> bool:
     )
 
 
-def _outcome(report: Report, found: bool, remarks: bool) -> list[Sentence]:
+def outcome(report: Report, found: bool, remarks: bool) -> list[Sentence]:
     """That nothing was found of what was looked for, where that is so, and what it means."""
     looked = [f for f in report.findings if is_finding(f.label)]
     if report.findings and not looked:
@@ -273,6 +278,6 @@ def _outcome(report: Report, found: bool, remarks: bool) -> list[Sentence]:
     if not looked or found:
         return []
     sure = all(f.presence == "absent" for f in looked)
-    outcome = "found; that does not rule them out." if sure else "located; some are uncertain."
+    ending = "found; that does not rule them out." if sure else "located; some are uncertain."
     start = "Beside that, none" if remarks else "None"
-    return [Sentence(f"{start} of the abnormalities that were looked for was {outcome}")]
+    return [Sentence(f"{start} of the abnormalities that were looked for was {ending}")]

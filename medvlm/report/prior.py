@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ..errors import RequestError
 from ..types import ImageFacts, Report, Study
-from .alignment import align
+from .alignment import Alignment, align, moved
 from .changes import section
-from .comparison import Comparison, Side, compare
+from .comparison import INCOMPARABLE, UNCHANGED, Change, Comparison, Side, compare
 from .draft import MODALITY_WORDS, examined_images
 
 SURE = 0.6  # probability of what an image is taken for, from which it decides whether two are of one kind
@@ -59,3 +62,54 @@ def check_kind(study: Study, prior: Study, facts: ImageFacts, prior_facts: Image
 
 def _examined(study: Study) -> list[int]:
     return list(range(len(study.images))) if study.is_volume else examined_images(study)
+
+
+def told(comparison: Comparison, study: Study) -> dict[str, list[Change]]:
+    """The changes that each sentence of the section "Comparison with the prior" tells, by its text."""
+    groups: dict[tuple[str, str | int], list[Change]] = {}
+    for number, change in enumerate(comparison.changes):
+        apart = number if change.kind not in (UNCHANGED, INCOMPARABLE) else change.reason
+        groups.setdefault((change.kind, apart), []).append(change)
+    out: dict[str, list[Change]] = {}
+    for changes in groups.values():
+        text = section(replace(comparison, changes=changes), study).sentences[-1].text
+        out.setdefault(text, []).extend(changes)
+    return out
+
+
+def laid(prior: Study, alignment: Alignment, image: int, most: int) -> np.ndarray | None:
+    """The prior where it lies on an image of the current study: uint8 `(H, W)` or `(H, W, 3)`, black outside of it.
+
+    As fine as the prior is, and as large as the image at least, as long as no side is longer than `most` pixels. None where
+    that image is not compared.
+    """
+    if image not in alignment.images:
+        return None
+    height, width = alignment.current[1:]
+    fine = max(1.0, float(abs(np.linalg.det(alignment.matrix[1:3, 1:3]))) ** 0.5)
+    fine = min(fine, most / max(height, width))
+    matrix = alignment.matrix.copy()
+    matrix[:3, 3] += matrix[:3, 0] * alignment.images.index(image) + matrix[:3, 1:3] @ np.full(2, 0.5 / fine - 0.5)
+    matrix[:3, 1:3] /= fine
+    shape = 1, max(1, round(height * fine)), max(1, round(width * fine))
+    at = [matrix[0] @ (0, row, column, 1) for row in (0, shape[1]) for column in (0, shape[2])]
+    first, last = max(0, int(np.floor(min(at)))), min(alignment.prior[0] - 1, int(np.ceil(max(at))))
+    matrix[0, 3] -= first
+    slices = [prior.images[i] for i in alignment.prior_images[first : last + 1]]
+    if not slices:
+        return np.zeros(shape[1:], np.uint8)
+    colour = any(slice_.pixels.ndim == 3 for slice_ in slices)
+    pixels = np.stack([slice_.rgb if colour else slice_.pixels[..., None] for slice_ in slices])
+    planes = [moved(channel.astype(np.float32), matrix, shape)[0] for channel in np.moveaxis(pixels, -1, 0)]
+    picture = np.clip(np.rint(np.stack(planes, axis=-1)), 0, 255).astype(np.uint8)
+    return picture if colour else picture[..., 0]
+
+
+def middle_on_middle(alignment: Alignment) -> Alignment:
+    """Another map, for a prior that could not be laid on the image: all of it in view, its middle on the image's."""
+    sizes = np.array([alignment.prior, alignment.current], float)
+    scale = sizes[0] / sizes[1]
+    scale[1:] = scale[1:].max()
+    matrix = np.diag([*scale, 1.0])
+    matrix[:3, 3] = (sizes[0] - 1) / 2 - scale * (sizes[1] - 1) / 2
+    return replace(alignment, matrix=matrix)

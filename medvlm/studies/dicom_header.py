@@ -157,7 +157,7 @@ def read_frames(source: Source, limits: Limits) -> list[Frame]:
     """
     check_deflated(source, limits)
     header = pydicom.dcmread(source.path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-    _drop_broken(header)
+    drop_broken(header)
     refuse_others(source, header)
     rows, columns = int(header.Rows), int(header.Columns)
     count = int(header.get("NumberOfFrames") or 1)
@@ -168,7 +168,7 @@ def read_frames(source: Source, limits: Limits) -> list[Frame]:
     return [Frame(source, index, frame_facts(header, index)) for index in range(count)]
 
 
-def _drop_broken(header: Dataset) -> None:
+def drop_broken(header: Dataset) -> None:
     """Leave out elements whose value cannot be read, such as a number that is none: an image can be shown without."""
     for tag in list(header.keys()):
         try:

@@ -34,6 +34,11 @@ class Relation:
     same_patient: bool | None  # None where an id is unknown
     days: float | None  # that the first is later than the second; None where a date is unknown
 
+    @property
+    def turned(self) -> Relation:
+        """How the other one stands to it."""
+        return Relation(self.same_patient, None if self.days is None else -self.days)
+
 
 def relate(study: Paths, prior: Paths, limits: Limits = DEFAULT) -> Relation:
     """How the files of a study stand to those of a prior; nothing is known where they are no DICOM.
@@ -62,21 +67,32 @@ def in_order(
             "The prior is of another patient, as the ids in the headers say: give one of the same patient, or compare all the "
             "same with --other-patient."
         )
-    remarks = [_of_order(relation.days, as_given)]
+    exchanged = relation.days is not None and relation.days < 0 and not as_given
+    return exchanged, remarks_on(relation.turned if exchanged else relation, exchanged)
+
+
+def remarks_on(relation: Relation, exchanged: bool = False) -> list[str]:
+    """What has to be said of a study that stands so to its prior, a sentence each; `exchanged` where the dates decided it."""
+    remarks = [_of_order(relation.days, exchanged)]
     if relation.same_patient is None:
         remarks.append("The files do not say whether both are of one patient.")
     elif not relation.same_patient:
         remarks.append("The two are of different patients, as the ids in the headers say.")
-    return relation.days is not None and relation.days < 0 and not as_given, remarks
+    return remarks
 
 
-def _of_order(days: float | None, as_given: bool) -> str:
+def days_in_words(days: float) -> str:
+    """Such as "12 days"."""
+    return f"{days:,.0f} day{'' if round(days) == 1 else 's'}" if days >= 0.5 else "less than a day"
+
+
+def _of_order(days: float | None, exchanged: bool) -> str:
     if days is None:
         return "Which of the two is the earlier one is as it was given: the files do not both state a date."
-    count = f"{abs(days):,.0f} day{'' if round(abs(days)) == 1 else 's'}" if abs(days) >= 0.5 else "less than a day"
-    if as_given and days < 0:
+    count = days_in_words(abs(days))
+    if days < 0:
         return f"By the dates in the headers the prior is {count} later than the image; they are compared as they were given."
-    swapped = ", so the two were exchanged" if days < 0 else ""
+    swapped = ", so the two were exchanged" if exchanged else ""
     return f"The prior is {count} earlier than the image, by the dates in the headers{swapped}."
 
 

@@ -2,7 +2,7 @@
 
 from .answers import reviewed_answers
 from .labels import LABELS, MODALITIES, Label
-from .names import ASKING, LUMP_WORDS, SPELLINGS, asked_name, canonical, known_name, names_of
+from .names import ASKING, LUMP_WORDS, SPELLINGS, canonical, canonical_name, known_name, names_of
 from .registry import (
     ANYWHERE,
     FINE,
@@ -27,7 +27,7 @@ __all__ = [
     "SPELLINGS",
     "TYPES",
     "Label",
-    "asked_name",
+    "canonical_name",
     "canonical",
     "expected_labels",
     "is_finding",

@@ -38,8 +38,8 @@ def names_of(label: str) -> tuple[str, ...]:
     return (label, *row.synonyms, *row.spellings) if row else (label,)
 
 
-def asked_name(phrase: str) -> str | None:
-    """As `known_name`, but the label may stand among words that only ask for it: "where is the patient's heart?"."""
+def canonical_name(phrase: str) -> str | None:
+    """As `known_name`, also where the label stands among words that only ask for it: "where is the patient's heart?"."""
     if name := known_name(phrase):
         return name
     words = re.findall(r"[a-z0-9'-]+", phrase.lower())

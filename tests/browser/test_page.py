@@ -64,9 +64,9 @@ def place(page, x: float, y: float, size=SIZE) -> tuple[float, float]:
     return frame["x"] + left + x * zoom, frame["y"] + top + y * zoom
 
 
-def pixel(page, x: float, y: float) -> np.ndarray:
+def pixel(page, x: float, y: float, size=SIZE) -> np.ndarray:
     """The colour on the canvas at an image pixel."""
-    sx, sy = place(page, x, y)
+    sx, sy = place(page, x, y, size)
     script = """([x, y]) => { const c = document.querySelector('.mv-stage canvas'), f = c.getBoundingClientRect();
       const k = c.width / f.width;
       return [...c.getContext('2d').getImageData(Math.round((x - f.x) * k), Math.round((y - f.y) * k), 1, 1).data]; }"""

@@ -22,7 +22,7 @@ from medvlm.studies import Limits
 from medvlm.types import Image, Study
 from serving.handlers import SORRY, Handlers
 from serving.multipart import FilesForm
-from serving.payload import run_lengths
+from serving.pictures import run_lengths
 from serving.server import listen, make_app
 from serving.session import Session
 from serving.uploads import Inbox, add_route

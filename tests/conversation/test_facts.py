@@ -78,7 +78,7 @@ def test_whether_an_image_is_abnormal_is_told_by_the_fact_or_by_what_is_found():
     nodule = MadeUpFinder(shown("lung nodule", (30, 40, 40, 50)))
     assert run("grade(abnormal)", nodule).value == "abnormal" and len(run("grade(abnormal)", nodule).regions) == 1
     assert run("grade(abnormal, is=no)", MadeUpFinder()).value is True, "nothing is found"
-    assert not run("grade(abnormal)", MadeUpFinder(kind=CELLS)).told, "no abnormality is known of such images"
+    assert not run("grade(abnormal)", MadeUpFinder(kind=CELLS)).answered, "no abnormality is known of such images"
 
 
 def test_what_is_found_in_a_normal_image_is_said():

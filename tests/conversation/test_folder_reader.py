@@ -22,7 +22,7 @@ from .language_models import CHATML, NANO, QUESTIONS, TEMPLATES, VALUES, program
 
 def check_reader(reader: FolderReader, questions: list[str]) -> None:
     for number, question in enumerate(questions):
-        reading = reader.read(question, parse("find(polyp)") if number % 2 else None, drawn=number % 3 == 2)
+        reading = reader.read(question, parse("find(polyp)") if number % 2 else None, has_region=number % 3 == 2)
         assert parse(text_of(reading.calls)) == reading.calls and 0 <= reading.chance <= 1
         assert reading == UNREAD or is_legal(reading.calls, question, parse("find(polyp)"), VALUES)
 

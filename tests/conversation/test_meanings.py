@@ -3,7 +3,7 @@
 import pytest
 
 from medvlm.conversation.grammar import parse, text_of
-from medvlm.conversation.meanings import labels_of, misspelt, named, offered, pointed
+from medvlm.conversation.meanings import labels_of, misspelt, named, options_in, pointed
 from medvlm.vocabulary import expected_labels
 
 BREAST, COLON, CELLS, FILM = (
@@ -62,13 +62,13 @@ def test_what_is_pointed_at(call, kind, question, spoken_of, right):
 
 
 def test_values_that_are_offered():
-    assert offered("solid, predominantly solid or cystic", ["cystic", "solid", "predominantly solid"]) == [
+    assert options_in("solid, predominantly solid or cystic", ["cystic", "solid", "predominantly solid"]) == [
         "predominantly solid",
         "cystic",
         "solid",
     ]
-    assert offered("target cells or spherocytes?", ["target cell", "spherocyte", "none"]) == [
+    assert options_in("target cells or spherocytes?", ["target cell", "spherocyte", "none"]) == [
         "target cell",
         "spherocyte",
     ]
-    assert offered("is it solid", ["solid", "cystic"]) == [] and offered("yes or no", ["yes", "no"]) == []
+    assert options_in("is it solid", ["solid", "cystic"]) == [] and options_in("yes or no", ["yes", "no"]) == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from medvlm.conversation.tools import unknown
-from medvlm.conversation.writer import said
+from medvlm.conversation.writer import answer_text
 
 from .made_up import CELLS, COLON, CT, EYE, FILM, MRI, MadeUpFinder, MadeUpRecall, run, scene_of, shown, study_of
 
@@ -67,7 +67,7 @@ def test_a_lump_is_what_this_kind_of_image_shows():
 def test_it_needs_something_to_stand_for():
     smear = MadeUpFinder(kind=("microscopy", "blood"))  # shows several things, none of which is abnormal
     result = run("present(it)", smear)
-    assert not result.told and "“it”" in result.why_not
+    assert not result.answered and "“it”" in result.why_not
     assert run("present(it)", POLYPS).things == ("polyp",), "else it is what is abnormal"
 
 
@@ -286,7 +286,7 @@ def test_recall_gives_a_short_answer_where_it_is_sure_else_the_models_own_words(
     result = run("recall()", MadeUpFinder(), recall=unsure)
     assert (result.value, result.who, result.likelihood) == ("the left one", "generated", 0.4)
     assert run("recall()", MadeUpFinder(), recall=MadeUpRecall({"No": 0.8})).value is False
-    assert not run("recall()", MadeUpFinder()).told
+    assert not run("recall()", MadeUpFinder()).answered
 
 
 def test_what_only_the_whole_image_speaks_for_is_not_said_to_be_missing():
@@ -301,7 +301,7 @@ def test_what_is_in_a_drawn_box_is_named():
     finder = MadeUpFinder(SMALL, kind=COLON)
     scene = scene_of(finder, focus=[shown("region", (10, 10, 30, 20))])
     result = run("describe(it)", finder, scene)
-    assert said(result, scene) == "Most likely: polyp."
+    assert answer_text(result, scene) == "Most likely: polyp."
 
 
 @pytest.mark.parametrize(

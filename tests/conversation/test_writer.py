@@ -29,7 +29,7 @@ CELLS = MadeUpFinder(
 
 def told(call: str, finder: MadeUpFinder, recall: MadeUpRecall | None = None, **about) -> str:
     scene = scene_of(finder, **about)
-    return writer.said(run(call, finder, scene, recall), scene)
+    return writer.answer_text(run(call, finder, scene, recall), scene)
 
 
 def details(call: str, finder: MadeUpFinder, **about) -> list[str]:
@@ -187,7 +187,7 @@ def test_every_number_of_an_answer_is_one_of_its_result(call):
         scene = scene_of(finder, study_of(spacing=spacing))
         result = run(call, finder, scene)
         own = [m.value for m in result.measurements] + [len(result.regions), 0]
-        for text in (writer.said(result, scene), *writer.beside(result, scene)):
+        for text in (writer.answer_text(result, scene), *writer.beside(result, scene)):
             for number in numbers(text):
                 assert any(number == pytest.approx(value, abs=0.5 if value >= 100 else 0.0501) for value in own), text
 
@@ -196,7 +196,7 @@ def test_a_size_is_never_told_without_a_measurement():
     (call,) = parse("measure(polyp, length)")
     scene = scene_of(POLYPS)
     for result in (Result(call, things=("polyp",)), Result(call, 0.5, value="12 mm", why_not="I cannot measure it.")):
-        assert not numbers(writer.said(result, scene))
+        assert not numbers(writer.answer_text(result, scene))
 
 
 def test_a_region_that_has_no_outline_has_a_place_too():

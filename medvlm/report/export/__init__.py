@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import RequestError
+from ...studies.burned_in import check_installed
 from ...types import Report, Study
 
 Writer = Callable[[Report, Study, Path], list[Path]]
 """Writes files into a folder that is there and returns their paths. Raises `RequestError` in one sentence where it cannot."""
 
-OF_DICOM = ("seg", "sr")  # formats that belong to the record of a DICOM source
+OF_DICOM = ("seg", "sr", "gsps", "dicom-pdf")  # formats that belong to the record of a DICOM source
+PICTURED = ("pdf", "coco", "png", "dicom-pdf")  # and those that show its pixels
 
 
 def _lazily(module: str, name: str = "write") -> Writer:
@@ -43,6 +45,8 @@ FORMATS: dict[str, Writer] = {
     "png": _lazily("pictures", "write_png"),
     "seg": _lazily("dicom_seg"),
     "sr": _lazily("dicom_sr"),
+    "gsps": _lazily("gsps"),
+    "dicom-pdf": _lazily("dicom_pdf"),
 }
 
 
@@ -66,6 +70,8 @@ def check_possible(formats: Sequence[str], study: Study) -> None:
     refused = [name for name in formats if name not in possible_formats(study)]
     if refused:
         raise RequestError(f"These formats need DICOM images: {', '.join(refused)}; choose nifti or coco for masks.")
+    if not study.keep_text and not set(PICTURED).isdisjoint(formats):
+        check_installed()
 
 
 def write_report(

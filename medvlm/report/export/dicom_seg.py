@@ -20,6 +20,7 @@ from ... import __version__
 from ...errors import RequestError
 from ...types import Region, Report, Study
 from ...vocabulary import parts
+from ..corrections import is_corrected
 from ..overlay import label_colours
 from .dicom_codes import IDENTIFICATION, category_code, label_code, side_code, site_code
 from .dicom_source import Key, SourceFrame, key_of, source_frames, whole_frame, writing
@@ -222,6 +223,7 @@ def _descriptions(sheet: _Sheet, report: Report, study: Study) -> list[hd.seg.Se
     algorithm = hd.AlgorithmIdentificationSequence(
         name=MAKER, family=codes.DCM.ArtificialIntelligence, version=f"{__version__} {report.model}"[:64].strip()
     )
+    types = hd.seg.SegmentAlgorithmTypeValues
     out = []
     for number, thing in enumerate(sheet.things, 1):
         description = hd.seg.SegmentDescription(
@@ -229,7 +231,7 @@ def _descriptions(sheet: _Sheet, report: Report, study: Study) -> list[hd.seg.Se
             segment_label=thing.name,
             segmented_property_category=category_code(thing.label),
             segmented_property_type=label_code(thing.label),
-            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_type=types.SEMIAUTOMATIC if is_corrected(report) else types.AUTOMATIC,
             algorithm_identification=algorithm,
             tracking_uid=thing.uid,
             tracking_id=thing.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from ... import __version__
+from ...studies.burned_in import leaving_pixels
 from ...types import Finding, Region, Report, Section, Sentence, Study
 from ...vocabulary import is_finding
+from ..corrections import PROVENANCE
 from ..draft import NOT_FOUND, flat_sizes
 from ..overlay import Colour, label_colours
 from .pdf_picture import BOLD, FONT, Drawn
@@ -97,7 +100,7 @@ def _text(text: str, style: ParagraphStyle = TEXT, bold: bool = False, **more: A
 
 def _story(report: Report, study: Study) -> list[Flowable]:
     colours = label_colours(region.label for region in report.regions)
-    sections = {section.title: section for section in report.sections}
+    sections = {section.title: section for section in report.sections if section.title != PROVENANCE}
     first = [sections.pop(title) for title in ("Examination", "Impression") if title in sections]
     story: list[Flowable] = [_text("Report draft", TITLE), _text(report.disclaimer, WARNING), Spacer(1, 3.5 * mm)]
     story += _opening(first, report, study, colours)
@@ -173,7 +176,8 @@ def _pictures(report: Report, study: Study, colours: dict[str, Colour]) -> tuple
     for image in chosen:
         here = {f"R{i}": region for i, region in enumerate(report.regions, 1) if region.image == image}
         name = image_name(study, image)
-        cells.append([Drawn(study.images[image], here, colours, room), _text(f"{name[0].upper()}{name[1:]}", CAPTION)])
+        picture = replace(study.images[image], pixels=leaving_pixels(study, image))
+        cells.append([Drawn(picture, here, colours, room), _text(f"{name[0].upper()}{name[1:]}", CAPTION)])
     return cells, len(images) - len(chosen)
 
 
@@ -259,8 +263,11 @@ def _provenance(report: Report, study: Study) -> list[Flowable]:
     size = "{1:.3g} × {0:.3g} mm a pixel".format(*spacing) if spacing else "size of a pixel unknown"
     count = f"{len(study.images)} image{'s' if len(study.images) > 1 else ''}"
     model = ", fingerprint ".join(filter(None, [report.model or "unknown", report.fingerprint]))
+    corrected = [s.text for section in report.sections if section.title == PROVENANCE for s in section.sentences]
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     lines = [
-        f"Model: {model}; medvlm {__version__}. Drafted {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; nobody has reviewed it.",
+        f"Model: {model}; medvlm {__version__}. "
+        + (f"Written {made}. {' '.join(corrected)}" if corrected else f"Drafted {made}; nobody has reviewed it."),
         f"Source: {form}, {count}, {size}. It names no patient: keep this page with the study that it belongs to.",
     ]
     heading = _text("Provenance", HEADING)

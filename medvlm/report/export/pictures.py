@@ -1,4 +1,5 @@
-"""Images of a report as PNG: with its regions drawn over them, or with COCO's annotations beside."""
+"""Images of a report as PNG: with its regions drawn over them, or with COCO's annotations beside. Text in their pixels is
+blacked out unless the study says otherwise."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import Any
 
 import PIL.Image
 
+from ...progress import tracked
+from ...studies.burned_in import leaving_pixels
 from ...types import Region, Report, Study, encode_mask
 from ..draft import examined_images
 from ..overlay import draw_overlay, label_colours
@@ -21,7 +24,7 @@ def write_png(report: Report, study: Study, folder: Path) -> list[Path]:
     for image in shown_images(report, study):
         regions = [region for region in report.regions if region.image == image]
         paths.append(folder / "overlays" / _file(image))
-        PIL.Image.fromarray(draw_overlay(study.images[image].pixels, regions, colours=colours)).save(paths[-1])
+        PIL.Image.fromarray(draw_overlay(leaving_pixels(study, image), regions, colours=colours)).save(paths[-1])
     return paths
 
 
@@ -31,9 +34,9 @@ def write_coco(report: Report, study: Study, folder: Path) -> list[Path]:
     (folder / "coco" / "images").mkdir(parents=True, exist_ok=True)
     paths = [folder / "coco" / "annotations.json"]
     paths[0].write_text(json.dumps(to_coco(report, study, images), indent=1) + "\n", encoding="utf-8")
-    for image in images:
+    for image in tracked(images):
         paths.append(folder / "coco" / "images" / _file(image))
-        PIL.Image.fromarray(study.images[image].pixels).save(paths[-1])
+        PIL.Image.fromarray(leaving_pixels(study, image)).save(paths[-1])
     return paths
 
 

@@ -1,0 +1,115 @@
+"""What is asked of an archive and what it says of studies and series, checked: answers are others' words."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from pydicom.dataset import Dataset
+
+from ..errors import RequestError
+
+NO_IMAGES = frozenset("SEG SR PR KO DOC RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID RWV AU ECG HD PLAN SMR".split())
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which studies are meant; what is not set matches all."""
+
+    modality: str | None = None  # as DICOM writes it, such as CT
+    body_part: str | None = None  # as series state it, such as CHEST; those that do not are not meant
+    since: str | None = None  # dates as YYYYMMDD
+    until: str | None = None
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """As a search for studies takes them; the body part is known of series alone."""
+        out = {"ModalitiesInStudy": self.modality} if self.modality else {}
+        return out | ({"StudyDate": f"{self.since or ''}-{self.until or ''}"} if self.since or self.until else {})
+
+    def takes(self, series: ArchivedSeries) -> bool:
+        """Whether a series holds images that are meant."""
+        return (
+            series.modality not in NO_IMAGES
+            and self.modality in (None, series.modality)
+            and (self.body_part is None or self.body_part == series.body_part)
+        )
+
+
+@dataclass(frozen=True)
+class ArchivedSeries:
+    uid: str
+    modality: str
+    body_part: str
+
+
+@dataclass(frozen=True)
+class ArchivedStudy:
+    """What an archive says of a study."""
+
+    uid: str
+    date: str  # YYYYMMDD, or empty
+    modalities: tuple[str, ...]
+    images: int | None  # all of its objects
+    patient: dict[str, str] = field(repr=False)  # name, id, description
+
+    @property
+    def name(self) -> str:
+        """For files and lists: the same for the same study, and tells nobody which it is."""
+        return f"study-{digest(self.uid)[:12]}"
+
+
+def digest(uid: str) -> str:
+    return hashlib.sha256(uid.encode()).hexdigest()
+
+
+def check_uid(text: str) -> str:
+    """Raises `RequestError` for what cannot be a UID."""
+    if not _is_uid(text):
+        raise RequestError("--study takes a Study Instance UID, such as medvlm fetch lists: digits and points.")
+    return text
+
+
+def _is_uid(text: str) -> bool:
+    return re.fullmatch(r"[0-9.]{1,64}", text) is not None
+
+
+def uid_of(data: Dataset, keyword: str) -> str:
+    uid = str(data.get(keyword, ""))
+    if not _is_uid(uid):
+        raise ValueError(keyword)
+    return uid
+
+
+def study_of(found: Dataset) -> ArchivedStudy:
+    modalities = found.get("ModalitiesInStudy") or ()
+    several = [modalities] if isinstance(modalities, str) else modalities
+    count, date = found.get("NumberOfStudyRelatedInstances"), str(found.get("StudyDate") or "")
+    shown = {"name": "PatientName", "id": "PatientID", "description": "StudyDescription"}
+    return ArchivedStudy(
+        uid_of(found, "StudyInstanceUID"),
+        date if re.fullmatch(r"\d{8}", date) else "",
+        tuple(sorted(filter(None, map(_plain, several)))),
+        None if count is None else int(count),
+        {name: _printable(found.get(keyword)) for name, keyword in shown.items()},
+    )
+
+
+def within(date: str, rule: Rule) -> bool:
+    """Whether a date is one of the rule's; a study without one is not left out by an archive's oversight."""
+    return not date or (rule.since or "") <= date <= (rule.until or "99999999")
+
+
+def word_of(data: Dataset, keyword: str) -> str:
+    return _plain(data.get(keyword))
+
+
+def _plain(value: object) -> str:
+    """A code as DICOM writes them, without what has no place in one."""
+    return re.sub(r"[^A-Z0-9 _]", "", str(value or "").upper())[:16].strip()
+
+
+def _printable(value: object) -> str:
+    """Text for a terminal, which may not be told to do anything."""
+    return "".join(c for c in str(value or "") if c.isprintable())[:64]

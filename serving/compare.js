@@ -1,0 +1,84 @@
+// A prior beside the open study: where it is dropped, what is asked of it, and its picture, linked with the viewer's and blended into it.
+(function () {
+  "use strict";
+  const { drawRegions } = window.medvlm;
+
+  // `does` is what the viewer lends: how to send, say, place a pointer, pan, zoom, fit, draw all anew, and click on an earlier region.
+  function compare(root, does) {
+    const find = (s) => root.querySelector(s), canvas = find(".mv-prior canvas"), context = canvas.getContext("2d");
+    const slider = find(".mv-blend"), titles = { prior: find(".mv-prior .mv-title"), stage: find(".mv-stage .mv-title") };
+    let prior = null, bitmap = null, dragging = 0;
+    const share = () => (bitmap ? 1 - slider.value / 100 : 0); // of the prior in the picture of the open study
+    const open = (name, on) => root.classList.toggle(name, on);
+
+    function receive(value, image) {
+      if (!value || !prior || value.key !== prior.key) slider.value = 100;
+      prior = value; bitmap = image;
+      root.dataset.prior = prior ? prior.key : "";
+      open("mv-compared", Boolean(prior)); open("mv-asking", false); open("mv-unsure", false);
+      name();
+    }
+    function name() {
+      if (prior) titles.prior.textContent = bitmap ? prior.title : "This image is not compared with the prior";
+      titles.stage.textContent = !share() ? "Current" : share() === 1 ? "Prior, on the current image" : "Current, " + Math.round(100 * share()) + " % prior";
+    }
+
+    function blend(target, { width, height }) {
+      if (!share()) return;
+      target.globalAlpha = share();
+      target.drawImage(bitmap, 0, 0, width, height);
+      target.globalAlpha = 1;
+    }
+    function draw({ width, height }, regions, view) {
+      root.dataset.earlier = regions.length;
+      if (!prior) return;
+      const { zoom, ox, oy, density } = view;
+      canvas.width = Math.round(view.width * density); canvas.height = Math.round(view.height * density);
+      if (!bitmap) return;
+      context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
+      context.imageSmoothingQuality = "high";
+      context.drawImage(bitmap, 0, 0, width, height);
+      drawRegions(context, regions, view);
+    }
+
+    let last = null;
+    canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); last = { ...does.place(event), moved: 0 }; });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!last) return;
+      const p = does.place(event), moved = last.moved + Math.hypot(p.x - last.x, p.y - last.y);
+      if (moved > 4) does.pan(p.x - last.x, p.y - last.y);
+      last = { ...p, moved };
+    });
+    canvas.addEventListener("pointerup", (event) => { if (last && last.moved <= 4) does.click(does.place(event)); last = null; });
+    canvas.addEventListener("pointercancel", () => { last = null; });
+    canvas.addEventListener("dblclick", () => does.fit());
+    canvas.addEventListener("wheel", does.wheel, { passive: false });
+    canvas.addEventListener("keydown", does.press);
+    slider.addEventListener("input", () => { name(); does.draw(); });
+
+    // While files are dragged over an open study, the place for a prior shows beside the rest, which opens them instead.
+    root.addEventListener("dragover", () => {
+      open("mv-dragging", true);
+      clearTimeout(dragging);
+      dragging = setTimeout(() => open("mv-dragging", false), 600);
+    });
+    root.addEventListener("drop", () => open("mv-dragging", false));
+    const files = find(".mv-prior-files"), folder = find(".mv-prior-folder"), send = (name, data) => does.send(name, data || {});
+    medvlm.intake(find(".mv-drop"), files, folder, does.say, (upload) => { open("mv-asking", false); send("prior", { upload }); });
+    medvlm.bus.addEventListener("message", (event) => {
+      open("mv-unsure", Boolean(event.detail.ask));
+      if (event.detail.ask) find(".mv-sure p").textContent = event.detail.ask;
+    });
+    const answer = (sure) => { open("mv-unsure", false); send("agree", { sure }); };
+    const actions = {
+      choose: () => open("mv-asking", true), cancel: () => open("mv-asking", false), files: () => files.click(), folder: () => folder.click(),
+      agree: () => answer(true), refuse: () => answer(false), close: () => send("close_prior"),
+      swap: () => { does.say("Laying the prior on the image…", true); send("swap"); },
+    };
+    for (const button of root.querySelectorAll("[data-prior-do]")) button.addEventListener("click", () => actions[button.dataset.priorDo]());
+
+    return { receive, blend, draw, mostly: () => share() > 0.5 };
+  }
+
+  Object.assign(window.medvlm, { compare });
+})();

@@ -1,0 +1,96 @@
+// Pictures and regions on a canvas: masks unpacked, drawn with their boxes and tags, and hit by a click.
+(function () {
+  "use strict";
+  const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+
+  // Run lengths → what drawing and clicking need: bytes inside the mask's box, and its outline as a path in image pixels.
+  function unpack(mask) {
+    const [x0, y0, x1, y1] = mask.box, w = x1 - x0, h = y1 - y0;
+    const inside = new Uint8Array(w * h);
+    let at = 0;
+    mask.runs.forEach((n, i) => { if (i % 2) inside.fill(1, at, at + n); at += n; });
+    return outlined(x0, y0, w, h, inside);
+  }
+  function outlined(x0, y0, w, h, inside) {
+    const get = (x, y) => x >= 0 && y >= 0 && x < w && y < h && inside[y * w + x];
+    const outline = new Path2D();
+    for (let y = 0; y <= h; y++) {
+      for (let x = 0, from = -1; x <= w; x++) {
+        const edge = x < w && get(x, y) !== get(x, y - 1) && (get(x, y) || get(x, y - 1));
+        if (edge && from < 0) from = x;
+        if (!edge && from >= 0) { outline.moveTo(x0 + from, y0 + y); outline.lineTo(x0 + x, y0 + y); from = -1; }
+      }
+    }
+    for (let x = 0; x <= w; x++) {
+      for (let y = 0, from = -1; y <= h; y++) {
+        const edge = y < h && get(x, y) !== get(x - 1, y) && (get(x, y) || get(x - 1, y));
+        if (edge && from < 0) from = y;
+        if (!edge && from >= 0) { outline.moveTo(x0 + x, y0 + from); outline.lineTo(x0 + x, y0 + y); from = -1; }
+      }
+    }
+    return { x0, y0, w, h, outline, inside, area: inside.reduce((a, b) => a + b, 0), has: (x, y) => get(Math.floor(x) - x0, Math.floor(y) - y0) };
+  }
+
+  function paint(mask, colour) {
+    const canvas = Object.assign(document.createElement("canvas"), { width: mask.w, height: mask.h });
+    const context = canvas.getContext("2d"), data = context.createImageData(mask.w, mask.h);
+    for (let i = 0; i < mask.inside.length; i++) if (mask.inside[i]) data.data.set([...colour, 255], 4 * i);
+    context.putImageData(data, 0, 0);
+    return canvas;
+  }
+
+  const loaded = (src) => new Promise((done) => {
+    if (!src) return done(null);
+    const image = new Image();
+    image.onload = () => done(image);
+    image.src = src;
+  });
+
+  // Regions over a picture, those that are lit last and brightest. `view` says where the picture lies on the canvas (screen =
+  // image pixels * zoom + offset), how many of its pixels one of the source's is (`scale`), what is shown and what is lit.
+  function drawRegions(context, regions, view) {
+    const { zoom, ox, oy, density, lit } = view, some = regions.some((r) => lit.has(r.id));
+    const order = regions.filter((r) => !lit.has(r.id)).concat(regions.filter((r) => lit.has(r.id)));
+    context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
+    for (const r of order) drawRegion(context, r, view, lit.has(r.id), some && !lit.has(r.id));
+    context.setTransform(density, 0, 0, density, density * ox, density * oy);
+    const tags = regions.filter((r) => !some || lit.has(r.id));
+    if (tags.length <= 12) for (const r of tags) drawTag(context, r, view);
+  }
+  function drawRegion(context, r, { show, zoom, scale }, bright, dimmed) {
+    const colour = "rgb(" + r.colour.join() + ")";
+    if (r.mask && show.masks) {
+      r.filled = r.filled || paint(r.mask, r.colour);
+      context.globalAlpha = bright ? Math.min(1, show.opacity * 1.6) : dimmed ? show.opacity * 0.3 : show.opacity;
+      context.drawImage(r.filled, r.mask.x0, r.mask.y0);
+      context.globalAlpha = dimmed ? 0.35 : 1;
+      context.strokeStyle = colour; context.lineWidth = (bright ? 2.5 : 1.25) / zoom; context.lineCap = "square";
+      context.stroke(r.mask.outline);
+    }
+    if (show.boxes || !r.mask) {
+      const [x0, y0, x1, y1] = r.box.map((v) => v * scale);
+      context.globalAlpha = dimmed ? 0.3 : bright ? 1 : 0.75;
+      context.strokeStyle = colour; context.lineWidth = (bright ? 2 : 1) / zoom;
+      context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    }
+    context.globalAlpha = 1;
+  }
+  function drawTag(context, r, { show, zoom, scale, ox, oy, width, height }) {
+    if (!show.boxes && !show.masks) return;
+    context.font = "12px system-ui, sans-serif";
+    const text = r.label + "  " + r.score.toFixed(2), w = context.measureText(text).width + 10;
+    const x = clamp(r.box[0] * scale * zoom, -ox, width - ox - w);
+    const y = clamp(r.box[1] * scale * zoom - 19, -oy, height - oy - 18);
+    context.fillStyle = "rgba(10,11,13,.78)"; context.fillRect(x, y, w, 17);
+    context.fillStyle = "rgb(" + r.colour.join() + ")"; context.fillText(text, x + 5, y + 12.5);
+  }
+
+  // The smallest region under a point of the picture.
+  function hit(regions, p, scale) {
+    const [x, y] = [p.ix / scale, p.iy / scale];
+    const under = regions.filter((r) => (r.mask ? r.mask.has(p.ix, p.iy) : x >= r.box[0] && y >= r.box[1] && x < r.box[2] && y < r.box[3]));
+    return under.sort((a, b) => (a.mask ? a.mask.area : 1e9) - (b.mask ? b.mask.area : 1e9))[0];
+  }
+
+  window.medvlm = { unpack, outlined, loaded, drawRegions, hit };
+})();

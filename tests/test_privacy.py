@@ -1,0 +1,174 @@
+"""Words planted wherever a study can name its patient are searched in all that commands and the page let out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from medvlm.cli import main
+from medvlm.report.export import FORMATS, OF_DICOM, write_report
+from medvlm.studies import burned_in, load_study
+from medvlm.types import Study
+
+from .fakes import FakeAssistant
+from .planted import BURNED, HIDDEN, RECORD, leaks, planted
+
+for package in ("highdicom", "pypdfium2", "rapidocr", "reportlab"):
+    pytest.importorskip(package)
+
+BURNED_WORDS = tuple(BURNED.lower().split())
+NOWHERE = (*HIDDEN, *BURNED_WORDS)
+ALL = (*RECORD, *NOWHERE)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return planted(tmp_path_factory.mktemp("source"), 1)
+
+
+@pytest.fixture(scope="module")
+def study(source) -> Study:
+    return load_study(source)
+
+
+@pytest.fixture(scope="module")
+def exported(study, tmp_path_factory) -> Path:
+    """A folder with a folder of every format."""
+    folder, report = tmp_path_factory.mktemp("exported"), FakeAssistant().report(study)
+    for name in FORMATS:
+        assert write_report(report, study, folder / name, [name])
+    return folder
+
+
+def read(pixels: np.ndarray) -> str:
+    """What the OCR reads, without spaces."""
+    colour = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return "".join(burned_in._reader()(np.ascontiguousarray(colour)).txts or ()).replace(" ", "").lower()
+
+
+def pictures(folder: Path):
+    """The pictures below a folder, pages of PDF files among them."""
+    import pypdfium2
+
+    for path in folder.rglob("*"):
+        if path.suffix == ".png":
+            yield np.asarray(PIL.Image.open(path).convert("RGB"))
+        if path.suffix == ".pdf":
+            for page in pypdfium2.PdfDocument(path):
+                yield np.asarray(page.render(scale=2).to_pil().convert("RGB"))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_format_says_what_was_planted(exported, name):
+    """Objects of the patient's own record may name her, but say nothing of what was hidden elsewhere in the files."""
+    words = NOWHERE if name in OF_DICOM else ALL
+    files = [path for path in (exported / name).rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert not leaks(path.read_bytes(), words) and not leaks(str(path.relative_to(exported)).encode(), ALL)
+
+
+def test_what_belongs_to_the_record_names_its_patient(exported):
+    for name in ("seg", "sr"):
+        for path in (exported / name).rglob("*.dcm"):
+            assert {"quixwood", "88412377"} <= set(leaks(path.read_bytes(), RECORD))
+
+
+def test_no_picture_shows_the_text(exported):
+    shown = list(pictures(exported))
+    assert len(shown) >= 3
+    for picture in shown:
+        assert not any(word in read(picture) for word in BURNED_WORDS)
+
+
+def test_pictures_show_it_where_they_are_told_to(study, tmp_path):
+    """So the search of the test before would have seen it."""
+    keeping = Study(study.images, keep_text=True)
+    write_report(FakeAssistant().report(keeping), keeping, tmp_path, ["coco", "pdf", "png"])
+    said = [read(picture) for picture in pictures(tmp_path)]
+    assert len(said) >= 3 and all("dunsinane" in text for text in said)
+
+
+def test_the_search_finds_what_is_packed():
+    import base64
+    import gzip
+    import io
+    import zipfile
+    import zlib
+
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", "x" * 99 + "Zebedee")
+    for content in (
+        gzip.compress(b"Zebedee"),
+        stream.getvalue(),
+        "ZEBEDEE".encode("utf-16-be"),
+        json.dumps({"data": base64.b64encode(b"some more text than few letters: Zebedee").decode()}).encode(),
+        b"stream\n" + zlib.compress(b"Zebedee") + b"\nendstream",
+        b"stream\n" + base64.a85encode(zlib.compress(b"Zebedee")) + b"~>endstream",
+    ):
+        assert leaks(content, RECORD) == ["zebedee"]
+
+
+def commands(source: Path, out: Path) -> dict[str, list[str]]:
+    """Every command that reads a study; what it writes goes below `out`."""
+    study = str(source)
+    return {
+        "ask": ["ask", study, "-q", "What is to be seen?", "-q", "find thing"],
+        "ground": ["ground", study, "thing", "--overlay", str(out / "overlay.png")],
+        "segment": ["segment", study, "--box", "120,90,200,170", "--overlay", str(out / "box.png")],
+        "report": ["report", study, "-o", str(out / "report"), "--format", "md,json,csv,fhir,nifti,png"],
+        "series": ["series", study],
+        "batch": ["batch", str(out / "requests.jsonl"), "-o", str(out / "responses.jsonl")],
+        "deidentify": ["deidentify", study, "-o", str(out / "copies")],
+        "fault": ["ask", study, "-q", "explode"],
+    }
+
+
+@pytest.mark.parametrize("name", commands(Path(), Path()))
+def test_commands_say_log_cache_and_leave_nothing(source, tmp_path, monkeypatch, caplog, capfd, name):
+    for kind in ("out", "tmp", "cache"):
+        (tmp_path / kind).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("MEDVLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MEDVLM_DEBUG", raising=False)
+    command = commands(source, tmp_path / "out")[name]
+    request = {"id": "1", "image": str(source), "task": "report"}
+    (tmp_path / "out/requests.jsonl").write_text(json.dumps(request) + "\n", encoding="utf-8")
+    caplog.set_level(logging.DEBUG)
+    code = main(command, lambda args: FakeAssistant())
+    assert code == (1 if name == "fault" else 0)
+    told = "".join(capfd.readouterr()) + caplog.text
+    assert not leaks(told.encode(), ALL), told
+    for path in tmp_path.rglob("*"):
+        assert not leaks(str(path.relative_to(tmp_path)).encode(), ALL)
+        if path.is_file() and path.name != "requests.jsonl":
+            assert not leaks(path.read_bytes(), ALL), path
+
+
+def test_downloads_of_the_page(study, tmp_path):
+    pytest.importorskip("gradio")
+    import base64
+    import io
+
+    from serving.payload import download
+    from serving.session import Layer, Session
+
+    report = FakeAssistant().report(study)
+    session = Session()
+    session.study, session.layer = study, Layer("Report", report.regions, report=report)
+    for what in ("png", "coco", "pdf", "fhir"):
+        name, url = download(session, what, 0.3, tmp_path)
+        content = base64.b64decode(url.split(",", 1)[1])
+        assert not leaks(content, ALL) and not leaks(name.encode(), ALL)
+        if what == "png":
+            shown = np.asarray(PIL.Image.open(io.BytesIO(content)).convert("RGB"))
+            assert not any(word in read(shown) for word in BURNED_WORDS)
+    assert not list(tmp_path.iterdir())
