@@ -31,6 +31,8 @@ OPEN = [
     ("GET", r"/gradio_api/queue/data"),
     ("POST", JOIN),
     ("POST", r"/uploads"),
+    ("POST", r"/v1/chat/completions"),
+    ("GET", r"/v1/models"),
 ]
 # 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
 POLICY = (
@@ -95,7 +97,9 @@ class Gate:
         method, path = scope["method"], scope["path"]
         send = _with_headers(send)
         reason = self.refusal(Headers(scope=scope))
-        if reason:
+        if reason and path.startswith("/v1/"):
+            await JSONResponse({"error": {"type": "Forbidden", "message": reason}}, 403)(scope, receive, send)
+        elif reason:
             await JSONResponse({"detail": reason}, 403)(scope, receive, send)
         elif not any(method == verb and re.fullmatch(route, path) for verb, route in OPEN):
             await JSONResponse({"detail": "There is nothing here."}, 404)(scope, receive, send)

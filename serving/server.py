@@ -1,4 +1,4 @@
-"""The web server: Gradio's page and the upload route behind one gate, with the model loading meanwhile."""
+"""The web server: Gradio's page, the upload route and the API behind one gate, with the model loading meanwhile."""
 
 from __future__ import annotations
 
@@ -18,25 +18,34 @@ from fastapi import FastAPI
 
 from medvlm.errors import RequestError
 
+from . import openai
+from .api import PREFIX, make_api
 from .folder import private_folder
 from .gate import Gate, host_name
 from .page import HERE, build, head, scripts, theme
+from .turns import InTurn, Turns
 from .uploads import Inbox, add_route
 
 
 def make_app(
-    assistant: Callable[[], Any], folder: Path, hosts: Iterable[str] = (), allowed: Iterable[str] = ()
+    assistant: Callable[[], Any],
+    folder: Path,
+    hosts: Iterable[str] = (),
+    allowed: Iterable[str] = (),
+    ready: Callable[[], bool] = lambda: True,
 ) -> FastAPI:
-    """The page over `assistant()` as an app; uploads pass through the private `folder`.
+    """The page and the API over `assistant()`, which may wait until `ready()`; uploads pass through the private `folder`.
 
     It answers to loopback names, `hosts` and `allowed` (see `Gate`). Raises `RequestError` for what is no name.
     """
-    app, inbox = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder)
+    app, inbox, turns = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder), Turns()
     app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts())
     add_route(app, inbox)
+    app.mount(PREFIX, make_api(assistant, inbox, turns, ready))
+    app.include_router(openai.router(assistant, folder))
     return gr.mount_gradio_app(
         app,
-        build(assistant, inbox),
+        build(lambda: InTurn(assistant(), turns), inbox),
         path="/",
         theme=theme(),
         css_paths=[HERE / "viewer.css", HERE / "page.css"],
@@ -87,7 +96,7 @@ def run(load: Callable[[], Any], host: str, port: int, allowed: Iterable[str] = 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would end the process before the folder is gone
     with ThreadPoolExecutor(1) as pool, private_folder() as folder:
         loading = pool.submit(load)
-        app = make_app(loading.result, folder, hosts, allowed)
+        app = make_app(loading.result, folder, hosts, allowed, loading.done)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         loading.add_done_callback(lambda done: setattr(server, "should_exit", done.exception() is not None))
         shown = next(iter([*hosts, *allowed]), "127.0.0.1")

@@ -82,9 +82,13 @@ class Inbox:
             self.remove(name)
 
     async def receive(self, request: Request) -> dict[str, str]:
-        """Store the files of a multipart request; the reply names the upload."""
+        """`store` for the page."""
         if HEADER not in request.headers:
             raise HTTPException(403, "Open files on the page itself.")
+        return await self.store(request)
+
+    async def store(self, request: Request) -> dict[str, str]:
+        """Store the files of a multipart request; the reply names the upload. Raises `HTTPException`."""
         length = request.headers.get("content-length", "")
         if length.isdigit():
             check_length(int(length), self.limits)  # before anything is taken

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import LanguageError, ModelError
 from ..model.loading import EMBEDDED
+from ..studies.burned_in import check_installed
 from .reader import NanoReader, Reader
 from .server_reader import ServerReader
 
@@ -36,11 +37,14 @@ def make_reader(language: str | None, folder: Path, device: str = "cpu") -> Read
 
 
 def check_uses(language: str | None, phrase: bool, send_images: bool) -> None:
-    """Raises `LanguageError` where `language` names nothing that could phrase answers, or that images could be sent to."""
+    """Raises `LanguageError` where `language` names nothing that could phrase answers, or that images could be sent to, and
+    `RequestError` where the text in these could not be blacked out."""
     if phrase and language is None:
         raise LanguageError("--phrase needs --language FOLDER|URL, the language model that is to phrase the answers.")
     if send_images and "://" not in (language or ""):
         raise LanguageError("--send-images needs --language URL, the server that the images are to be sent to.")
+    if send_images:
+        check_installed()
 
 
 def reader_folder(folder: Path) -> Path:

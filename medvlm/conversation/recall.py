@@ -7,13 +7,15 @@ import io
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import PIL.Image
 import torch
 
 from ..errors import LanguageError
 from ..model.grounding_model import ImageFeatures
 from ..perception import Finder
-from ..types import Image, Study
+from ..studies.burned_in import leaving_pixels
+from ..types import Study
 from .grammar import Call
 from .results import Result, Scene
 from .teller import SHOWN, Teller, ended, named, replied
@@ -117,11 +119,11 @@ class Onlooker:
     def recall(self, call: Call, scene: Scene, most: float) -> Result | None:
         """The model's words, of a likelihood of `most` at most; `None` where it says nothing usable or cannot be reached.
 
-        It is sent the question and the pixels of the scene's image. Sentences on treatment, outlook and cause are left out.
+        It is sent the question and the pixels of the scene's image, text in them blacked out. Sentences on treatment, outlook and cause are left out.
         """
         content = [
             {"type": "text", "text": scene.question},
-            {"type": "image_url", "image_url": {"url": data_url(scene.study.images[scene.index])}},
+            {"type": "image_url", "image_url": {"url": data_url(leaving_pixels(scene.study, scene.index))}},
         ]
         try:
             reply = self.teller.tell(
@@ -136,9 +138,9 @@ class Onlooker:
         return Result(call, min(SENT_CHANCE, most), SHOWN, " ".join(words), remarks=[remark])
 
 
-def data_url(image: Image) -> str:
-    """The pixels of an image as shown, as a PNG without anything else, its longest side at most 1024 px."""
-    picture = PIL.Image.fromarray(image.pixels)
+def data_url(pixels: np.ndarray) -> str:
+    """Pixels `(H, W)` or `(H, W, 3)`, uint8, as a PNG without anything else, its longest side at most 1024 px."""
+    picture = PIL.Image.fromarray(pixels)
     picture.thumbnail((SENT_SIDE, SENT_SIDE), PIL.Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, format="PNG")

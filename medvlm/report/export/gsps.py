@@ -16,18 +16,17 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import find_contours
 
 from ... import __version__
 from ...geometry import Turn
 from ...studies.dicom_pixels import stated_voi
-from ...types import Image, Region, Report, Study
+from ...types import Image, Region, Report, Study, mask_box
 from ..overlay import MOST_TAGS, Colour, draw_overlay, label_colours
 from .dicom_seg import DESCRIPTION, MAKER
 from .dicom_source import Key, SourceFrame, key_of, source_frames, whole_box, whole_frame, writing
 
 _MOST_POINTS = 8000  # of a polyline, whose coordinates must fit into 64 KB
-_STRAIGHT = 0.25  # pixels by which an outline may be off: less than from a pixel's border to its middle
 _STATE_SERIES, _CAPTURE_SERIES = 9004, 9005
 _RESCALE = ("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence")
 _VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
@@ -189,10 +188,17 @@ def _outlines(region: Region, image: Image, shape: tuple[int, int]) -> Iterator[
         yield np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], float)
         return
     mask = whole_frame(region.mask, image, shape)
-    for contour in find_contours(np.pad(mask, 1).astype(float), 0.5):
-        line = approximate_polygon(contour, _STRAIGHT)[:, ::-1] - 0.5
+    left, top, right, bottom = map(int, mask_box(mask))
+    for contour in find_contours(np.pad(mask[top:bottom, left:right], 1).astype(float), 0.5):
+        line = _corners(contour)[:, ::-1] + (left - 0.5, top - 0.5)
         for start in range(0, len(line) - 1, _MOST_POINTS):
             yield line[start : start + _MOST_POINTS + 1]
+
+
+def _corners(line: np.ndarray) -> np.ndarray:
+    """The points of a polyline `(N, 2)` where it turns, and its ends."""
+    steps = np.diff(line, axis=0)
+    return line[[True, *(steps[1:] != steps[:-1]).any(axis=1), True]]
 
 
 def _tag(region: Region, image: Image) -> hd.pr.TextObject:
