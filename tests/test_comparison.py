@@ -200,6 +200,18 @@ def test_a_volume_is_compared_in_three_dimensions():
     assert "volume 1.5 → 2.5 ml" in text
 
 
+def test_a_speck_of_a_volume_is_neither_new_nor_gone():
+    size = (48, 48)
+    lies = Alignment(np.eye(4), (9, *size), (9, *size), tuple(range(9)), tuple(range(9)), 0.9)
+    speck, lump = [(4, disc(30, 30, 1, size))], [(z, disc(12, 12, 6, size)) for z in range(3, 7)]
+    empty = side({"brain tumour": []}, size, (1.0, 1.0), 9)
+    for found, kind in ((speck, "not comparable"), (lump, "new")):
+        (out,) = compare(side({"brain tumour": found}, size, (1.0, 1.0), 9), empty, lies)
+        assert out.kind == kind
+    (out,) = compare(empty, side({"brain tumour": speck}, size, (1.0, 1.0), 9), lies)
+    assert out.kind == "not comparable" and "so small" in out.reason
+
+
 def test_the_section_points_at_regions_and_says_what_counts():
     current = side({"polyp": [disc(30, 30, 12), disc(90, 90, 8)]})
     prior = side({"polyp": [disc(30, 30, 8)]})
@@ -293,6 +305,7 @@ def test_a_moved_volume_of_other_spacing_is_laid_back():
 
     found = align(study(voxels, (1.0, 1.0)), study(moved, (2.0, 2.0)), "ct")
     assert found.usable and found.grain == pytest.approx(2, rel=0.02)
+    assert (align(study(voxels, (1.0, 1.0)), study(moved, (2.0, 2.0)), "ct").matrix == found.matrix).all(), "by chance"
     assert found.matrix @ [12, 32, 32, 1] == pytest.approx([14, 18, 14.5, 1], abs=0.8)
     with pytest.raises(RequestError, match="a volume and the prior a single picture"):
         align(study(voxels, (1.0, 1.0)), Study([Image(voxels[3])]), "ct")

@@ -75,7 +75,9 @@ class Facts:
         if not own or (own in KINDS_OF and getattr(scene.study, own)):  # what the file says comes first
             return None
         chances = view.facts[own]
-        value = max(open_to[own], key=chances.__getitem__)
+        value, likeliest = (max(some, key=chances.__getitem__) for some in (open_to[own], chances))
+        if likeliest in NORMAL:  # "benign or malignant?" of an image that shows neither
+            return Result(call, chances[likeliest], "grade", likeliest, remarks=others(chances, likeliest))
         likelihood = chances[value] / max(sum(chances[one] for one in open_to[own]), 1e-9)
         return Result(call, likelihood, "grade", shown_kind(value), remarks=others(chances, value))
 

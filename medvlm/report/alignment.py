@@ -223,7 +223,7 @@ def _registered(sitk: Any, fixed: Any, moving: Any, start: Any, levels: list[int
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(0.5 if fixed.GetDimension() == 2 else 0.1)
+    method.SetMetricSamplingPercentage(0.5 if fixed.GetDimension() == 2 else 0.1, seed=1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.01, 200, relaxationFactor=0.6)
     method.SetOptimizerScalesFromPhysicalShift()

@@ -206,14 +206,17 @@ def _judged(
         out.image = max(place, key=lambda i: place[i].sum())
         out.box = mask_box(place[out.image])
     shown = min(spot.shown for spot in spots) >= SEEN
-    if not (mine and theirs):
+    line = max(RIM * max(study.images[out.image or 0].size), alignment.grain)
+    if study.is_volume and not (mine and theirs) and _count(now or before) <= line * rim(now or before):
+        out.kind, out.reason = INCOMPARABLE, "it is so small that the same volume, read again, may show it or not"
+    elif not (mine and theirs):
         out.kind, out.reason = _one_sided(thing, bool(mine), shown)
     elif not shown:
         out.kind, out.reason = INCOMPARABLE, "a part of it lies outside of what both images show"
     elif len(boxed) > 1:
         out.kind, out.reason = INCOMPARABLE, "one of the two has a box in place of an outline"
     else:
-        _weigh(out, now, before, max(RIM * max(study.images[out.image or 0].size), alignment.grain))
+        _weigh(out, now, before, line)
     if out.kind in (NEW, LARGER, SMALLER, RESOLVED) and look_alike(differences, now, before):
         out.kind, out.reason = INCOMPARABLE, "the two images look alike where their outlines differ"
     return out
@@ -221,11 +224,16 @@ def _judged(
 
 def _weigh(change: Change, now: Masks, before: Masks, line: float) -> None:
     """Whether one is larger than the other by more than a share of itself and than an outline that is `line` pixels wide."""
-    a, b = (sum(int(mask.sum()) for mask in masks.values()) for masks in (before, now))
+    a, b = _count(before), _count(now)
     smallest = max(SHARE * a, line * rim(now if a > b else before))
     size = change.now[-1]
     change.kind = LARGER if b - a >= smallest else SMALLER if a - b >= smallest else UNCHANGED
     change.measure, change.smallest = size.name, Measurement(size.name, smallest * size.value / b, size.unit)
+
+
+def _count(masks: Masks) -> int:
+    """Pixels of masks, over all images."""
+    return sum(int(mask.sum()) for mask in masks.values())
 
 
 def _one_sided(thing: _Thing, now: bool, shown: bool) -> tuple[str, str]:

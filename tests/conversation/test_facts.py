@@ -160,6 +160,12 @@ def test_the_likeliest_of_the_values_that_a_question_offers_is_given():
     assert chosen("grade(echogenicity)", "solid or cystic").value == "solid", "though the call names another fact"
 
 
+def test_where_the_image_is_normal_none_of_the_offered_values_is_given():
+    healthy = MadeUpFinder(facts={"breast_finding": {"normal": 0.7, "benign": 0.2, "malignant": 0.1}})
+    told = chosen("grade(breast finding)", "benign or malignant?", healthy)
+    assert told.value == "normal" and told.remarks == ["It could also be benign (0.20)."]
+
+
 def test_no_choice_is_made_where_none_is_offered():
     assert chosen("grade(composition)", "is it solid?").value == "spongiform"
     assert chosen("grade(echogenicity)", "is it dark?").value == "hypoechogenicity"
