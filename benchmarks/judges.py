@@ -39,7 +39,7 @@ from answer_text import PATIENTS, first_named, listed, named, number_said, numbe
 from common import filled, union
 
 from medvlm.records import Record
-from medvlm.records.presence import known_presence
+from medvlm.records.presence import labelled_presence
 from medvlm.report import measurements
 from medvlm.types import Answer, mask_box
 from medvlm.vocabulary import LABELS, surely_absent
@@ -114,7 +114,7 @@ def mask_of(record: Record, thing: str | Sequence[str], which: str = "") -> np.n
 
 def is_present(record: Record, thing: str | Sequence[str]) -> bool:
     """Whether any label of a thing is in the image. Raises `ValueError` where that is not known."""
-    known, place = known_presence(record), (record.modality or "", record.body_part or "")
+    known, place = labelled_presence(record), (record.modality or "", record.body_part or "")
     told = [known.get(label, False if surely_absent(label, *place) else None) for label in listed(thing)]
     if True not in told and None in told:
         raise ValueError(f"{record.key}: nothing is known of {thing}.")

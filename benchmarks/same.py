@@ -30,7 +30,7 @@ from common import table
 
 from medvlm.evaluation.metrics import dice
 from medvlm.records import Record, data_sets, read_records
-from medvlm.records.presence import known_presence
+from medvlm.records.presence import labelled_presence
 from medvlm.sampling import evenly_spaced
 from medvlm.types import decode_mask
 from medvlm.vocabulary import LABELS, surely_absent
@@ -62,7 +62,7 @@ def requests(record: Record, number: int) -> list[tuple[str, Any]]:
     """Tasks, each with its phrase, box or question, for a record; `number` varies which of its labels and questions."""
     shown = [region for region in record.regions if region.boxes]
     region = shown[number % len(shown)] if shown else None
-    known = known_presence(record)
+    known = labelled_presence(record)
     kind = record.modality or "", record.body_part or ""
     missing = [label for label, there in known.items() if not there]
     missing = missing or [label for label in LABELS if label not in known and surely_absent(label, *kind)]

@@ -34,6 +34,8 @@ OPEN = [
     ("POST", r"/v1/chat/completions"),
     ("GET", r"/v1/models"),
 ]
+# The API says itself what of it there is.
+API = r"/v1/(health|ready|openapi\.json|studies(/.*)?)"
 # 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval' {scripts}; style-src 'self' 'unsafe-inline'; "
@@ -97,11 +99,12 @@ class Gate:
         method, path = scope["method"], scope["path"]
         send = _with_headers(send)
         reason = self.refusal(Headers(scope=scope))
-        if reason and path.startswith("/v1/"):
+        api = re.fullmatch(API, path)
+        if reason and api:
             await JSONResponse({"error": {"type": "Forbidden", "message": reason}}, 403)(scope, receive, send)
         elif reason:
             await JSONResponse({"detail": reason}, 403)(scope, receive, send)
-        elif not any(method == verb and re.fullmatch(route, path) for verb, route in OPEN):
+        elif not api and not any(method == verb and re.fullmatch(route, path) for verb, route in OPEN):
             await JSONResponse({"detail": "There is nothing here."}, 404)(scope, receive, send)
         elif path == "/" and scope["query_string"]:  # a link must not choose what Gradio shows
             await RedirectResponse("./", 303)(scope, receive, send)

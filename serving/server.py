@@ -40,12 +40,16 @@ def make_app(
     """
     app, inbox, turns = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder), Turns()
     app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts())
+
+    def in_turn() -> InTurn:
+        return InTurn(assistant(), turns)
+
     add_route(app, inbox)
-    app.mount(PREFIX, make_api(assistant, inbox, turns, ready))
-    app.include_router(openai.router(assistant, folder))
+    app.include_router(openai.router(in_turn, folder))
+    app.mount(PREFIX, make_api(assistant, inbox, turns, ready))  # behind the routes that share its prefix
     return gr.mount_gradio_app(
         app,
-        build(lambda: InTurn(assistant(), turns), inbox),
+        build(in_turn, inbox),
         path="/",
         theme=theme(),
         css_paths=[HERE / "viewer.css", HERE / "page.css"],

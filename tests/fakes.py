@@ -33,6 +33,9 @@ class FakeClaim:
     regions: list[Region] = field(default_factory=list)
     note: str = ""
 
+    def to_json(self) -> dict:
+        return {**vars(self), "regions": [region.to_json() for region in self.regions]}
+
 
 class FakeAssistant:
     """Finds bright blobs under every phrase but those with "absent" in them; answers "yes" to what is not blank."""

@@ -203,7 +203,7 @@ def test_a_volume_is_compared_in_three_dimensions():
 def test_a_speck_of_a_volume_is_neither_new_nor_gone():
     size = (48, 48)
     lies = Alignment(np.eye(4), (9, *size), (9, *size), tuple(range(9)), tuple(range(9)), 0.9)
-    speck, lump = [(4, disc(30, 30, 1, size))], [(z, disc(12, 12, 6, size)) for z in range(3, 7)]
+    speck, lump = [(4, disc(30, 30, 3, size))], [(z, disc(12, 12, 6, size)) for z in range(3, 7)]
     empty = side({"brain tumour": []}, size, (1.0, 1.0), 9)
     for found, kind in ((speck, "not comparable"), (lump, "new")):
         (out,) = compare(side({"brain tumour": found}, size, (1.0, 1.0), 9), empty, lies)
@@ -305,7 +305,8 @@ def test_a_moved_volume_of_other_spacing_is_laid_back():
 
     found = align(study(voxels, (1.0, 1.0)), study(moved, (2.0, 2.0)), "ct")
     assert found.usable and found.grain == pytest.approx(2, rel=0.02)
-    assert (align(study(voxels, (1.0, 1.0)), study(moved, (2.0, 2.0)), "ct").matrix == found.matrix).all(), "by chance"
+    again = align(study(voxels, (1.0, 1.0)), study(moved, (2.0, 2.0)), "ct")
+    assert again.matrix == pytest.approx(found.matrix, abs=1e-3), "what is sampled is not left to chance"
     assert found.matrix @ [12, 32, 32, 1] == pytest.approx([14, 18, 14.5, 1], abs=0.8)
     with pytest.raises(RequestError, match="a volume and the prior a single picture"):
         align(study(voxels, (1.0, 1.0)), Study([Image(voxels[3])]), "ct")

@@ -12,8 +12,8 @@ from medvlm.records import Record
 from medvlm.records.record import QA, RecordRegion
 from training import datasets
 from training.data import unnamed_values
-from training.datasets import adapter_of, asked_values, read_mixture, slake
-from training.presence import known_presence
+from training.datasets import adapter_of, question_values, read_mixture, slake
+from training.presence import labelled_presence
 
 MODULES = {path.stem for path in Path(datasets.__file__).parent.glob("*.py")} - {"__init__", "adapter", "mixtures"}
 
@@ -32,30 +32,30 @@ def test_every_module_of_a_set_has_rules_and_is_drawn(name):
 def test_other_sets_have_no_rules(name):
     rules = adapter_of(name)
     assert not rules.skipped and not rules.presence(film(name)) and not rules.hidden(film(name))
-    assert not rules.named and not rules.asked
+    assert not rules.named and not rules.questions
 
 
 def test_a_film_without_a_nodule_is_normal_and_a_faint_one_is_not_learned():
-    known = known_presence(film("jsrt", labels={"lung nodule": "no"}, absent=["lung nodule"]))
+    known = labelled_presence(film("jsrt", labels={"lung nodule": "no"}, absent=["lung nodule"]))
     assert known["pneumonia"] == known["cardiomegaly"] == known["lung nodule"] == 0
     assert not {"left lung", "polyp", "nasogastric tube"} & known.keys()
-    assert known_presence(film("jsrt", labels={"lung nodule": "yes"})) == {}
+    assert labelled_presence(film("jsrt", labels={"lung nodule": "yes"})) == {}
     regions = [RecordRegion("lung nodule", [[0, 0, 5, 5]])]
-    assert known_presence(film("jsrt", labels={"lung nodule": "yes"}, regions=regions)) == {"lung nodule": 1}
+    assert labelled_presence(film("jsrt", labels={"lung nodule": "yes"}, regions=regions)) == {"lung nodule": 1}
 
 
 def test_a_list_of_diseases_is_whole_for_chest_films_alone():
     listed = [QA(slake.DISEASES, "Nodule, Effusion")]
-    known = known_presence(film("slake", qa=listed))
+    known = labelled_presence(film("slake", qa=listed))
     assert {label for label, there in known.items() if there} == {"lung nodule", "pleural effusion"}
     assert known["pneumothorax"] == 0 and len(known) == 8
-    assert known_presence(film("slake", modality="ct", qa=listed)) == known_presence(film("own", qa=listed)) == {}
+    assert labelled_presence(film("slake", modality="ct", qa=listed)) == labelled_presence(film("own", qa=listed)) == {}
 
 
 def test_what_a_record_says_of_itself_outweighs_the_rules():
     told = [QA(slake.DISEASES, "Nodule"), QA("Is there a pneumothorax in the film?", "Yes")]
     regions = [RecordRegion("cardiomegaly", [[0, 0, 5, 5]])]
-    known = known_presence(film("slake", qa=told, regions=regions))
+    known = labelled_presence(film("slake", qa=told, regions=regions))
     assert {label for label, there in known.items() if there} == {"lung nodule", "pneumothorax", "cardiomegaly"}
 
 
@@ -69,9 +69,9 @@ def test_the_shipped_weights_can_learn_their_facts_without_a_name_again():
 
 
 def test_other_facts_without_a_name_are_refused():
-    sizes = [len(values) for values in asked_values().values()]
+    sizes = [len(values) for values in question_values().values()]
     assert unnamed_values(MedVLMGroundingConfig()) == {}
-    assert unnamed_values(MedVLMGroundingConfig(unnamed=sizes)) == asked_values()
+    assert unnamed_values(MedVLMGroundingConfig(unnamed=sizes)) == question_values()
     with pytest.raises(ModelError, match="not the questions of training/datasets/: put back"):
         unnamed_values(MedVLMGroundingConfig(unnamed=sizes[1:]))
 

@@ -191,7 +191,7 @@ def test_a_run_learns_what_is_rewarded_and_nothing_else(tmp_path, monkeypatch):
     (start / "reader.json").write_text("the reader goes with it")
 
     def lower(prompts, completions, completion_ids, image, **_):
-        values = [sum(map(str.islower, rewards.said(c))) / 6 for c in completions]
+        values = [sum(map(str.islower, rewards.text_of(c))) / 6 for c in completions]
         for prompt, ids, shown, value in zip(prompts, completion_ids, image, values, strict=True):
             question = prompt[0]["content"][-1]["text"]
             told.append({"question": question, "ids": ids, "image": shown, "value": value})

@@ -11,7 +11,7 @@ from medvlm.evaluation.metrics import ece
 from medvlm.evaluation.tune import (
     FEW,
     Look,
-    Said,
+    ScoredAnswer,
     best_threshold,
     calibrated,
     choose_presence,
@@ -125,7 +125,7 @@ def test_types_are_shown_where_it_pays():
 def test_confidence_is_what_is_right():
     rng = np.random.default_rng(0)
     chances = rng.uniform(0.05, 0.95, 4000)
-    said = [Said("p", "present", float(c**0.25), bool(rng.random() < c)) for c in chances]
+    said = [ScoredAnswer("p", "present", float(c**0.25), bool(rng.random() < c)) for c in chances]
     policy = DecisionPolicy(calibration={"present": platt(said)})
     right = [s.right for s in said]
     assert ece([s.likelihood for s in said], right) > 0.2 > 0.04 > ece([calibrated(policy, s) for s in said], right)
@@ -134,9 +134,9 @@ def test_confidence_is_what_is_right():
 # Short answers in the place of what a tool gives
 
 
-def answers(tool: str, own: list[bool], short: list[bool], chances: list[float]) -> list[Said]:
+def answers(tool: str, own: list[bool], short: list[bool], chances: list[float]) -> list[ScoredAnswer]:
     return [
-        Said(f"p{n}", tool, 0.6, mine, tool, chance, other)
+        ScoredAnswer(f"p{n}", tool, 0.6, mine, tool, chance, other)
         for n, (mine, other, chance) in enumerate(zip(own, short, chances, strict=True))
     ]
 

@@ -3,9 +3,9 @@
 import pytest
 
 from medvlm.records import Record
-from medvlm.records.presence import asked_label
+from medvlm.records.presence import label_in_question
 from medvlm.records.record import QA, RecordRegion
-from training.presence import known_presence
+from training.presence import labelled_presence
 
 
 def record(of: str, **known) -> Record:
@@ -22,27 +22,27 @@ def test_regions_absent_labels_and_questions_tell():
         QA("Is there a lung mass in the film?", "Perhaps"),
     ]
     regions = [RecordRegion("left lung", [[0, 0, 5, 5]])]
-    known = known_presence(record("own", qa=asked, regions=regions, absent=["fracture", "something else"]))
+    known = labelled_presence(record("own", qa=asked, regions=regions, absent=["fracture", "something else"]))
     assert known == {"left lung": 1, "fracture": 0, "spleen": 0, "pneumothorax": 1}
 
 
 def test_a_normal_image_has_no_finding_of_its_kind():
-    known = known_presence(record("own", labels={"diagnosis": "Normal"}))
+    known = labelled_presence(record("own", labels={"diagnosis": "Normal"}))
     assert known["pneumonia"] == known["cardiomegaly"] == known["pneumothorax"] == 0
     assert not {"left lung", "polyp", "nasogastric tube"} & known.keys()
-    assert known_presence(record("own", labels={"lung nodule": "no"})) == {"lung nodule": 0}
-    assert known_presence(record("own", labels={"lung nodule": "yes"})) == {"lung nodule": 1}
-    assert known_presence(record("own", labels={"finding": "polyp", "count": 2})) == {}, "not in a chest film"
+    assert labelled_presence(record("own", labels={"lung nodule": "no"})) == {"lung nodule": 0}
+    assert labelled_presence(record("own", labels={"lung nodule": "yes"})) == {"lung nodule": 1}
+    assert labelled_presence(record("own", labels={"finding": "polyp", "count": 2})) == {}, "not in a chest film"
 
 
 def test_what_is_marked_outweighs_normality():
     regions = [RecordRegion("cardiomegaly", [[0, 0, 5, 5]])]
-    assert known_presence(record("own", labels={"abnormal": "no"}, regions=regions))["cardiomegaly"] == 1
+    assert labelled_presence(record("own", labels={"abnormal": "no"}, regions=regions))["cardiomegaly"] == 1
 
 
 def test_a_fact_of_any_name_tells_by_its_values():
-    assert known_presence(record("own", labels={"class": "pneumonia"})) == {"pneumonia": 1}
-    assert known_presence(record("own", labels={"class": "normal"}))["pneumonia"] == 0
+    assert labelled_presence(record("own", labels={"class": "pneumonia"})) == {"pneumonia": 1}
+    assert labelled_presence(record("own", labels={"class": "normal"}))["pneumonia"] == 0
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_a_fact_of_any_name_tells_by_its_values():
     ],
 )
 def test_only_plain_questions_of_presence_are_read(question, label):
-    assert asked_label(question) == label
+    assert label_in_question(question) == label

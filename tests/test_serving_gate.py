@@ -194,6 +194,14 @@ def test_websockets_are_closed(client):
         pass
 
 
+def test_openais_protocol_is_open_to_the_pages_own_origin_alone(client):
+    assert client.get("/v1/models").json()["data"][0]["id"] == "fake"
+    asked = {"model": "fake", "messages": [{"role": "user", "content": "Is it there?"}]}
+    assert "Send the image" in client.post("/v1/chat/completions", json=asked).json()["error"]["message"]
+    other = {"origin": "http://evil.example"}
+    assert client.post("/v1/chat/completions", json=asked, headers=other).status_code == 403
+
+
 FILE = {"path": "http://example.org/a.png", "meta": {"_type": "gradio.FileData"}}
 
 

@@ -34,10 +34,10 @@ class Brightness:
     nothing = 0.0
 
     def requests(self, records, train, run):
-        return [Request(f"brightness/{record.key}", record, asked=len(train)) for record in records]
+        return [Request(f"brightness/{record.key}", record, inputs=len(train)) for record in records]
 
-    def ask(self, assistant, asked):
-        return [study.images[0].pixels.mean() + train for study, train in asked]
+    def ask(self, assistant, inputs):
+        return [study.images[0].pixels.mean() + train for study, train in inputs]
 
     def score(self, request, reply):
         return {"bright": float(reply)}

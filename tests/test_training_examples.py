@@ -24,9 +24,9 @@ from training.augment import (
 )
 from training.cache import shrink
 from training.data import fact_kinds, fact_values, unnamed_sizes
-from training.datasets import asked_values
+from training.datasets import question_values
 from training.drawing import draw_prompts
-from training.grounding_examples import GroundingExamples, asked_numbers, collate, fact_numbers
+from training.grounding_examples import GroundingExamples, answer_numbers, collate, fact_numbers
 from training.language_examples import LanguageExamples
 from training.stage_language import answer_loss
 from training.tasks import free_wordings, place, questions, wordings
@@ -315,7 +315,7 @@ def test_facts_that_are_not_known_teach_nothing(records):
 
 def test_answers_to_questions_are_facts_without_a_name(records):
     asked = {"is it bright?": ["no", "yes"], "is it dark?": ["yes", "no"], "which organ is bright?": ["liver"]}
-    assert asked_numbers(records[0], asked).tolist() == [-100, 1, -100]
+    assert answer_numbers(records[0], asked).tolist() == [-100, 1, -100]
     modality = {"modality": ["ct", "x-ray"]}
     examples = GroundingExamples(Shrunk(records), modality, list(LABELS), prompts=0.0, unnamed=asked)
     assert all(examples[i, 64]["facts"].tolist() == [1, -100, 1, -100] for i in range(5))
@@ -325,8 +325,8 @@ def test_answers_to_questions_are_facts_without_a_name(records):
         "of a part they are not known"
     )
     assert unnamed_sizes(records) == []
-    records[0].qa[0].question = next(iter(asked_values()))
-    assert unnamed_sizes(records) == [len(values) for values in asked_values().values()]
+    records[0].qa[0].question = next(iter(question_values()))
+    assert unnamed_sizes(records) == [len(values) for values in question_values().values()]
 
 
 def test_a_fact_that_a_set_calls_like_itself_has_a_name_in_the_model():

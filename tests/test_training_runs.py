@@ -333,7 +333,7 @@ def test_a_bad_recipe_ends_with_a_sentence(values, tmp_path, capsys, monkeypatch
 
 
 def test_facts_without_a_name_are_learned_from_questions(values, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.data.asked_values", lambda: {"is it dark?": ["no", "yes"]})
+    monkeypatch.setattr("training.data.question_values", lambda: {"is it dark?": ["no", "yes"]})
     values["stages"] = {"heads": values["stages"]["heads"] | {"mean": 0.0}}
     alone = sft.run(recipe(values, language=None))
     grounding = MedVLMConfig.from_pretrained(alone).grounding_config
@@ -341,7 +341,7 @@ def test_facts_without_a_name_are_learned_from_questions(values, tmp_path, monke
     before, after = (load_file(folder / "heads.safetensors") for folder in (tmp_path / "whole/start/model", alone))
     rows = after["grounder.heads.facts.bias"][-2:] - before["grounder.heads.facts.bias"][-2:]
     assert rows[0] > 0 > rows[1], "the answer was no"
-    monkeypatch.setattr("training.data.asked_values", lambda: {"is it dark?": ["no", "unclear", "yes"]})
+    monkeypatch.setattr("training.data.question_values", lambda: {"is it dark?": ["no", "unclear", "yes"]})
     with pytest.raises(ModelError, match="not the questions of training/datasets/"):
         sft.run(recipe(values, language=None, init_from=str(alone), output_dir=str(tmp_path / "next")))
 

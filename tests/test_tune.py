@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from medvlm.cli import main
-from medvlm.evaluation.tune import Look, Said, _measured, graded, listen, measured, platt, tune_records
+from medvlm.evaluation.tune import Look, ScoredAnswer, _measured, graded, listen, measured, platt, tune_records
 from medvlm.model.loading import save_compact
 from medvlm.policy import DecisionPolicy, read_policy
 from medvlm.records import Record, read_records
@@ -127,7 +127,7 @@ def test_what_is_hidden_is_not_measured():
 
 
 def test_few_answers_that_happen_to_be_right_are_no_reason_to_be_sure():
-    few, many = ([Said("p", "grade", 0.7, True)] * n for n in (3, 300))
+    few, many = ([ScoredAnswer("p", "grade", 0.7, True)] * n for n in (3, 300))
     slopes = [expit(a * logit(0.7) + b) for a, b in (platt(few), platt(many))]
     assert 0.7 < slopes[0] < 0.9 < slopes[1]
 
@@ -140,4 +140,4 @@ def test_facts_of_the_whole_image_are_held_against_what_records_state(data):
         def labels_many(self, studies):
             return [{"side": {"left": 0.8, "right": 0.2}}]
 
-    assert graded(Seen(), [record]) == [Said(record.patient, "grade", 0.8, True)]
+    assert graded(Seen(), [record]) == [ScoredAnswer(record.patient, "grade", 0.8, True)]

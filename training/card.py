@@ -87,10 +87,10 @@ def stage_line(record: dict[str, Any]) -> str:
     spent = f" in {duration(record['seconds'])}" if record["seconds"] else ""
     text = f"{name}: {done}{spent} on {record['device']}, seed {record['seed']}"
     settings = record["settings"]
-    said = {
+    shown = {
         k: v for k, v in settings.items() if k != ("batch" if settings.get("phases") else "") and v not in (None, [])
     }
-    text += "".join(f", {k} {value(v)}" for k, v in said.items() if k != "steps")
+    text += "".join(f", {k} {value(v)}" for k, v in shown.items() if k != "steps")
     for former in record["earlier"]:
         text += (
             f"; begun with {', '.join(f'{k} {value(v)}' for k, v in former.items() if v != record['settings'].get(k))}"

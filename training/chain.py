@@ -70,10 +70,10 @@ def changed_parts(before: Path | None, after: Path) -> dict[str, list[int]]:
     for path in _weights(after):
         former = before / path.relative_to(after) if before else None
         old = safe_open(former, "pt") if former and former.is_file() else None
-        known = set(old.keys()) if old else set()
+        names = set(old.keys()) if old else set()
         with safe_open(path, "pt") as new:
             for name in new.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                same = old is not None and name in known and torch.equal(old.get_tensor(name), new.get_tensor(name))
+                same = old is not None and name in names and torch.equal(old.get_tensor(name), new.get_tensor(name))
                 counts = parts.setdefault(part_of(path, name), [0, 0])
                 counts[0] += not same
                 counts[1] += 1

@@ -192,29 +192,29 @@ def read_config(path: str | Path, kind: type[T], overrides: list[str] | None = N
 def from_values(kind: type[T], values: dict[str, Any], where: str) -> T:
     """A dataclass of `kind`; a recipe's stages become dataclasses of theirs, in the order in which they run, and the name of
     a mixture its weights."""
-    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]  # all kinds are dataclasses
+    types = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]  # all kinds are dataclasses
     if kind is Recipe and isinstance(values.get("mixture"), str):
         values = values | {"mixture": read_mixture(values["mixture"])}
     checked = {}
     for key, value in values.items():
-        nearest(key, known, where)
-        checked[key] = fitting(value, known[key], f"{where}: {key}")
+        nearest(key, types, where)
+        checked[key] = fitting(value, types[key], f"{where}: {key}")
     if kind is Recipe:
-        asked = checked.get("stages", {})
-        for stage in asked:
+        stages = checked.get("stages", {})
+        for stage in stages:
             nearest(stage, STAGES, f"{where}: stages")
         checked["stages"] = {
-            stage: from_values(settings, fitting(asked[stage] or {}, "dict", f"{where}: {stage}"), f"{where}: {stage}")
+            stage: from_values(settings, fitting(stages[stage] or {}, "dict", f"{where}: {stage}"), f"{where}: {stage}")
             for stage, settings in STAGES.items()
-            if asked.get(stage, False) is not False
+            if stages.get(stage, False) is not False
         }
     return kind(**checked)
 
 
-def nearest(key: Any, known: dict[str, Any], where: str) -> None:
+def nearest(key: Any, keys: dict[str, Any], where: str) -> None:
     """Raises `RequestError` with the nearest known key where `key` is none."""
-    if key not in known:
-        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+    if key not in keys:
+        near = difflib.get_close_matches(str(key), keys, n=1, cutoff=0.0)[0]
         raise RequestError(f"{where}: unknown key {key!r}; the nearest known one is {near!r}.")
 
 

@@ -11,11 +11,11 @@ from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.records import Record, data_sets, read_records
 from medvlm.vocabulary import MODALITIES
 
-from .datasets import adapter_of, asked_values, facts_of
-from .record_questions import asked_facts
+from .datasets import adapter_of, facts_of, question_values
+from .record_questions import question_answers
 
 FACT_VALUES = 12  # a fact with more values than this is no class
-FACT_SHARE = 100  # and one known for fewer records teaches nothing
+FACT_SHARE = 100  # and one stated by fewer records teaches nothing
 
 
 def load_split(
@@ -46,35 +46,39 @@ def check_mixture(mixture: Collection[str], here: Collection[str], leave_out: Co
 
 
 def fact_kinds(records: list[Record], facts: dict[str, list[str]]) -> dict[str, list[list[str]]]:
-    """The kinds of images (modality, body part) that each fact is known of."""
-    seen: dict[str, set[tuple[str, str]]] = {name: set() for name in facts}
+    """The kinds of images (modality, body part) whose records state each fact."""
+    kinds_of: dict[str, set[tuple[str, str]]] = {name: set() for name in facts}
     for record in records:
-        known = {"modality", "body_part"} | facts_of(record).keys()
+        stated = {"modality", "body_part"} | facts_of(record).keys()
         if record.modality and record.body_part:
-            for name in known & seen.keys():
-                seen[name].add((record.modality, record.body_part))
-    return {name: [list(kind) for kind in sorted(kinds)] for name, kinds in seen.items()}
+            for name in stated & kinds_of.keys():
+                kinds_of[name].add((record.modality, record.body_part))
+    return {name: [list(kind) for kind in sorted(kinds)] for name, kinds in kinds_of.items()}
 
 
 def fact_values(records: list[Record]) -> dict[str, list[str]]:
     """Image-level facts with few values, each with its values in order: what `heads.facts` learns to name."""
-    seen: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for record in records:
         for name, value in facts_of(record).items():
             if name not in adapter_of(record.set).skipped:
-                seen.setdefault(name, Counter())[value] += 1
+                counts.setdefault(name, Counter())[value] += 1
     facts = {"modality": list(MODALITIES)}
     facts["body_part"] = sorted({r.body_part for r in records if r.body_part})
-    for name, values in sorted(seen.items()):
+    for name, values in sorted(counts.items()):
         if 1 < len(values) <= FACT_VALUES and sum(values.values()) >= FACT_SHARE:
             facts[name] = sorted(values)
     return facts
 
 
 def unnamed_sizes(records: list[Record]) -> list[int]:
-    """The numbers of values of a new model's facts without a name: none where no record was asked about them."""
-    known = asked_values()
-    return [len(v) for v in known.values()] if any(known.keys() & asked_facts(r).keys() for r in records) else []
+    """The number of values of each unnamed fact of a new model; none where no record has one of their questions."""
+    questions = question_values()
+    return (
+        [len(v) for v in questions.values()]
+        if any(questions.keys() & question_answers(r).keys() for r in records)
+        else []
+    )
 
 
 def unnamed_values(grounding: MedVLMGroundingConfig) -> dict[str, list[str]]:
@@ -82,16 +86,16 @@ def unnamed_values(grounding: MedVLMGroundingConfig) -> dict[str, list[str]]:
 
     Raises `ModelError` where the model was trained on others than `training/datasets/` has.
     """
-    known = asked_values() if grounding.unnamed else {}
-    if [len(values) for values in known.values()] != grounding.unnamed:
+    questions = question_values() if grounding.unnamed else {}
+    if [len(values) for values in questions.values()] != grounding.unnamed:
         raise ModelError(
             "The facts without a name of the starting model are not the questions of training/datasets/: put back those "
             "that it was trained on, or name another init_from."
         )
-    return known
+    return questions
 
 
-def asked_kinds(records: list[Record]) -> list[list[str]]:
-    """The kinds of images (modality, body part) that English questions were asked of."""
-    kinds = {(r.modality, r.body_part) for r in records if r.modality and r.body_part and asked_facts(r)}
+def question_kinds(records: list[Record]) -> list[list[str]]:
+    """The kinds of images (modality, body part) that come with English questions."""
+    kinds = {(r.modality, r.body_part) for r in records if r.modality and r.body_part and question_answers(r)}
     return [list(kind) for kind in sorted(kinds)]

@@ -65,6 +65,6 @@ def draw_prompt(instance: np.ndarray, size: int, rng: np.random.Generator) -> tu
         line = (1 - steps) * [xs[ends[0]], ys[ends[0]]] + steps * [xs[ends[1]], ys[ends[1]]]
         stroke = np.zeros_like(instance)
         stroke[line[:, 1].astype(int), line[:, 0].astype(int)] = True
-        drawn = ndimage.binary_dilation(stroke, iterations=int(rng.integers(1, 3))) & instance
-        prompt[SCRIBBLE] = any_within(drawn, (size, size))
+        scribble = ndimage.binary_dilation(stroke, iterations=int(rng.integers(1, 3))) & instance
+        prompt[SCRIBBLE] = any_within(scribble, (size, size))
     return prompt, kind

@@ -18,8 +18,8 @@ from .augment import Turn, not_medical, random_turn, turn_boxes, turn_grid, turn
 from .cache import ImageCache
 from .datasets import facts_of
 from .drawing import draw_prompts
-from .presence import known_presence
-from .record_questions import asked_facts
+from .presence import labelled_presence
+from .record_questions import question_answers
 
 ZOOMED = 0.6  # of the images of fine things are shown in part
 PROMPTS = 3  # drawn on each image
@@ -100,15 +100,15 @@ class GroundingExamples(Dataset):
         self.sets = list(sets.values())
         chances = np.array([len(v) ** power * (weights or {}).get(k, 1.0) for k, v in sets.items()])
         self.chances = chances / chances.sum()
-        self.known = [known_presence(record) for record in cache.records]
+        self.presence = [labelled_presence(record) for record in cache.records]
         self.values = [
-            torch.cat([fact_numbers(record, facts), asked_numbers(record, unnamed or {})]) for record in cache.records
+            torch.cat([fact_numbers(record, facts), answer_numbers(record, unnamed or {})]) for record in cache.records
         ]
         kinds = {(r.modality or "", r.body_part or "") for r in cache.records}
         self.impossible = {kind: [a for a in labels if surely_absent(a, *kind)] for kind in kinds}
 
-    def __getitem__(self, asked: tuple[int, int]) -> dict[str, torch.Tensor]:
-        item, side = asked
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        item, side = key
         rng = np.random.default_rng((self.seed, item))
         members = self.sets[rng.choice(len(self.sets), p=self.chances)]
         out = self.example(int(members[rng.integers(len(members))]), rng, side)
@@ -117,18 +117,18 @@ class GroundingExamples(Dataset):
         return out | {name: out[name].half() for name in ("centres", "boxes")}
 
     def choose_labels(
-        self, known: dict[str, int], drawn: list[str], impossible: list[str], rng: np.random.Generator
+        self, presence: dict[str, int], outlined: list[str], impossible: list[str], rng: np.random.Generator
     ) -> list[tuple[int, int]]:
-        """(query number, presence) pairs: what is drawn, what is known not to be there, and what cannot be."""
-        present = rng.permutation([label for label in drawn if label in self.number])
-        absent = rng.permutation([label for label, there in known.items() if not there and label in self.number])
-        chosen = [(self.number[x], 1) for x in present[: self.queries - (1 if len(absent) else 0)]]
-        chosen += [(self.number[x], 0) for x in absent[:2]]
+        """(query number, presence) pairs: outlined labels, labels known to be absent, and labels that such an image cannot show."""
+        present = rng.permutation([label for label in outlined if label in self.number])
+        absent = rng.permutation([label for label, there in presence.items() if not there and label in self.number])
+        pairs = [(self.number[x], 1) for x in present[: self.queries - (1 if len(absent) else 0)]]
+        pairs += [(self.number[x], 0) for x in absent[:2]]
         if impossible:
-            chosen += [(self.number[x], 0) for x in rng.choice(impossible, 1)]
+            pairs += [(self.number[x], 0) for x in rng.choice(impossible, 1)]
         if rng.random() < 0.1:
-            chosen.append((len(self.labels), 0))  # the query that names nothing
-        return chosen[: self.queries]
+            pairs.append((len(self.labels), 0))  # the query that names nothing
+        return pairs[: self.queries]
 
     def example(self, index: int, rng: np.random.Generator, side: int) -> dict[str, torch.Tensor]:
         """One view of a record, its image float in 0..1."""
@@ -137,12 +137,12 @@ class GroundingExamples(Dataset):
         height, width = cached.image.shape[:2]
         boxes_only = any(m is None for m in cached.maps.values())
         turn = random_turn(rng, record.modality, record.body_part, boxes_only)
-        drawn = [label for label, m in cached.maps.items() if m is not None and len(cached.boxes[label])]
-        pointed = [label for label in drawn if label not in FINE]  # nobody draws around each thin or tiny part
+        outlined = [label for label, m in cached.maps.items() if m is not None and len(cached.boxes[label])]
+        pointed = [label for label in outlined if label not in FINE]  # nobody draws around each thin or tiny part
         enlarged = pointed[rng.integers(len(pointed))] if pointed and rng.random() < self.prompts else None
         zoomed = enlarged is not None or (not set(FINE).isdisjoint(cached.maps) and rng.random() < ZOOMED)
         if zoomed:
-            label = enlarged or drawn[rng.integers(len(drawn))]
+            label = enlarged or outlined[rng.integers(len(outlined))]
             turn = zoomed_turn(turn, cached.boxes[label], (height, width), rng, whole=enlarged is not None)
         image = turn_image(cached.image, side, turn)
         fine_grid = turn_grid(height, width, fine, turn)
@@ -175,7 +175,7 @@ class GroundingExamples(Dataset):
             of_the_whole = [i for i, name in enumerate(self.facts) if name not in ("modality", "body_part")]
             truth["facts"][of_the_whole] = UNKNOWN
             truth["facts"][len(self.facts) :] = UNKNOWN
-        needed = [enlarged] if enlarged else drawn
+        needed = [enlarged] if enlarged else outlined
         pngs = {label: png for label in needed if (png := cached.maps[label]) is not None}
         maps = {label: turn_map(_decode(png), fine_grid).numpy() for label, png in pngs.items()}
         shown = {label: maps[label] for label in pointed if label in maps}
@@ -185,9 +185,9 @@ class GroundingExamples(Dataset):
         if enlarged is not None:
             return out | truth
 
-        known, impossible = self.known[index], self.impossible[record.modality or "", record.body_part or ""]
-        self.tell_labels(truth["labels"], known, impossible, rng, zoomed)
-        for q, (number, presence) in enumerate(self.choose_labels(known, list(cached.maps), impossible, rng)):
+        labelled, impossible = self.presence[index], self.impossible[record.modality or "", record.body_part or ""]
+        self.tell_labels(truth["labels"], labelled, impossible, rng, zoomed)
+        for q, (number, presence) in enumerate(self.choose_labels(labelled, list(cached.maps), impossible, rng)):
             out["label_ids"][q] = number
             truth["presence"][q] = presence
             if not presence:
@@ -211,12 +211,17 @@ class GroundingExamples(Dataset):
         return out | truth
 
     def tell_labels(
-        self, truth: torch.Tensor, known: dict[str, int], impossible: list[str], rng: np.random.Generator, zoomed: bool
+        self,
+        truth: torch.Tensor,
+        presence: dict[str, int],
+        impossible: list[str],
+        rng: np.random.Generator,
+        zoomed: bool,
     ) -> None:
-        """Write what is known of every label's presence; what is there may lie outside an enlarged part."""
+        """Write the presence of every label into `truth`; what is there may lie outside an enlarged part."""
         some = rng.permutation(impossible)[:IMPOSSIBLE]
-        told = dict.fromkeys(some, 0) | {k: v for k, v in known.items() if not (v and zoomed)}
-        for label, there in told.items():
+        labelled = dict.fromkeys(some, 0) | {k: v for k, v in presence.items() if not (v and zoomed)}
+        for label, there in labelled.items():
             if label in self.number:
                 truth[self.number[label]] = there
 
@@ -256,14 +261,14 @@ def fact_numbers(record: Record, facts: dict[str, list[str]]) -> torch.Tensor:
     return numbers({"modality": str(record.modality), "body_part": str(record.body_part)} | facts_of(record), facts)
 
 
-def asked_numbers(record: Record, questions: dict[str, list[str]]) -> torch.Tensor:
-    """The number of the answer to each question in a record, `UNKNOWN` where it was not asked: int64 `(Q,)`."""
-    return numbers(asked_facts(record), questions)
+def answer_numbers(record: Record, questions: dict[str, list[str]]) -> torch.Tensor:
+    """The number of a record's answer to each question, `UNKNOWN` where the record lacks the question: int64 `(Q,)`."""
+    return numbers(question_answers(record), questions)
 
 
-def numbers(known: dict[str, str], values: dict[str, list[str]]) -> torch.Tensor:
-    """The number of each known value among those there are, `UNKNOWN` where it is none of them."""
-    places = [among.index(known[name]) if known.get(name) in among else UNKNOWN for name, among in values.items()]
+def numbers(given: dict[str, str], values: dict[str, list[str]]) -> torch.Tensor:
+    """The number of each given value among all its possible values, `UNKNOWN` where it is none of them."""
+    places = [among.index(given[name]) if given.get(name) in among else UNKNOWN for name, among in values.items()]
     return torch.tensor(places, dtype=torch.int64)
 
 

@@ -190,8 +190,10 @@ def score(
         batch = dataset[start : start + settings.batch]
         texts = [processor.question(prompt[0]["content"]) for prompt in batch["prompt"]]
         inputs = processor(images=batch["image"], text=texts, return_tensors="pt").to(model.device)
-        told = model.generate(**inputs, max_new_tokens=settings.max_tokens, do_sample=False)
-        answers = processor.tokenizer.batch_decode(told[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        generated = model.generate(**inputs, max_new_tokens=settings.max_tokens, do_sample=False)
+        answers = processor.tokenizer.batch_decode(
+            generated[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
         for name, reward in rewards.items():
             values[name] += [v for v in reward(completions=answers, **batch) if v is not None]
     return {k: {"mean": float(np.mean(v)) if v else float("nan"), "n": len(v)} for k, v in values.items()}
@@ -259,7 +261,7 @@ def run(settings: GRPOSettings) -> Path:
             "No question with a short answer in the train or the val split: check the paths under `data`."
         )
     order = np.random.default_rng(settings.seed).permutation(len(held_out))[: settings.held_out]
-    asked = prompt_dataset([held_out[i] for i in order], val)
+    held_out_prompts = prompt_dataset([held_out[i] for i in order], val)
     output = Path(settings.output_dir)
     trainer = AnswerTrainer(
         model=whole,
@@ -269,13 +271,13 @@ def run(settings: GRPOSettings) -> Path:
         processing_class=processor,
         callbacks=[RewardCurves(output / "curves.png", output / "log.jsonl")],
     )
-    before = score(model, processor, asked, rewards, settings)
+    before = score(model, processor, held_out_prompts, rewards, settings)
     checkpoints = str(args.output_dir)
     last = get_last_checkpoint(checkpoints) if Path(checkpoints).is_dir() else None
     began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
     seconds = time.monotonic() - began
-    after = score(model, processor, asked, rewards, settings)
+    after = score(model, processor, held_out_prompts, rewards, settings)
     folder = output / "model"
     save(whole, processor, own, settings, folder)
     write_card(folder, settings, before, after, len(rows))

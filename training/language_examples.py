@@ -29,20 +29,20 @@ class LanguageExamples(Dataset):
         side: int,
         packed: int = 12,
         length: int = 1000,
-        asked_share: float = 0.8,
+        question_share: float = 0.8,
         seed: int = 0,
     ):
         self.cache, self.processor, self.facts = cache, processor, facts
         records = cache.records
         self.side, self.packed, self.length, self.seed = side, packed, length, seed
-        asked = np.array([len(english(r)) for r in records], float)
-        self.asked = np.flatnonzero(asked)
-        self.chances = asked[self.asked] / max(1.0, asked.sum())  # drawn by how much is asked of them
+        counts = np.array([len(english(r)) for r in records], float)
+        self.with_questions = np.flatnonzero(counts)
+        self.chances = counts[self.with_questions] / max(1.0, counts.sum())  # sampled by their number of questions
         sets: dict[str, list[int]] = {}
         for i, record in enumerate(records):
             sets.setdefault(record.set, []).append(i)
         self.sets = list(sets.values())
-        self.asked_share = asked_share if len(self.asked) else 0.0
+        self.question_share = question_share if len(self.with_questions) else 0.0
         self.prefix, self.suffix = processor.expand(processor.question("\x00")).split("\x00")
         self.prefix_ids = self.tokens(self.prefix)
 
@@ -54,8 +54,8 @@ class LanguageExamples(Dataset):
 
     def __getitem__(self, item: int) -> dict:
         rng = np.random.default_rng((self.seed, item))
-        if rng.random() < self.asked_share:
-            index = int(rng.choice(self.asked, p=self.chances))
+        if rng.random() < self.question_share:
+            index = int(rng.choice(self.with_questions, p=self.chances))
         else:
             members = self.sets[rng.integers(len(self.sets))]
             index = members[rng.integers(len(members))]
@@ -65,11 +65,11 @@ class LanguageExamples(Dataset):
         return {"pixel_values": lit * 2 - 1, **self.pack(self.pairs(self.cache.records[index], cached.size, rng))}
 
     def pairs(self, record: Record, size: tuple[int, int], rng: np.random.Generator) -> list[tuple[str, str]]:
-        asked = english(record)
+        given = english(record)
         made = questions(record, rng, size, self.facts)
-        made = [made[i] for i in rng.permutation(len(made))[: 2 if asked else 6]]
-        asked = [asked[i] for i in rng.permutation(len(asked))[: self.packed - len(made)]]
-        return asked + made
+        made = [made[i] for i in rng.permutation(len(made))[: 2 if given else 6]]
+        given = [given[i] for i in rng.permutation(len(given))[: self.packed - len(made)]]
+        return given + made
 
     def pack(self, pairs: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
         """Token ids, labels, positions and question numbers (0 the image) of one packed sequence, each `(T,)`."""
@@ -77,12 +77,12 @@ class LanguageExamples(Dataset):
         segments = [0] * len(ids)
         end = self.processor.tokenizer.eos_token_id
         for number, (question, answer) in enumerate(pairs, start=1):
-            asked, told = self.tokens(question + self.suffix), [*self.tokens(answer), end]
-            ids += asked + told
-            labels += [-100] * len(asked) + told
+            prompt, reply = self.tokens(question + self.suffix), [*self.tokens(answer), end]
+            ids += prompt + reply
+            labels += [-100] * len(prompt) + reply
             start = len(self.prefix_ids)
-            positions += range(start, start + len(asked) + len(told))
-            segments += [number] * (len(asked) + len(told))
+            positions += range(start, start + len(prompt) + len(reply))
+            segments += [number] * (len(prompt) + len(reply))
         return {
             "input_ids": torch.tensor(ids),
             "labels": torch.tensor(labels),

@@ -56,8 +56,8 @@ def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, 
     entropy = cross_entropy(logits, truth).mean((1, 2))
     overlap = (chance * truth).sum((1, 2))
     dice = 1 - (2 * overlap + 1) / (chance.sum((1, 2)) + truth.sum((1, 2)) + 1)
-    drawn = logits > 0
-    iou = (drawn & (truth > 0)).sum((1, 2)) / (drawn | (truth > 0)).sum((1, 2)).clamp(min=1)
+    predicted = logits > 0
+    iou = (predicted & (truth > 0)).sum((1, 2)) / (predicted | (truth > 0)).sum((1, 2)).clamp(min=1)
     return entropy, dice, iou
 
 
@@ -97,13 +97,13 @@ def cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def presence_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of presence logits where the truth, of the same shape, is known."""
-    known = truth >= 0
-    return mean(cross_entropy(logits[known], truth[known].float()))
+    """Cross-entropy of presence logits where the truth, of the same shape, is labelled (not negative)."""
+    labelled = truth >= 0
+    return mean(cross_entropy(logits[labelled], truth[labelled].float()))
 
 
-def loss_parts(given: GrounderOutput, targets: GroundingTargets, drawn: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The parts of the loss, unweighted; `drawn` `(B, P)` says which of the drawn prompts there are."""
+def loss_parts(given: GrounderOutput, targets: GroundingTargets, prompted: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The parts of the loss, unweighted; `prompted` `(B, P)` marks the prompts that are no padding."""
     facts = [
         F.cross_entropy(logits.float(), values, ignore_index=-100, reduction="sum")
         for logits, values in zip(given.facts, targets.facts.T, strict=True)
@@ -111,14 +111,14 @@ def loss_parts(given: GrounderOutput, targets: GroundingTargets, drawn: torch.Te
     parts = query_loss(given.queries, targets)
     parts["labels"] = presence_loss(given.labels, targets.labels)
     parts["facts"] = torch.stack(facts).sum() / len(targets.facts)
-    return parts | prompt_loss(given.prompt_masks[drawn], given.prompt_quality[drawn], targets.prompted[drawn])
+    return parts | prompt_loss(given.prompt_masks[prompted], given.prompt_quality[prompted], targets.prompted[prompted])
 
 
 def query_loss(output: GroundingOutput, targets: GroundingTargets) -> dict[str, torch.Tensor]:
     """Only phrases that are present teach masks, centres and boxes."""
     present = targets.presence == 1
     outlined = present & (targets.outlined == 1)
-    said = targets.outlined >= 0
+    judged = targets.outlined >= 0
     entropy, dice, iou = mask_loss(output.masks[outlined].float(), targets.masks[outlined])
     counted = present & (targets.centres.flatten(2).amax(-1) == 1)
     return {
@@ -127,7 +127,7 @@ def query_loss(output: GroundingOutput, targets: GroundingTargets) -> dict[str, 
         "centre": mean(centre_loss(output.centres[counted].float(), targets.centres[counted].float())),
         "sides": sides_loss(output.sides[present].float(), targets.boxes[present].float()),
         "presence": presence_loss(output.presence, targets.presence),
-        "outlined": mean(cross_entropy(output.outlined[said], targets.outlined[said].float())),
+        "outlined": mean(cross_entropy(output.outlined[judged], targets.outlined[judged].float())),
         "quality": mean(cross_entropy(output.quality[outlined], iou.detach())),
     }
 

@@ -91,21 +91,23 @@ def fill(wording: Wording, chance: random.Random) -> Wording:
             for slot, kind in (("A", "anatomy"), ("F", "finding"), ("D", "device"))
         },
     }
-    chosen: dict[str, str] = {}
+    filled: dict[str, str] = {}
     for slot, _, second, _ in SLOT.findall(f"{wording.before} {wording.question} {wording.calls}"):
-        free = [label for label in labels[slot] if label not in chosen.values()]
-        chosen.setdefault(slot + second, chance.choice(free))
+        free = [label for label in labels[slot] if label not in filled.values()]
+        filled.setdefault(slot + second, chance.choice(free))
 
-    def said(match: re.Match[str]) -> str:
+    def wording_of(match: re.Match[str]) -> str:
         words = (
-            chance.choice(names(chosen[match[1] + match[3]])) if chance.random() < 0.7 else chosen[match[1] + match[3]]
+            chance.choice(names(filled[match[1] + match[3]])) if chance.random() < 0.7 else filled[match[1] + match[3]]
         )
         return plural(words) if match[2] or match[4] else words
 
     def meant(match: re.Match[str]) -> str:
-        return chosen[match[1] + match[3]]
+        return filled[match[1] + match[3]]
 
-    return Wording(SLOT.sub(meant, wording.before), SLOT.sub(said, wording.question), SLOT.sub(meant, wording.calls))
+    return Wording(
+        SLOT.sub(meant, wording.before), SLOT.sub(wording_of, wording.question), SLOT.sub(meant, wording.calls)
+    )
 
 
 def typo(word: str, chance: random.Random) -> str:
@@ -125,8 +127,8 @@ def typo(word: str, chance: random.Random) -> str:
 
 def copied(program: Program) -> set[str]:
     """The words that a program copies from its question."""
-    told = [thing for call in program for thing in (*call.things, *(value for _, value in call.modifiers))]
-    return {word for thing in told if thing not in THINGS for word in split(thing)}
+    things = [thing for call in program for thing in (*call.things, *(value for _, value in call.modifiers))]
+    return {word for thing in things if thing not in THINGS for word in split(thing)}
 
 
 def spoilt(question: str, kept: set[str], chance: random.Random) -> str:

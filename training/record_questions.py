@@ -11,6 +11,6 @@ def english(record: Record) -> list[tuple[str, str]]:
     return [(q.question.strip(), q.answer) for q in record.qa if q.lang == "en" and q.question.strip()]
 
 
-def asked_facts(record: Record) -> dict[str, str]:
+def question_answers(record: Record) -> dict[str, str]:
     """A record's English questions and answers, in lower case."""
     return {question.lower(): normalise_answer(answer) for question, answer in english(record)}

@@ -29,7 +29,7 @@ Completion = str | list[dict[str, str]]
 Find = Callable[[PIL.Image.Image, str], list[Instance] | None]
 
 
-def said(completion: Completion) -> str:
+def text_of(completion: Completion) -> str:
     """The text of a completion, plain or as a conversation's last message."""
     return (completion if isinstance(completion, str) else completion[-1]["content"]).strip()
 
@@ -43,14 +43,14 @@ def expected(answer: str) -> str:
 
 def exact_answer(completions: Sequence[Completion], answer: Sequence[str], **_) -> list[float]:
     """1 where the whole normalised answer is right."""
-    return [float(exact_match(said(c), a)) for c, a in zip(completions, answer, strict=True)]
+    return [float(exact_match(text_of(c), a)) for c, a in zip(completions, answer, strict=True)]
 
 
 def answer_format(completions: Sequence[Completion], answer: Sequence[str], **_) -> list[float]:
     """1 for one short line of the kind wanted: yes or no, or a text that names a known label where one is asked for."""
     scores = []
     for completion, true in zip(completions, answer, strict=True):
-        text, kind = said(completion), expected(true)
+        text, kind = text_of(completion), expected(true)
         short = 0 < len(text.split()) <= len(true.split()) + SPARE_WORDS and "\n" not in text
         fits = {"closed": normalise_answer(text) in ("yes", "no"), "label": bool(mentioned(text)), "open": True}[kind]
         scores.append(float(short and fits))
@@ -70,7 +70,7 @@ def region_iou(
 
     `None` where the true answer names no region of the image, or the answer one that the heads have no query for.
     """
-    known: dict[tuple[int, str], list[Instance] | None] = {}
+    cache: dict[tuple[int, str], list[Instance] | None] = {}
     scores: list[float | None] = []
     for completion, true, regions, picture, number in zip(completions, answer, truth, image, record, strict=True):
         names = mentioned(true)
@@ -79,10 +79,10 @@ def region_iou(
             scores.append(None)
             continue
         found: list[Instance] | None = []
-        for label in mentioned(said(completion)):
-            if (number, label) not in known:
-                known[number, label] = find(picture, label)
-            here = known[number, label]
+        for label in mentioned(text_of(completion)):
+            if (number, label) not in cache:
+                cache[number, label] = find(picture, label)
+            here = cache[number, label]
             found = None if found is None or here is None else found + here
         scores.append(None if found is None else overlap(found, wanted))
     return scores
@@ -92,9 +92,9 @@ def overlap(found: Sequence[Instance], truth: Sequence[RecordRegion]) -> float:
     """IoU of the masks' unions where all outlines are known; else of boxes, the best partner's averaged both ways."""
     if not found:
         return 0.0
-    seen, true = [i.mask for i in found if i.mask is not None], [m > 0 for r in truth if (m := r.mask) is not None]
-    if len(seen) == len(found) and len(true) == len(truth):
-        both = dice(np.any(seen, axis=0), np.any(true, axis=0))
+    masks, true = [i.mask for i in found if i.mask is not None], [m > 0 for r in truth if (m := r.mask) is not None]
+    if len(masks) == len(found) and len(true) == len(truth):
+        both = dice(np.any(masks, axis=0), np.any(true, axis=0))
         return both / (2 - both)
     iou = box_iou([i.box for i in found], [b for r in truth for b in r.boxes])
     return float(iou.max(0).mean() + iou.max(1).mean()) / 2 if iou.size else 0.0

@@ -80,21 +80,21 @@ def train_answers(
 
     Returns the number of steps.
     """
-    rows_asked = [i for i, record in enumerate(cache.records) if english(record)]
-    asked = [cache.records[i] for i in rows_asked]
-    answers = frequent_answers(asked)
+    with_questions = [i for i, record in enumerate(cache.records) if english(record)]
+    records = [cache.records[i] for i in with_questions]
+    answers = frequent_answers(records)
     if not answers or not epochs:
         return 0
     rng, numbers = np.random.default_rng(seed), {normalise_answer(a): i for i, a in enumerate(answers)}
     torch.manual_seed(seed)
     model.eval()
-    bar = tqdm(rows_asked, desc="images of questions")
+    bar = tqdm(with_questions, desc="images of questions")
     images = [encode_views(model, processor, cache[i].image, views, rng) for i in bar]
-    different = sorted({question for record in asked for question, _ in english(record)})
+    different = sorted({question for record in records for question, _ in english(record)})
     states = dict(zip(different, phrase_states(model, processor, different), strict=True))
     rows = [
         (i, states[question], numbers[normalise_answer(answer)])
-        for i, record in enumerate(asked)
+        for i, record in enumerate(records)
         for question, answer in english(record)
         if normalise_answer(answer) in numbers
     ]
@@ -107,15 +107,15 @@ def train_answers(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * batches, pct_start=0.1)
     head.train()
     for _ in tqdm(range(epochs), desc="answers"):
-        for chosen in np.array_split(rng.permutation(len(rows)), batches):
-            batch = [rows[i] for i in chosen]
-            seen = [(images[i], rng.integers(views)) for i, _, _ in batch]
+        for picked in np.array_split(rng.permutation(len(rows)), batches):
+            batch = [rows[i] for i in picked]
+            sampled = [(images[i], rng.integers(views)) for i, _, _ in batch]
             questions = torch.stack([state for _, state, _ in batch])
             noise = NOISE * head.standard("question").deviation * torch.randn_like(questions)
             logits = head(
                 questions + noise,
-                torch.stack([image.pixels[view] for image, view in seen]),
-                torch.stack([image.evidence[view] for image, view in seen]),
+                torch.stack([image.pixels[view] for image, view in sampled]),
+                torch.stack([image.evidence[view] for image, view in sampled]),
             )
             truth = torch.tensor([number for _, _, number in batch], device=logits.device)
             F.cross_entropy(logits, truth, label_smoothing=SMOOTHING).backward()

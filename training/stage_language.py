@@ -61,9 +61,9 @@ def answer_loss(model: MedVLMForConditionalGeneration, features, input_ids, labe
     states = model.language_model.get_decoder()(
         inputs_embeds=model.embed(input_ids, features), use_cache=False, **inputs
     ).last_hidden_state[:, :-1]
-    told = labels[:, 1:]
-    logits = model.get_output_embeddings()(states[told != -100])
-    return F.cross_entropy(logits.float(), told[told != -100])
+    targets = labels[:, 1:]
+    logits = model.get_output_embeddings()(states[targets != -100])
+    return F.cross_entropy(logits.float(), targets[targets != -100])
 
 
 class LanguageTrainer(Trainer):

@@ -51,8 +51,8 @@ def lesson(reader: NanoReader, examples: list[tuple[str, str, Program]]) -> Less
     symbols = torch.zeros(len(written), width, dtype=torch.long)
     copied = torch.full_like(symbols, -1)
     target = torch.full_like(symbols, -100)
-    for row, said in enumerate(written):
-        for at, (name, word) in enumerate(said):
+    for row, program in enumerate(written):
+        for at, (name, word) in enumerate(program):
             symbols[row, at], copied[row, at] = number[name], word
             target[row, at] = number[name] if word < 0 else count + word
     return Lesson(batch, symbols, copied, target)
@@ -108,9 +108,9 @@ def score(reader: NanoReader, wordings: Sequence[Wording], show: bool = False) -
 
 def take_up(reader: NanoReader, folder: Path) -> None:
     """Put the weights of an earlier reader in the place of a new one's; symbols that it did not know stay as they are."""
-    known = {name: row for row, name in enumerate(json.loads((folder / "reader.json").read_text())["symbols"])}
+    former = {name: row for row, name in enumerate(json.loads((folder / "reader.json").read_text())["symbols"])}
     state, mine = load_file(folder / "reader.safetensors"), reader.model.state_dict()
-    rows = [(new, known[name]) for new, name in enumerate(reader.symbols.names) if name in known]
+    rows = [(new, former[name]) for new, name in enumerate(reader.symbols.names) if name in former]
     for part in ("symbol.weight", "bias"):
         old, state[part] = state[part].float(), mine[part].clone()
         state[part][[new for new, _ in rows]] = old[[row for _, row in rows]]
@@ -157,8 +157,8 @@ def train_reader(
         optimizer.step()
         step += 1
         if step % EVERY == 0:
-            told = f", tune {score(reader, tune):.3f}" if tune else ""
-            print(f"{step} {time.time() - began:.0f} s loss {loss.item():.3f}{told}", file=sys.stderr, flush=True)
+            suffix = f", tune {score(reader, tune):.3f}" if tune else ""
+            print(f"{step} {time.time() - began:.0f} s loss {loss.item():.3f}{suffix}", file=sys.stderr, flush=True)
     reader.model.cpu()
     return reader, step
 

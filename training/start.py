@@ -27,7 +27,7 @@ from medvlm.vocabulary import LABELS
 from .chain import FILE as CHAIN
 from .chain import StageRecord, changed_parts, read_chain, versions, weights_code, write_chain
 from .config import Recipe
-from .data import asked_kinds, fact_kinds, fact_values, unnamed_sizes
+from .data import fact_kinds, fact_values, question_kinds, unnamed_sizes
 from .stage_language import add_adapter
 
 READER = "reader.*"  # the reader of questions beside the weights
@@ -122,7 +122,7 @@ def new_model(recipe: Recipe, records: list[Record], given: Path | None) -> tupl
             labels=list(LABELS),
             facts=facts,
             unnamed=unnamed_sizes(records),
-            asked_kinds=asked_kinds(records),
+            asked_kinds=question_kinds(records),
             fact_kinds=fact_kinds(records, facts),
         )
     torch.manual_seed(recipe.seed)

@@ -99,10 +99,10 @@ def region_questions(record: Record, rng: np.random.Generator, size: tuple[int, 
 
 def description(record: Record) -> str:
     modality = SPOKEN.get(record.modality or "", (record.modality or "image").capitalize())
-    seen = sorted({r.label for r in record.regions})
+    labels = sorted({r.label for r in record.regions})
     missing = [a for a in record.absent if a in LABELS and LABELS[a].kind == "finding"][:2]
     text = f"{modality} of the {record.body_part}"
-    text += f", showing {', '.join(seen[:5])}." if seen else "."
+    text += f", showing {', '.join(labels[:5])}." if labels else "."
     return text + (f" No {' or '.join(missing)}." if missing else "")
 
 
@@ -159,8 +159,8 @@ def wordings(labels: list[str], per_name: int, free: int, rng: np.random.Generat
     pairs = [(LABELS[label].name, i) for i, label in enumerate(labels)]
     pairs += [(synonym, i) for i, label in enumerate(labels) for synonym in LABELS[label].synonyms]
     pairs += [(name, len(labels)) for name in (*NAMES_NOTHING, *outside_names())]
-    said = free_wordings()
-    return [(text, i) for i, label in enumerate(labels) for text in said.get(label, [])[:free]] + [
+    free_forms = free_wordings()
+    return [(text, i) for i, label in enumerate(labels) for text in free_forms.get(label, [])[:free]] + [
         (with_article(PHRASE_FORMS[k], name), number)
         for name, number in pairs
         for k in rng.permutation(len(PHRASE_FORMS))[:per_name]

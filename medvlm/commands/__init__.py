@@ -16,6 +16,7 @@ from . import (
     fetch,
     ground,
     listen,
+    mcp,
     report,
     segment,
     series,
@@ -44,6 +45,7 @@ COMMANDS = {
     "tune": tune,
     "data check": data_check,
     "serve": serve,
+    "mcp": mcp,
     "bench": bench,
 }
 

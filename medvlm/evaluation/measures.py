@@ -88,8 +88,8 @@ def found_measures(
 
 def mean_measures(records: Iterable[Record]) -> dict[str, float]:
     """The mean of every measure over training records: the guess without looking."""
-    seen: dict[str, list[float]] = {}
+    by_name: dict[str, list[float]] = {}
     for record in records:
         for name, value in true_measures(record).items():
-            seen.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in seen.items()}
+            by_name.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in by_name.items()}

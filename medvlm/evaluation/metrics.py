@@ -72,8 +72,8 @@ def mean_average_precision(images: Sequence[Mapping[str, tuple[Sequence[float], 
     out, and NaN where none is left."""
     labels = dict.fromkeys(label for image in images for label in image)
     single = [average_precision([image[label] for image in images if label in image]) for label in labels]
-    known = [value for value in single if value == value]
-    return sum(known) / len(known) if known else float("nan")
+    defined = [value for value in single if value == value]
+    return sum(defined) / len(defined) if defined else float("nan")
 
 
 def average_precision(images: Sequence[tuple[Sequence[float], Sequence[bool], int]]) -> float:
@@ -111,8 +111,8 @@ def exact_match(pred: str, true: str) -> bool:
 
 def token_recall(pred: str, true: str) -> float:
     """Share of the true answer's distinct words that the prediction holds."""
-    wanted, said = set(normalise_answer(true).split()), set(normalise_answer(pred).split())
-    return len(wanted & said) / len(wanted) if wanted else float(not said)
+    wanted, predicted = set(normalise_answer(true).split()), set(normalise_answer(pred).split())
+    return len(wanted & predicted) / len(wanted) if wanted else float(not predicted)
 
 
 # Confidence

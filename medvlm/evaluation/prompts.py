@@ -41,12 +41,12 @@ LEFT_OUT = frozenset(  # so thin or scattered that one box or click does not say
 
 def chosen_instances(record: Record, seed: int = 0) -> list[tuple[str, int]]:
     """At most `PER_LABEL` (label, instance id) of each label, drawn by the seed and the record's key alone."""
-    chosen = []
+    instances = []
     for label in dict.fromkeys(region.label for region in record.regions):
         rng = np.random.default_rng([seed, crc32(f"{record.key}/{label}".encode())])
         ids = rng.permutation(np.flatnonzero(_areas(record, label)[1:] >= MIN_AREA) + 1)[:PER_LABEL]
-        chosen += [(label, int(i)) for i in sorted(ids)]
-    return chosen
+        instances += [(label, int(i)) for i in sorted(ids)]
+    return instances
 
 
 def _areas(record: Record, label: str) -> np.ndarray:

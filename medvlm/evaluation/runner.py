@@ -23,9 +23,9 @@ from .store import Item, ItemStore
 from .task import Request, Run, Task
 from .tasks.facts import is_photograph
 
-CHUNK = 16  # images that are asked together
+CHUNK = 16  # images in one batch
 
-Asked = tuple[Task, Request]
+TaskRequest = tuple[Task, Request]
 Studies = dict[Callable[[], Study], Study | Exception]
 
 
@@ -69,15 +69,15 @@ def evaluate(
     start = time.monotonic()
     stamp = {"fingerprint": assistant.fingerprint, "split": split, "part": part}
     store, run = ItemStore(items, stamp, fresh), Run(controls, languages)
-    chosen, wanted = [REGISTRY[name] for name in tasks], list[str]()
+    selected, wanted = [REGISTRY[name] for name in tasks], list[str]()
     for source in sources:
         records = evenly_spaced([r for r in read_records(source, split) if part in (None, r.part)], limit)
         train = read_records(source, "train") if split != "train" else []
         run.trained += [(r.modality, r.body_part) for r in train if not is_photograph(r)]
-        asked = [(task, request) for task in chosen for request in task.requests(records, train, run)]
-        wanted += [request.key for _, request in asked]
-        with tqdm(total=len(asked), desc=Path(source).name, unit="item", file=sys.stderr, disable=not progress) as bar:
-            for chunk in _chunks(_by_record(asked, records), CHUNK):
+        pairs = [(task, request) for task in selected for request in task.requests(records, train, run)]
+        wanted += [request.key for _, request in pairs]
+        with tqdm(total=len(pairs), desc=Path(source).name, unit="item", file=sys.stderr, disable=not progress) as bar:
+            for chunk in _chunks(_by_record(pairs, records), CHUNK):
                 here = [one for group in chunk for one in group]
                 _work(assistant, [(task, r) for task, r in here if r.key not in store], store)
                 bar.update(len(here))
@@ -91,10 +91,10 @@ def evaluate(
     }
 
 
-def _by_record(asked: Iterable[Asked], records: Iterable[Record]) -> list[list[Asked]]:
-    """What is asked of each image, in the order of the records, so that all tasks share its encoding."""
-    groups: dict[str, list[Asked]] = {record.key: [] for record in records}
-    for task, request in asked:
+def _by_record(pairs: Iterable[TaskRequest], records: Iterable[Record]) -> list[list[TaskRequest]]:
+    """The requests of each image together, in the order of the records, so that all tasks share its encoding."""
+    groups: dict[str, list[TaskRequest]] = {record.key: [] for record in records}
+    for task, request in pairs:
         groups.setdefault(request.record.key, []).append((task, request))
     return [group for group in groups.values() if group]
 
@@ -104,18 +104,18 @@ def _chunks(values: list[Any], size: int) -> Iterator[list[Any]]:
         yield values[i : i + size]
 
 
-def _work(assistant: Any, asked: Sequence[Asked], store: ItemStore) -> None:
-    """Ask what is asked of some images, all of a task together, and keep the items."""
+def _work(assistant: Any, pairs: Sequence[TaskRequest], store: ItemStore) -> None:
+    """Run the requests of some images, all of a task in one batch, and store the items."""
     studies: Studies = {}  # one object an image, so that its encoding is shared
-    for name in dict.fromkeys(task.name for task, _ in asked):
-        store.add(_items(assistant, REGISTRY[name], [r for task, r in asked if task.name == name], studies))
+    for name in dict.fromkeys(task.name for task, _ in pairs):
+        store.add(_items(assistant, REGISTRY[name], [r for task, r in pairs if task.name == name], studies))
 
 
 def _items(assistant: Any, task: Task, requests: Sequence[Request], studies: Studies) -> list[Item]:
     shown = [(request, _study(request, studies)) for request in requests]
-    seen = [(request, study) for request, study in shown if isinstance(study, Study)]
-    replies = each(partial(task.ask, assistant), [(study, request.asked) for request, study in seen])
-    items = [_item(task, request, reply) for (request, _), reply in zip(seen, replies, strict=True)]
+    readable = [(request, study) for request, study in shown if isinstance(study, Study)]
+    replies = each(partial(task.ask, assistant), [(study, request.inputs) for request, study in readable])
+    items = [_item(task, request, reply) for (request, _), reply in zip(readable, replies, strict=True)]
     return items + [_item(task, request, error) for request, error in shown if isinstance(error, Exception)]
 
 

@@ -21,23 +21,23 @@ Kind = tuple[str | None, str | None]  # modality and body part
 
 @dataclass(frozen=True)
 class Request:
-    """One thing that is asked of one image, and what its reply is compared with."""
+    """One input to the assistant on one image, and the truth that its reply is scored against."""
 
     key: str  # of its item: "task/…/set/id/…"
     record: Record
-    asked: Any = None  # what the task's `ask` gets beside the study
-    truth: Any = None  # what the task's `score` needs beside the record
+    inputs: Any = None  # for the task's `ask`, beside the study
+    truth: Any = None  # for the task's `score`, beside the record
     shown: Callable[[], Study] | None = None  # makes the study, where it is not the record's own
 
     @property
     def study(self) -> Callable[[], Study]:
-        """Makes the study that is asked; equal ones of several requests are made once."""
+        """Makes the study; one that several requests share is made once."""
         return self.shown or self.record.study
 
 
 @dataclass
 class Run:
-    """What holds for a whole evaluation, over all of its data sets."""
+    """The settings and state of one evaluation over all of its data sets."""
 
     controls: bool = True  # whether questions are asked again on a blank and on another image
     languages: Sequence[str] = ("en",)
@@ -52,19 +52,19 @@ class Run:
 
 
 class Task(Protocol):
-    """Something that an assistant is asked about records, and how well it did."""
+    """One kind of request to an assistant, and how its replies are scored."""
 
     name: str
     nothing: Any  # the reply that stands for a failure
 
     def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterable[Request]:
-        """What is asked of one data set; what a guess without looking says is learned from its training records."""
+        """The requests of one data set; guesses that do not look at the image are learned from its training records."""
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, Any]]) -> Sequence[Any]:
-        """A reply to each study with what is asked of it. May raise: then they are asked one by one."""
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, Any]]) -> Sequence[Any]:
+        """A reply to each study with its inputs. May raise; the runner then tries them one by one."""
 
     def score(self, request: Request, reply: Any) -> Item:
-        """The result of one request, ready for JSON; the runner adds whose it is."""
+        """The scores of one request, ready for JSON; the runner adds set, id, patient and task."""
 
     def summarise(self, items: Sequence[Item], run: Run) -> Metrics:
         """Metrics by "task/set/…/name" over the items of all sets; "all" for a set is all of them together."""

@@ -18,7 +18,7 @@ from ..conversation.places import SIDED, extent, words_for
 from ..conversation.tools import sure_of
 from ..policy import DecisionPolicy
 from ..records import QA, Record, read_records
-from ..records.presence import known_presence
+from ..records.presence import labelled_presence
 from ..sampling import evenly_spaced
 from ..types import Answer, Region, Study, mask_box
 from ..vocabulary import other_types, whole
@@ -28,7 +28,7 @@ from .outlines import union
 
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
 PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
-SEEN = 4  # images that are known not to show a label, from which on it has a threshold of its own
+ENOUGH_ABSENT = 4  # images without a label, from which number on it has a threshold of its own
 UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
 FIRM = 2.0  # pull of a calibration, in answers
 FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
@@ -60,8 +60,8 @@ class Look:
 
 
 @dataclass
-class Said:
-    """An answer, how likely it was to the model, and whether it is right."""
+class ScoredAnswer:
+    """An answer with the model's likelihood of it, and whether it is right."""
 
     patient: str
     who: str  # whose likelihood it is
@@ -80,14 +80,14 @@ def tune_records(sources: Iterable[Path], limit: int | None) -> Iterator[list[Re
 
 
 def look(assistant: Any, records: Sequence[Record]) -> list[Look]:
-    """Every label that records know to be there or absent, shown whatever its score."""
+    """Every label that records say is present or absent, shown whatever its score."""
     kept, assistant.policy = assistant.policy, showing_all(assistant.policy)
     rows: list[Look] = []
     try:
         for record in tqdm(records, desc=f"{records[0].set}, labels", unit="image", file=sys.stderr):
-            if known := known_presence(record):
+            if truth := labelled_presence(record):
                 study = record.study()
-                rows += [_look(assistant, record, study, label, known) for label in known]
+                rows += [_look(assistant, record, study, label, truth) for label in truth]
     finally:
         assistant.policy = kept
     return rows
@@ -97,12 +97,12 @@ def showing_all(policy: DecisionPolicy) -> DecisionPolicy:
     return replace(policy, finding=0.0, anatomy=0.0, labels={}, type_least=0.0)
 
 
-def _look(assistant: Any, record: Record, study: Study, label: str, known: Mapping[str, bool]) -> Look:
-    there, others = known[label], other_types(label)
+def _look(assistant: Any, record: Record, study: Study, label: str, truth: Mapping[str, bool]) -> Look:
+    there, others = truth[label], other_types(label)
     chance, share = assistant.typed_presence(study, label)
     regions = assistant.ground(study, [label]).regions if there else []
     gain = _gain(record, regions, label) if there else 0.0
-    thing = there or any(known.get(name) for name in (*others, whole(label)) if name)
+    thing = there or any(truth.get(name) for name in (*others, whole(label)) if name)
     return Look(record.set, record.patient, label, there, thing, chance, share, gain, _measured(record, regions, label))
 
 
@@ -120,9 +120,9 @@ def _measured(record: Record, regions: Sequence[Region], label: str) -> dict[str
     each = (mask == number for number in np.unique(mask[mask > 0]))
     largest = max((Region(label, 0, mask_box(one), one, 1.0) for one in each), key=extent)
     mirrored = (record.modality or "") in SIDED
-    told, true = (words_for(one, mask.shape, mirrored) for one in (max(regions, key=extent), largest))
+    found_place, true_place = (words_for(one, mask.shape, mirrored) for one in (max(regions, key=extent), largest))
     right = abs(sum(map(extent, regions)) - true_area) <= CLOSE * true_area
-    return out | {"measure": right, "place": told == true}
+    return out | {"measure": right, "place": found_place == true_place}
 
 
 def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
@@ -135,64 +135,66 @@ def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
     return dice(union(regions, truth.mask.shape), truth.mask > 0)
 
 
-def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> list[Said]:
-    """The tools' answers to all English questions that images can answer with the short answers beside them, and what is
-    said of the presence of each known label."""
+def listen(assistant: Any, records: Sequence[Record], rows: Sequence[Look]) -> list[ScoredAnswer]:
+    """The tools' answers, with the short answers beside them, to all English questions that an image can answer, and the
+    answers on the presence of each labelled thing."""
     kept, assistant.policy = assistant.policy, replace(assistant.policy, recalled={})
-    said = []
+    answers = []
     try:
         for record in tqdm(records, desc=f"{records[0].set}, questions", unit="image", file=sys.stderr):
-            asked = [qa for qa in record.qa if qa.lang == "en" and qa.question.strip()]
-            study = record.study() if asked else None
-            for qa, answer in zip(asked, _answers(assistant, study, asked), strict=True):
+            questions = [qa for qa in record.qa if qa.lang == "en" and qa.question.strip()]
+            study = record.study() if questions else None
+            for qa, answer in zip(questions, _answers(assistant, study, questions), strict=True):
                 calls = (answer.thoughts or "").splitlines()
                 if answer.declined or not answer.source:
                     continue
                 text, likelihood = assistant.recall(study, qa.question)
-                one = Said(record.patient, answer.source, answer.likelihood, exact_match(answer.text, qa.answer))
+                one = ScoredAnswer(
+                    record.patient, answer.source, answer.likelihood, exact_match(answer.text, qa.answer)
+                )
                 tool = calls[0].split("(")[0] if len(calls) == 1 else ""
-                said.append(replace(one, tool=tool, short=likelihood, short_right=exact_match(text, qa.answer)))
+                answers.append(replace(one, tool=tool, short=likelihood, short_right=exact_match(text, qa.answer)))
     finally:
         assistant.policy = kept
     for row in rows:
         if row.share == 1.0:
             yes = row.chance >= assistant.policy.least(row.label)
             likelihood = sure_of(row.chance, assistant.policy.least(row.label))
-            said.append(Said(row.patient, "present", likelihood, yes == row.there))
-    return said
+            answers.append(ScoredAnswer(row.patient, "present", likelihood, yes == row.there))
+    return answers
 
 
-def graded(assistant: Any, records: Sequence[Record]) -> list[Said]:
+def graded(assistant: Any, records: Sequence[Record]) -> list[ScoredAnswer]:
     """The likeliest value of each fact of the whole image that records state and the model learned."""
-    said = []
+    answers = []
     for record in records:
         facts = assistant.labels_many([record.study()])[0] if record.labels else {}
         for name, fact in learned(record, facts).items():
             value, likelihood = max(facts[fact].items(), key=lambda pair: pair[1])
-            said.append(Said(record.patient, "grade", likelihood, value == stated(record)[name]))
-    return said
+            answers.append(ScoredAnswer(record.patient, "grade", likelihood, value == stated(record)[name]))
+    return answers
 
 
-def measured(rows: Sequence[Look], policy: DecisionPolicy) -> list[Said]:
-    """What is said of the number, the area and the place of each label that is there and shown."""
+def measured(rows: Sequence[Look], policy: DecisionPolicy) -> list[ScoredAnswer]:
+    """The answers on the number, the area and the place of each label that is there and shown."""
     return [
-        Said(row.patient, tool, sure_of(row.chance, policy.least(row.label)), right)
+        ScoredAnswer(row.patient, tool, sure_of(row.chance, policy.least(row.label)), right)
         for row in rows
         if row.chance >= policy.least(row.label)
         for tool, right in row.measured.items()
     ]
 
 
-def _answers(assistant: Any, study: Study | None, asked: Sequence[QA]) -> list[Answer]:
-    return assistant.ask_many([(study, qa.question) for qa in asked], abstain=False) if asked else []
+def _answers(assistant: Any, study: Study | None, questions: Sequence[QA]) -> list[Answer]:
+    return assistant.ask_many([(study, qa.question) for qa in questions], abstain=False) if questions else []
 
 
-def choose_recalled(said: Sequence[Said]) -> dict[str, float]:
+def choose_recalled(answers: Sequence[ScoredAnswer]) -> dict[str, float]:
     """By tool the likelihood from which a short answer is right more often than what the tool gives; tools for which that
     gains less than `WORTH` are left out."""
     out = {}
-    for tool in sorted({s.tool for s in said if s.tool}):
-        mine = [s for s in said if s.tool == tool and s.short > 0 and s.who not in ("short", "generated")]
+    for tool in sorted({s.tool for s in answers if s.tool}):
+        mine = [s for s in answers if s.tool == tool and s.short > 0 and s.who not in ("short", "generated")]
         if len(mine) < FEW:
             continue
         own, short = (
@@ -206,13 +208,13 @@ def choose_recalled(said: Sequence[Said]) -> dict[str, float]:
     return out
 
 
-def recalled(said: Sequence[Said], least: Mapping[str, float]) -> list[Said]:
-    """What is said where short answers are preferred from a likelihood on, by tool."""
+def recalled(answers: Sequence[ScoredAnswer], least: Mapping[str, float]) -> list[ScoredAnswer]:
+    """The answers after short ones have replaced a tool's from a likelihood on, given by tool."""
     return [
         replace(s, who="short", likelihood=s.short, right=s.short_right)
         if s.tool in least and s.who not in ("short", "generated") and s.short >= least[s.tool]
         else s
-        for s in said
+        for s in answers
     ]
 
 
@@ -229,7 +231,7 @@ def choose_presence(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPol
     policy, labels = replace(policy, labels={}), {}
     for label in sorted({r.label for r in rows}):
         mine = [r for r in rows if r.label == label and (r.there or not r.thing)]
-        if sum(not r.there for r in mine) >= SEEN:
+        if sum(not r.there for r in mine) >= ENOUGH_ABSENT:
             labels[label] = best_threshold(mine, policy.least(label), policy)
     return replace(policy, labels=labels)
 
@@ -255,42 +257,42 @@ def choose_types(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy
     return replace(policy, type_least=least, type_sure=max(least, policy.type_sure))
 
 
-def platt(said: Sequence[Said]) -> list[float]:
+def platt(answers: Sequence[ScoredAnswer]) -> list[float]:
     """Slope and offset of the logistic line of likelihood to being right with the least cross-entropy (Platt, 1999), pulled
     to (1, 0) as by `FIRM` answers: few that happen to be right are no reason to be sure."""
-    x = np.array([logit(_inside(s.likelihood)) for s in said])
-    sign = np.array([1.0 if s.right else -1.0 for s in said])
+    x = np.array([logit(_inside(s.likelihood)) for s in answers])
+    sign = np.array([1.0 if s.right else -1.0 for s in answers])
 
     def loss(line: np.ndarray) -> float:
         cost = np.logaddexp(0, -sign * (line[0] * x + line[1])).sum() + FIRM * ((line - (1, 0)) ** 2).sum()
-        return float(cost) / len(said)
+        return float(cost) / len(answers)
 
     return [round(float(v), 4) for v in minimize(loss, np.array([1.0, 0.0])).x]
 
 
-def calibrated(policy: DecisionPolicy, said: Said) -> float:
+def calibrated(policy: DecisionPolicy, answer: ScoredAnswer) -> float:
     """The chance that an answer is right, under a policy's calibration."""
-    slope, offset = policy.calibration.get(said.who, (1.0, 0.0))
-    return float(expit(slope * logit(_inside(said.likelihood)) + offset))
+    slope, offset = policy.calibration.get(answer.who, (1.0, 0.0))
+    return float(expit(slope * logit(_inside(answer.likelihood)) + offset))
 
 
 def tune(
     assistant: Any, sources: Sequence[Path], limit: int | None, hide_cost: float, show_cost: float
-) -> tuple[DecisionPolicy, list[Look], list[Said]]:
+) -> tuple[DecisionPolicy, list[Look], list[ScoredAnswer]]:
     """A policy chosen on the `tune` half of data sets, and what it was chosen from; the assistant has it from then on."""
     assistant.policy = replace(assistant.policy, hide_cost=hide_cost, show_cost=show_cost)
-    chosen = list(tune_records(sources, limit))
-    rows = [row for records in chosen for row in look(assistant, records)]
+    sets = list(tune_records(sources, limit))
+    rows = [row for records in sets for row in look(assistant, records)]
     assistant.policy = choose_types(rows, choose_presence(rows, assistant.policy))
-    said = [s for records in chosen for s in listen(assistant, records, [r for r in rows if r.set == records[0].set])]
-    assistant.policy = replace(assistant.policy, recalled=choose_recalled(said))
-    said = recalled(said, assistant.policy.recalled)
-    by_who: dict[str, list[Said]] = defaultdict(list)
-    said += [s for records in chosen for s in graded(assistant, records)]
-    for s in [*(s for s in said if s.who in JUDGED), *measured(rows, assistant.policy)]:
+    answers = [s for records in sets for s in listen(assistant, records, [r for r in rows if r.set == records[0].set])]
+    assistant.policy = replace(assistant.policy, recalled=choose_recalled(answers))
+    answers = recalled(answers, assistant.policy.recalled)
+    by_who: dict[str, list[ScoredAnswer]] = defaultdict(list)
+    answers += [s for records in sets for s in graded(assistant, records)]
+    for s in [*(s for s in answers if s.who in JUDGED), *measured(rows, assistant.policy)]:
         by_who[s.who].append(s)
     assistant.policy = replace(assistant.policy, calibration={who: platt(some) for who, some in sorted(by_who.items())})
-    return assistant.policy, rows, said
+    return assistant.policy, rows, answers
 
 
 def costs(rows: Sequence[Look], policy: DecisionPolicy) -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import RequestError
 from ..policy import DecisionPolicy
 from ..vocabulary import LABELS
-from .tune import GRID, Look, Said, calibrated
+from .tune import GRID, Look, ScoredAnswer, calibrated
 
 BINS = 10
 
@@ -22,7 +22,7 @@ def check_plots() -> None:
         raise RequestError("The plots need matplotlib; pip install 'medvlm-assistant[training]', or leave -o out.")
 
 
-def draw(rows: Sequence[Look], said: Sequence[Said], policy: DecisionPolicy, folder: Path) -> list[Path]:
+def draw(rows: Sequence[Look], answers: Sequence[ScoredAnswer], policy: DecisionPolicy, folder: Path) -> list[Path]:
     """`presence.png` and `reliability.png` in a folder."""
     from matplotlib.figure import Figure
 
@@ -48,8 +48,8 @@ def draw(rows: Sequence[Look], said: Sequence[Said], policy: DecisionPolicy, fol
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    for who in sorted({s.who for s in said}):
-        pairs = np.array(sorted((calibrated(policy, s), s.right) for s in said if s.who == who), float)
+    for who in sorted({s.who for s in answers}):
+        pairs = np.array(sorted((calibrated(policy, s), s.right) for s in answers if s.who == who), float)
         bins = [part.mean(0) for part in np.array_split(pairs, BINS) if len(part)]
         axes.plot(*np.array(bins).T, marker="o", label=f"{who} (n = {len(pairs)})")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers")

@@ -67,12 +67,12 @@ def check_folder(folder: str | Path) -> list[Problem]:
     Every image and mask is decoded. Raises `RecordError` where there is no data set at all.
     """
     problems: list[Problem] = []
-    seen: dict[tuple[str, ...], tuple[str, str]] = {}
+    first_seen: dict[tuple[str, ...], tuple[str, str]] = {}
     for row in raw_rows(Path(folder)):
         if isinstance(row, Problem):
             problems.append(row)
             continue
-        problems += [Problem(row.where, what) for what in [*row_problems(row), *clashes(row, seen)]]
+        problems += [Problem(row.where, what) for what in [*row_problems(row), *clashes(row, first_seen)]]
     return problems
 
 
@@ -156,14 +156,14 @@ def _collect(problems: Iterable[str]) -> Iterator[str]:
         yield str(error)
 
 
-def unknown_keys(values: dict[str, Any], known: tuple[str, ...], place: str) -> Iterator[str]:
+def unknown_keys(values: dict[str, Any], keys: tuple[str, ...], place: str) -> Iterator[str]:
     for key in values:
-        if key not in known:
-            yield f"unknown key {key!r}{place}; the nearest known one is {nearest(key, known)!r}."
+        if key not in keys:
+            yield f"unknown key {key!r}{place}; the nearest known one is {nearest(key, keys)!r}."
 
 
-def nearest(word: object, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.0)[0]
+def nearest(word: object, choices: Iterable[str]) -> str:
+    return difflib.get_close_matches(str(word).lower(), list(choices), n=1, cutoff=0.0)[0]
 
 
 def _label_problems(values: dict[str, Any]) -> Iterator[str]:
@@ -251,16 +251,16 @@ def _question_problems(values: dict[str, Any]) -> Iterator[str]:
 # What rows say of each other
 
 
-def clashes(row: Row, seen: dict[tuple[str, ...], tuple[str, str]]) -> Iterator[str]:
-    """Ids that came before, and patients or images that stand in another split; `seen` takes this row in."""
+def clashes(row: Row, first_seen: dict[tuple[str, ...], tuple[str, str]]) -> Iterator[str]:
+    """Ids that came before, and patients or images that stand in another split; `first_seen` takes this row in."""
     values, split = row.values, str(row.values.get("split") or row.split)
     group = str(values.get("set") or "")
     name = str(values.get("id") or values.get("file_name") or "")
-    _, where = seen.setdefault(("id", group, name), (split, row.where))
+    _, where = first_seen.setdefault(("id", group, name), (split, row.where))
     if where != row.where:
         yield f"id {name!r} stands at {where} too."
     if values.get("patient"):
-        other, where = seen.setdefault(("patient", group, str(values["patient"])), (split, row.where))
+        other, where = first_seen.setdefault(("patient", group, str(values["patient"])), (split, row.where))
         if other != split:
             yield f"patient {values['patient']!r} is in {split} here and in {other} at {where}."
     try:
@@ -268,7 +268,7 @@ def clashes(row: Row, seen: dict[tuple[str, ...], tuple[str, str]]) -> Iterator[
         content = source if isinstance(source, bytes) else source.read_bytes()
     except (RecordError, OSError):
         return
-    other, where = seen.setdefault(("image", hashlib.sha256(content).hexdigest()), (split, row.where))
+    other, where = first_seen.setdefault(("image", hashlib.sha256(content).hexdigest()), (split, row.where))
     if other != split:
         yield f"the same image is in {split} here and in {other} at {where}."
 
@@ -345,9 +345,9 @@ def contact_sheet(folder: str | Path, picture: str | Path) -> None:
     Raises `RecordError` where there is no data set, or the PNG cannot be written.
     """
     count = sum(isinstance(row, Row) for row in raw_rows(Path(folder)))
-    chosen = set(evenly_spaced(range(count), SHEET_IMAGES))
+    sampled = set(evenly_spaced(range(count), SHEET_IMAGES))
     rows = (row for row in raw_rows(Path(folder)) if isinstance(row, Row))
-    cells = [_cell(row) for number, row in enumerate(rows) if number in chosen]
+    cells = [_cell(row) for number, row in enumerate(rows) if number in sampled]
     columns = max(1, min(COLUMNS, len(cells)))
     lines = max(1, math.ceil(len(cells) / columns))
     sheet = PIL.Image.new("RGB", (columns * (CELL + 8), lines * (CELL + CAPTION + 8)), (24, 26, 30))

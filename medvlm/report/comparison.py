@@ -25,6 +25,7 @@ UNCHANGED, INCOMPARABLE = "unchanged", "not comparable"
 SHARE = 0.25  # of an area or a volume, the smallest change that counts: drawn in the same image again, noisy, compressed, dimmed
 # or turned, 9 of 10 abnormalities and 19 of 20 normal structures stay within it (benchmarks/priors.py --repeat)
 RIM = 1 / 224  # and of the image's longer side, all round it: a pixel of the masks that the model draws
+SPECK = 0.1  # ml; so much was found in one alone of a brain MRI and a turned copy of it
 SMALLEST = {
     "cardiothoracic ratio": 0.05,  # by which breathing in less deeply changes it by itself
     "vertical cup-to-disc ratio": 0.2,  # by which two people who draw the same disc differ
@@ -207,7 +208,7 @@ def _judged(
         out.box = mask_box(place[out.image])
     shown = min(spot.shown for spot in spots) >= SEEN
     line = max(RIM * max(study.images[out.image or 0].size), alignment.grain)
-    if study.is_volume and not (mine and theirs) and _count(now or before) <= line * rim(now or before):
+    if not (mine and theirs) and _is_speck((out.now or out.before)[-1:]):
         out.kind, out.reason = INCOMPARABLE, "it is so small that the same volume, read again, may show it or not"
     elif not (mine and theirs):
         out.kind, out.reason = _one_sided(thing, bool(mine), shown)
@@ -229,6 +230,10 @@ def _weigh(change: Change, now: Masks, before: Masks, line: float) -> None:
     size = change.now[-1]
     change.kind = LARGER if b - a >= smallest else SMALLER if a - b >= smallest else UNCHANGED
     change.measure, change.smallest = size.name, Measurement(size.name, smallest * size.value / b, size.unit)
+
+
+def _is_speck(size: list[Measurement]) -> bool:
+    return any(m.unit == "ml" and m.value <= SPECK for m in size)
 
 
 def _count(masks: Masks) -> int:

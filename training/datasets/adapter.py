@@ -1,4 +1,4 @@
-"""The rules of one data set, beside what any record tells."""
+"""The rules of one data set, beside what its records say in the common way."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def none_hidden(record: Record) -> Collection[str]:
 class Adapter:
     """How the records of one data set are to be understood; a set without rules of its own needs none.
 
-    `presence` tells which labels are in a record's image, where the record does not say so in a way that any set has; what
-    it does say so outweighs it. `hidden` names labels that are true of the patient and hardly to be seen in the image:
-    their presence is not learned. `asked` are English questions, in lower case, each with the normalised answers to tell
+    `presence` tells which labels are in a record's image, where the record does not say so in the common way, which
+    outweighs it. `hidden` names labels that are true of the patient and hardly to be seen in the image:
+    their presence is not learned. `questions` are English questions, in lower case, each with the normalised answers to tell
     apart: they are learned as facts without a name.
     """
 
     skipped: tuple[str, ...] = ()  # image-level facts that do not show in an image, or in no way worth learning
     named: Mapping[str, str] = field(default_factory=dict)  # a fact as records spell it -> its name in a model
-    asked: Mapping[str, list[str]] = field(default_factory=dict)
+    questions: Mapping[str, list[str]] = field(default_factory=dict)
     presence: Callable[[Record], dict[str, bool]] = nothing_more
     hidden: Callable[[Record], Collection[str]] = none_hidden
 
@@ -52,9 +52,9 @@ def sets_with_rules() -> Collection[str]:
 
 
 @cache
-def asked_values() -> dict[str, list[str]]:
-    """The questions of all sets that are learned as facts without a name, each with its values, in the order of the weights."""
-    return dict(sorted(pair for name in sets_with_rules() for pair in adapter_of(name).asked.items()))
+def question_values() -> dict[str, list[str]]:
+    """The questions of all sets that are learned as unnamed facts, each with its values, in the order of the weights."""
+    return dict(sorted(pair for name in sets_with_rules() for pair in adapter_of(name).questions.items()))
 
 
 def facts_of(record: Record) -> dict[str, str]:

@@ -6,7 +6,7 @@ import yaml
 
 from medvlm.records import Record
 
-from ..record_questions import asked_facts
+from ..record_questions import question_answers
 from .adapter import HERE, Adapter, findings
 
 DISEASES = "what diseases are included in the picture?"
@@ -18,10 +18,10 @@ LISTED = {
 
 def presence(record: Record) -> dict[str, bool]:
     """Each of the eight as the answer has it; nothing for images of other kinds, where the answer is no full list."""
-    answer = asked_facts(record).get(DISEASES)
+    answer = question_answers(record).get(DISEASES)
     if answer is None or not set(LISTED.values()) <= set(findings(record)):
         return {}
     return {label: word in answer for word, label in LISTED.items()}
 
 
-ADAPTER = Adapter(presence=presence, asked=yaml.safe_load((HERE / "slake.yaml").read_text(encoding="utf-8")))
+ADAPTER = Adapter(presence=presence, questions=yaml.safe_load((HERE / "slake.yaml").read_text(encoding="utf-8")))

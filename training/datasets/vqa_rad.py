@@ -2,4 +2,4 @@
 
 from .adapter import Adapter
 
-ADAPTER = Adapter(asked={"is the heart enlarged?": ["no", "yes"]})
+ADAPTER = Adapter(questions={"is the heart enlarged?": ["no", "yes"]})

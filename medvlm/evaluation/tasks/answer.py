@@ -32,8 +32,8 @@ class Answering:
         for lang in run.languages:
             yield from _requests(records, CommonestAnswer(train, lang), lang, run.controls)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, str]]) -> list[Answer]:
-        return assistant.ask_many(asked, abstain=False)
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, str]]) -> list[Answer]:
+        return assistant.ask_many(inputs, abstain=False)
 
     def score(self, request: Request, reply: Answer) -> Item:
         variant, qa, commonest = request.truth
@@ -100,8 +100,8 @@ def _summary(prefix: str, items: Sequence[Item]) -> Metrics:
     everything = [item for item in items if item["variant"] == "image"]
     declined = {_question(item) for item in everything if item["declined"]}
     taken = [item for item in items if _question(item) not in declined]
-    asked = [item for item in everything if not item["declined"]]
-    answered = {_question(item) for item in asked if not item["abstained"]}
+    attempted = [item for item in everything if not item["declined"]]
+    answered = {_question(item) for item in attempted if not item["abstained"]}
     out = _accuracy(f"{prefix}/accuracy", taken)
     out |= _accuracy(f"{prefix}/closed", [item for item in taken if item["type"] == "closed"])
     out |= _accuracy(f"{prefix}/open", [item for item in taken if item["type"] == "open"])
@@ -109,19 +109,19 @@ def _summary(prefix: str, items: Sequence[Item]) -> Metrics:
     out |= _accuracy(f"{prefix}/all_questions", items, declined)
     if everything:
         out[f"{prefix}/declined"] = metric([item["declined"] for item in everything], patients_of(everything))
-    return out | _confidence(prefix, asked) if asked else out
+    return out | _confidence(prefix, attempted) if attempted else out
 
 
-def _confidence(prefix: str, asked: Sequence[Item]) -> Metrics:
+def _confidence(prefix: str, attempted: Sequence[Item]) -> Metrics:
     """Of the questions that were not declined: how many are answered, how much of the words, and how sure rightly."""
-    patients = patients_of(asked)
+    patients = patients_of(attempted)
     recall, by_guess = (
-        [metrics.token_recall(item[said], item["true"]) for item in asked] for said in ("said", "commonest")
+        [metrics.token_recall(item[key], item["true"]) for item in attempted] for key in ("said", "commonest")
     )
-    pairs = [(item["confidence"], metrics.exact_match(item["said"], item["true"])) for item in asked]
+    pairs = [(item["confidence"], metrics.exact_match(item["said"], item["true"])) for item in attempted]
     at_80 = over_pairs(metrics.accuracy_at_coverage)
     return {
-        f"{prefix}/coverage": metric([not item["abstained"] for item in asked], patients),
+        f"{prefix}/coverage": metric([not item["abstained"] for item in attempted], patients),
         f"{prefix}/token_recall": metric(recall, patients, {"commonest": mean(by_guess)}),
         f"{prefix}/ece": metric(pairs, patients, statistic=over_pairs(metrics.ece)),
         f"{prefix}/accuracy_at_80_coverage": metric(pairs, patients, statistic=at_80),
@@ -140,9 +140,9 @@ def _accuracy(key: str, items: Sequence[Item], wrong: Collection[str] = ()) -> M
         mine = [item for item in items if item["variant"] == variant]
         return [_question(item) not in wrong and metrics.exact_match(item["said"], item["true"]) for item in mine]
 
-    asked = [item for item in items if item["variant"] == "image"]
-    if not asked:
+    shown = [item for item in items if item["variant"] == "image"]
+    if not shown:
         return {}
-    baseline = {"commonest": mean([metrics.exact_match(item["commonest"], item["true"]) for item in asked])}
+    baseline = {"commonest": mean([metrics.exact_match(item["commonest"], item["true"]) for item in shown])}
     baseline |= {variant: mean(values) for variant in CONTROLS if (values := right(variant))}
-    return {key: metric(right("image"), patients_of(asked), baseline)}
+    return {key: metric(right("image"), patients_of(shown), baseline)}

@@ -27,16 +27,16 @@ class Choosing:
             if stated(record):
                 yield Request(f"choose/{record.key}", record, record, usual)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, Record]]) -> list[Choices]:
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, Record]]) -> list[Choices]:
         """What the assistant chooses in each study for every fact that its record states and whose value it learned."""
-        seen = assistant.labels_many([study for study, _ in asked])
+        found = assistant.labels_many([study for study, _ in inputs])
         out: list[Choices] = []
-        for (study, record), chances in zip(asked, seen, strict=True):
-            chosen = {}
+        for (study, record), chances in zip(inputs, found, strict=True):
+            choices = {}
             for name, fact in learned(record, chances).items():
                 if len(values := list(chances[fact])) > 1:
-                    chosen[name] = assistant.choose(study, question(fact, values), values).text, values
-            out.append(chosen)
+                    choices[name] = assistant.choose(study, question(fact, values), values).text, values
+            out.append(choices)
         return out
 
     def score(self, request: Request, reply: Choices) -> Item:
@@ -47,8 +47,8 @@ class Choosing:
         cells = {}
         for fact, value in stated(request.record).items():
             if fact in reply or not reply:
-                said, options = reply.get(fact, ("", ()))
-                cells[fact] = {"true": value, "said": said, "right": said == value, "options": list(options)}
+                choice, options = reply.get(fact, ("", ()))
+                cells[fact] = {"true": value, "said": choice, "right": choice == value, "options": list(options)}
                 cells[fact]["commonest"] = request.truth.get(fact)
         return {"choices": cells}
 
@@ -57,13 +57,13 @@ class Choosing:
         out: Metrics = {}
         for name, some in by_set(items).items():
             for fact, values in _options(some).items():
-                seen = [item for item in some if item["choices"].get(fact, {}).get("true") in values]
-                cells = [item["choices"][fact] for item in seen]
+                labelled = [item for item in some if item["choices"].get(fact, {}).get("true") in values]
+                cells = [item["choices"][fact] for item in labelled]
                 if cells:
-                    known = any(c["commonest"] for c in cells)
-                    baseline = {"commonest": mean([c["commonest"] == c["true"] for c in cells])} if known else {}
+                    guessed = any(c["commonest"] for c in cells)
+                    baseline = {"commonest": mean([c["commonest"] == c["true"] for c in cells])} if guessed else {}
                     right = [c["right"] for c in cells]
-                    out[f"choose/{name}/{fact}/accuracy"] = metric(right, patients_of(seen), baseline)
+                    out[f"choose/{name}/{fact}/accuracy"] = metric(right, patients_of(labelled), baseline)
         return out
 
     def rows(self, metrics: Metrics) -> Iterator[Table]:

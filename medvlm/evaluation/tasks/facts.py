@@ -23,8 +23,8 @@ class Facts:
     def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterator[Request]:
         yield from (Request(f"facts/{record.key}", record) for record in records)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, None]]) -> list[Reply]:
-        return look(assistant, [study for study, _ in asked])
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, None]]) -> list[Reply]:
+        return look(assistant, [study for study, _ in inputs])
 
     def score(self, request: Request, reply: Reply) -> Item:
         """What the image is and what it was taken for; a photograph has no modality or body part to name."""
@@ -60,18 +60,18 @@ def is_photograph(record: Record) -> bool:
 
 def look(assistant: Any, studies: Sequence[Study]) -> list[Reply]:
     """What each study is taken for, and whether the policy takes it for a medical image."""
-    seen = [assistant.facts(study) for study in studies]
-    return [(facts, facts.medical >= assistant.policy.medical) for facts in seen]
+    found = [assistant.facts(study) for study in studies]
+    return [(facts, facts.medical >= assistant.policy.medical) for facts in found]
 
 
 def _summary(name: str, items: Sequence[Item], majority: Kind) -> Metrics:
     out: Metrics = {}
     for fact, guess in zip(("modality", "body_part"), majority, strict=True):
-        known = [item for item in items if item["true"][fact]]
-        if known:
-            right = [metrics.exact_match(item["said"][fact], item["true"][fact]) for item in known]
-            baseline = {"commonest": mean([item["true"][fact] == guess for item in known])} if guess else {}
-            out[f"facts/{name}/{fact}"] = metric(right, patients_of(known), baseline)
+        labelled = [item for item in items if item["true"][fact]]
+        if labelled:
+            right = [metrics.exact_match(item["said"][fact], item["true"][fact]) for item in labelled]
+            baseline = {"commonest": mean([item["true"][fact] == guess for item in labelled])} if guess else {}
+            out[f"facts/{name}/{fact}"] = metric(right, patients_of(labelled), baseline)
     right = [item["said"]["medical"] == item["true"]["medical"] for item in items]
     baseline = {"always medical": mean([item["true"]["medical"] for item in items])}
     return out | {f"facts/{name}/medical": metric(right, patients_of(items), baseline)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...records import Record
-from ...records.presence import known_presence
+from ...records.presence import labelled_presence
 from ...types import Grounding, Study
 from ...vocabulary import LABELS, is_finding
 from .. import metrics
@@ -40,12 +40,12 @@ class Ground:
     def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterator[Request]:
         guesses = Guesses(mean_masks(train), mean_measures(train))
         for record in records:
-            labels = [*(r.label for r in record.regions), *record.absent, *known_presence(record)]
+            labels = [*(r.label for r in record.regions), *record.absent, *labelled_presence(record)]
             if labels:
                 yield Request(f"ground/{record.key}", record, list(dict.fromkeys(labels)), guesses)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, list[str]]]) -> list[Grounding]:
-        return assistant.ground_many(asked)
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, list[str]]]) -> list[Grounding]:
+        return assistant.ground_many(inputs)
 
     def score(self, request: Request, reply: Grounding) -> Item:
         return scored(request.record, reply, request.truth)
@@ -92,10 +92,10 @@ def scored(record: Record, found: Grounding, guesses: Guesses) -> Item:
     got = found_measures(wanted, masks, found.regions, record.spacing_mm)
     usual = guesses.measures
     measures = {name: {"true": v, "found": got[name], "mean": usual.get(name)} for name, v in wanted.items()}
-    known = known_presence(record).items()
-    told = {label: {"there": there, "shown": bool(found.of(label))} for label, there in known}
+    presence = labelled_presence(record).items()
+    cells = {label: {"there": there, "shown": bool(found.of(label))} for label, there in presence}
     kind = [record.modality, record.body_part]
-    return {"kind": kind, "labels": labels, "absent": absent, "measures": measures, "known": told}
+    return {"kind": kind, "labels": labels, "absent": absent, "measures": measures, "known": cells}
 
 
 # Metrics
@@ -106,26 +106,26 @@ def _labels(name: str, items: Sequence[Item]) -> Metrics:
     out: Metrics = {}
     labels = dict.fromkeys(label for item in items for label in item["labels"])
     for label in labels:
-        seen = [item for item in items if "dice" in item["labels"].get(label, {})]
-        if seen:
-            cells = [item["labels"][label] for item in seen]
+        outlined = [item for item in items if "dice" in item["labels"].get(label, {})]
+        if outlined:
+            cells = [item["labels"][label] for item in outlined]
             means = [c["mean_mask"] for c in cells if "mean_mask" in c]
             baseline = {"mean mask": mean(means)} if means else {}
-            out[f"ground/{name}/{label}/dice"] = metric([c["dice"] for c in cells], patients_of(seen), baseline)
-            out[f"ground/{name}/{label}/nsd"] = metric([c["nsd"] for c in cells], patients_of(seen))
-        seen = [item for item in items if label in _boxes(item)]
-        images = [_boxes(item)[label] for item in seen]
+            out[f"ground/{name}/{label}/dice"] = metric([c["dice"] for c in cells], patients_of(outlined), baseline)
+            out[f"ground/{name}/{label}/nsd"] = metric([c["nsd"] for c in cells], patients_of(outlined))
+        boxed = [item for item in items if label in _boxes(item)]
+        images = [_boxes(item)[label] for item in boxed]
         if any(n for _, _, n in images):
-            out[f"ground/{name}/{label}/ap50"] = metric(images, patients_of(seen), statistic=metrics.average_precision)
+            out[f"ground/{name}/{label}/ap50"] = metric(images, patients_of(boxed), statistic=metrics.average_precision)
     return out | _means(name, items, labels) if len(labels) > 1 else out
 
 
 def _means(name: str, items: Sequence[Item], labels: Iterable[str]) -> Metrics:
     """The mean AP over labels, and the mean over images of the mean Dice of what each outlines."""
     out: Metrics = {}
-    asked = [(item, boxes) for item in items if (boxes := {k: v for k, v in _boxes(item).items() if k in labels})]
-    patients = patients_of(item for item, _ in asked)
-    mean_ap = metric([boxes for _, boxes in asked], patients, statistic=metrics.mean_average_precision)
+    boxed = [(item, boxes) for item in items if (boxes := {k: v for k, v in _boxes(item).items() if k in labels})]
+    patients = patients_of(item for item, _ in boxed)
+    mean_ap = metric([boxes for _, boxes in boxed], patients, statistic=metrics.mean_average_precision)
     if mean_ap["value"] is not None:
         out[f"ground/{name}/all/ap50"] = mean_ap
     dice = [(item, [c["dice"] for c in item["labels"].values() if "dice" in c]) for item in items]
@@ -155,8 +155,10 @@ def _chest_findings(items: Sequence[Item]) -> Metrics:
     """Of what chest X-rays may show, the share that is shown where it is there, and where it is known not to be."""
     labels = {name for name, label in LABELS.items() if is_finding(name) and tuple(CHEST) in label.places}
     films = [item for item in items if item.get("kind") == CHEST]
-    told = [(item, cell) for item in films for label, cell in item["known"].items() if label in labels]
-    shown, false = ([(item, cell["shown"]) for item, cell in told if cell["there"] == there] for there in (True, False))
+    cells = [(item, cell) for item in films for label, cell in item["known"].items() if label in labels]
+    shown, false = (
+        [(item, cell["shown"]) for item, cell in cells if cell["there"] == there] for there in (True, False)
+    )
     return _share("ground/all/chest_findings_shown", shown) | _share("ground/all/chest_findings_false", false)
 
 
@@ -165,11 +167,11 @@ def _measures(name: str, items: Sequence[Item]) -> Metrics:
     true value; `unmeasured` says how many."""
     out: Metrics = {}
     for measure in dict.fromkeys(m for item in items for m in item.get("measures", {})):
-        seen = [item for item in items if measure in item.get("measures", {})]
-        cells = [item["measures"][measure] for item in seen]
+        measured = [item for item in items if measure in item.get("measures", {})]
+        cells = [item["measures"][measure] for item in measured]
         usual = [abs(c["mean"] - c["true"]) for c in cells if c["mean"] is not None]
         errors = [abs((c["found"] or 0.0) - c["true"]) for c in cells]
-        error = metric(errors, patients_of(seen), {"training mean": mean(usual)} if usual else {})
+        error = metric(errors, patients_of(measured), {"training mean": mean(usual)} if usual else {})
         out[f"ground/{name}/{measure}_error"] = {**error, "unmeasured": sum(c["found"] is None for c in cells)}
     return out
 

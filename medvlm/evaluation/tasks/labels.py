@@ -25,8 +25,8 @@ class Labels:
         usual = commonest_values(train)
         yield from (Request(f"labels/{r.key}", r, truth=usual) for r in records if r.labels)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, None]]) -> list[Chances]:
-        return assistant.labels_many([study for study, _ in asked])
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, None]]) -> list[Chances]:
+        return assistant.labels_many([study for study, _ in inputs])
 
     def score(self, request: Request, reply: Chances) -> Item:
         return scored(request.record, reply, request.truth)
@@ -35,12 +35,12 @@ class Labels:
         """Over images whose true value the model learned."""
         out: Metrics = {}
         for name, some in by_set(items).items():
-            known: dict[str, Mapping[str, float]] = {}
+            options: dict[str, Mapping[str, float]] = {}
             for item in some:
-                known |= {fact: cell["chances"] for fact, cell in item["labels"].items() if cell["chances"]}
-            for fact, values in known.items():
-                seen = [item for item in some if item["labels"].get(fact, {}).get("true") in values]
-                out |= _summary(f"labels/{name}/{fact}", fact, seen, positive_value(values))
+                options |= {fact: cell["chances"] for fact, cell in item["labels"].items() if cell["chances"]}
+            for fact, values in options.items():
+                labelled = [item for item in some if item["labels"].get(fact, {}).get("true") in values]
+                out |= _summary(f"labels/{name}/{fact}", fact, labelled, positive_value(values))
         return out
 
     def rows(self, metrics: Metrics) -> Iterator[Table]:
@@ -61,11 +61,11 @@ def scored(record: Record, chances: Chances, usual: Mapping[str, str | None]) ->
     No chances at all stand for a failure: every stated fact is kept, because what was learned is not known.
     """
     truth = stated(record)
-    known = learned(record, chances) if chances else dict.fromkeys(truth, "")
+    facts = learned(record, chances) if chances else dict.fromkeys(truth, "")
     return {
         "labels": {
             name: {"true": truth[name], "chances": dict(chances.get(fact, {})), "commonest": usual.get(name)}
-            for name, fact in known.items()
+            for name, fact in facts.items()
         }
     }
 
@@ -76,8 +76,8 @@ def _summary(key: str, fact: str, items: Sequence[Item], positive: str | None) -
     cells, patients = [item["labels"][fact] for item in items], patients_of(items)
     right = [max(c["chances"], key=c["chances"].get, default=None) == c["true"] for c in cells]
     guesses = [c["commonest"] for c in cells]
-    known = any(guesses)
-    baseline = {"commonest": mean([g == c["true"] for g, c in zip(guesses, cells, strict=True)])} if known else {}
+    guessed = any(guesses)
+    baseline = {"commonest": mean([g == c["true"] for g, c in zip(guesses, cells, strict=True)])} if guessed else {}
     out = {f"{key}/accuracy": metric(right, patients, baseline)}
     truth = [c["true"] == positive for c in cells]
     if positive is None or len(set(truth)) < 2:
@@ -90,6 +90,6 @@ def _summary(key: str, fact: str, items: Sequence[Item], positive: str | None) -
     for score, wanted in (("sensitivity", True), ("specificity", False)):
         mine = [i for i, true in enumerate(truth) if true == wanted]
         hits = [(chances[i] >= 0.5) == wanted for i in mine]
-        baseline = {"commonest": mean([(guesses[i] == positive) == wanted for i in mine])} if known else {}
+        baseline = {"commonest": mean([(guesses[i] == positive) == wanted for i in mine])} if guessed else {}
         out[f"{key}/{score}"] = metric(hits, [patients[i] for i in mine], baseline)
     return out

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...records import Record
-from ...records.presence import known_presence
+from ...records.presence import labelled_presence
 from ...types import Grounding, Study
 from .. import metrics
 from ..store import Item
@@ -23,11 +23,11 @@ class Presence:
 
     def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterator[Request]:
         for record in records:
-            if known := known_presence(record):
-                yield Request(f"presence/{record.key}", record, list(known), known)
+            if truth := labelled_presence(record):
+                yield Request(f"presence/{record.key}", record, list(truth), truth)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, list[str]]]) -> list[Grounding]:
-        return assistant.ground_many(asked)
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, list[str]]]) -> list[Grounding]:
+        return assistant.ground_many(inputs)
 
     def score(self, request: Request, reply: Grounding) -> Item:
         """Of each label whether it is there, how likely the model has it, and whether it shows a region; of a failure
@@ -57,12 +57,12 @@ class Presence:
 
 def _summary(key: str, items: Sequence[Item]) -> Metrics:
     """How well chances part what is there from what is not, how far they are from its share, and what is shown of both."""
-    told = [(item, cell) for item in items for cell in item["known"].values()]
-    patients, pairs = patients_of(i for i, _ in told), [(cell["chance"], cell["there"]) for _, cell in told]
+    cells = [(item, cell) for item in items for cell in item["known"].values()]
+    patients, pairs = patients_of(i for i, _ in cells), [(cell["chance"], cell["there"]) for _, cell in cells]
     out = {f"{key}/ece": metric(pairs, patients, statistic=over_pairs(metrics.ece))}
     if len({there for _, there in pairs}) == 2:
         out[f"{key}/auc"] = metric(pairs, patients, {"chance": 0.5}, over_pairs(metrics.auc))
     for name, wanted in (("shown", True), ("false", False)):
-        if mine := [(item, cell["shown"]) for item, cell in told if cell["there"] == wanted]:
+        if mine := [(item, cell["shown"]) for item, cell in cells if cell["there"] == wanted]:
             out[f"{key}/{name}"] = metric([shown for _, shown in mine], patients_of(i for i, _ in mine))
     return out

@@ -41,19 +41,19 @@ class Prompts:
                 key = f"prompts/{record.key}/{label}/{number}"
                 yield Request(key, record, (record, label, number), radii)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, tuple[Record, str, int]]]) -> list[Reply]:
-        return [ask_prompts(assistant, study, instance_mask(*instance)) for study, instance in asked]
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, tuple[Record, str, int]]]) -> list[Reply]:
+        return [ask_prompts(assistant, study, instance_mask(*instance)) for study, instance in inputs]
 
     def score(self, request: Request, reply: Reply) -> Item:
-        _, label, _ = request.asked
-        return scored(label, instance_mask(*request.asked), reply, request.truth)
+        _, label, _ = request.inputs
+        return scored(label, instance_mask(*request.inputs), reply, request.truth)
 
     def summarise(self, items: Sequence[Item], run: Run) -> Metrics:
         out: Metrics = {}
         for name, some in sets_and_every(items).items():
             for kind in KINDS:
                 reached = [item["guesses"][kind] for item in some]
-                baseline = {g: mean([one[g] for one in reached if g in one]) for known in reached for g in known}
+                baseline = {g: mean([one[g] for one in reached if g in one]) for guesses in reached for g in guesses}
                 values = [item["dice"][kind] for item in some]
                 out[f"prompts/{name}/{kind}/dice"] = metric(values, patients_of(some), baseline)
         return out

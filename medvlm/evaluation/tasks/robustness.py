@@ -38,8 +38,8 @@ class Robustness:
             if outlines(record):
                 yield Request(f"robustness/{record.key}", record, record)
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, Record]]) -> list[Reply]:
-        return [ask_variants(assistant, study, record) for study, record in asked]
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, Record]]) -> list[Reply]:
+        return [ask_variants(assistant, study, record) for study, record in inputs]
 
     def score(self, request: Request, reply: Reply) -> Item:
         return {"dice": dict(reply)}

@@ -32,8 +32,8 @@ class Unknown:
             yield Request(f"unknown/{record.key}", record, truth=PHOTOGRAPHS if is_photograph(record) else MEDICAL)
         yield from (Request(f"unknown/{r.key}", r, truth=r.set) for r in nothing_medical())
 
-    def ask(self, assistant: Any, asked: Sequence[tuple[Study, None]]) -> list[Reply]:
-        return look(assistant, [study for study, _ in asked])
+    def ask(self, assistant: Any, inputs: Sequence[tuple[Study, None]]) -> list[Reply]:
+        return look(assistant, [study for study, _ in inputs])
 
     def score(self, request: Request, reply: Reply | None) -> Item:
         """A failure is surely wrong: of a medical image flagged, of another not."""

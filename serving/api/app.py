@@ -1,0 +1,73 @@
+"""The API as an app of its own, mounted at /v1: routes, errors in one form, and the description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+import medvlm
+
+from ..turns import Turns
+from ..uploads import Inbox
+from . import asking, opening
+from .errors import add_handlers
+from .schemas import ErrorBody, Health, Ready
+from .service import Service, TheService
+from .studies import Budget, Studies
+
+PREFIX = "/v1"
+SUMMARY = "Studies are opened by an upload and asked about: answers, outlines, report drafts. For research; not a medical device."
+REFUSED = (
+    "Refused: 400 cut short or unreadable, 403 asked under another name or by another site, 404 no such study or image, 409 "
+    "another request or another patient stands against it, 413 too large, 415 of a kind that is not taken, 422 readable but not "
+    "usable, 429 too many at a time (`Retry-After` says when to try again)."
+)
+FAILED = "A fault of ours, a full disk (507), or a model that is not loaded yet (503, with `Retry-After`)."
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": REFUSED},
+    "5XX": {"model": ErrorBody, "description": FAILED},
+}
+
+state = APIRouter(tags=["state"])
+
+
+@state.get("/health", response_model=Health, summary="Whether the server answers", operation_id="health")
+async def health() -> dict[str, str]:
+    """Also while the model loads or works."""
+    return {"status": "ok"}
+
+
+@state.get("/ready", response_model=Ready, summary="Whether the model is loaded", operation_id="ready")
+async def ready(service: TheService) -> dict[str, Any]:
+    """503 until it is."""
+    model = service.model()
+    return {"status": "ready", "model": model.name, "fingerprint": model.fingerprint, "waiting": len(service.turns)}
+
+
+def make_api(
+    assistant: Callable[[], Any],
+    inbox: Inbox,
+    turns: Turns,
+    ready: Callable[[], bool] = lambda: True,
+    budget: Budget | None = None,
+) -> FastAPI:
+    """The API over `assistant()`, which may wait until `ready()`; what it holds of uploads is in `inbox`."""
+    api = FastAPI(
+        title="medvlm",
+        summary=SUMMARY,
+        version=medvlm.__version__,
+        servers=[{"url": PREFIX}],
+        root_path_in_servers=False,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=RESPONSES,
+    )
+    studies = Studies(lambda held: inbox.remove(held.upload), budget)
+    api.state.service = Service(assistant, ready, inbox, turns, studies)
+    add_handlers(api)
+    for router in (state, opening.router, asking.router):
+        api.include_router(router)
+    return api

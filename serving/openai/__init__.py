@@ -1,0 +1,5 @@
+"""OpenAI's chat protocol over the assistant: `POST /v1/chat/completions` and `GET /v1/models`."""
+
+from .routes import router
+
+__all__ = ["router"]

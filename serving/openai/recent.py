@@ -1,0 +1,51 @@
+"""Studies of the last minutes: a client sends its whole conversation with each question, and the images in it once more."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from medvlm.types import Study
+
+KEPT_SECONDS = 600  # after the last question
+MOST_BYTES = 2**28  # of pixels
+
+
+@dataclass(frozen=True)
+class Kept:
+    study: Study
+    used: float  # seconds, monotonic
+
+    @property
+    def bytes(self) -> int:
+        return sum(image.pixels.nbytes for image in self.study.images)
+
+
+class Recent:
+    """Reads studies by `read`, unless the very same images were sent lately: then what is known of them is known still."""
+
+    def __init__(self, read: Callable[[tuple[str, ...]], Study]):
+        self.read, self.kept, self.lock = read, OrderedDict[bytes, Kept](), threading.Lock()
+
+    def study(self, images: tuple[str, ...]) -> Study:
+        """The study that data URLs make. Raises what `read` does."""
+        key = hashlib.sha256("\n".join(images).encode()).digest()
+        with self.lock:
+            kept = self.kept.get(key)
+        study = kept.study if kept else self.read(images)
+        with self.lock:
+            self.kept[key] = Kept(study, time.monotonic())
+            self.kept.move_to_end(key)
+            while sum(kept.bytes for kept in self.kept.values()) > MOST_BYTES:
+                self.kept.popitem(last=False)
+        return study
+
+    def sweep(self) -> None:
+        """Forget the studies that were not asked about for a while."""
+        with self.lock:
+            for key in [key for key, kept in self.kept.items() if time.monotonic() - kept.used >= KEPT_SECONDS]:
+                del self.kept[key]
