@@ -44,7 +44,7 @@ format: .venv/test.stamp
 	$(call INSTALL,serving$(,)export)
 
 .venv/test.stamp: .venv/torch.stamp pyproject.toml
-	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)archive$(,)dev)
+	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)archive$(,)mcp$(,)dev)
 	touch .venv/serve.stamp
 
 # The browser test skips itself where there is none.

@@ -20,7 +20,8 @@ from medvlm.validation import check_image, check_phrase, check_question
 from . import payload
 from .examples import load_example
 from .replies import greeting, reply_to
-from .session import Layer, Pending, Session, said
+from .saving import download
+from .session import Pending, Session, said
 from .uploads import Inbox, needs_files
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
@@ -43,7 +44,7 @@ def told(error: Exception) -> str:
 
 def message(session: Session, note: str = "", **file: str) -> str:
     """What the page's script is told beside pictures and regions: that a request is done, a note, a file to save."""
-    return payload.to_text({"seq": session.count(), "note": note, **file})
+    return payload.to_text({"seq": session.count(), "note": note, "unsaved": session.unsaved, **file})
 
 
 class Handlers:
@@ -180,22 +181,6 @@ class Handlers:
             return gr.skip(), message(session, told(error))
         return payload.picture(session), message(session)
 
-    def segment(self, session: Session, event: gr.EventData):
-        """A drawn box, or points, become a region."""
-        try:
-            study = opened(session)
-            box, points = field(event, "box"), field(event, "points")
-            image = check_image(field(event, "image"), study)
-            regions = self.assistant().segment(study, image, box=box, points=points)
-        except Exception as error:
-            return gr.skip(), message(session, told(error))
-        if study is not session.study:
-            return gr.skip(), message(session)
-        if not regions:
-            return gr.skip(), message(session, "Nothing stands out there; draw it a little larger, or add a point.")
-        session.layer = Layer("From the drawn box" if box else "From the points", regions, drawn=True)
-        return payload.layer(session), message(session)
-
     def clear_layer(self, session: Session):
         session.layer = None
         return payload.layer(session), message(session)
@@ -204,7 +189,7 @@ class Handlers:
         try:
             opened(session)
             opacity = min(1.0, max(0.0, float(field(event, "opacity") or 0.0)))
-            name, href = payload.download(session, str(field(event, "what")), opacity, self.inbox.folder)
+            name, href = download(session, str(field(event, "what")), opacity, self.inbox.folder)
         except Exception as error:
             return message(session, told(error))
         return message(session, f"{name} saved.", name=name, href=href)

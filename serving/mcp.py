@@ -34,6 +34,7 @@ INSTRUCTIONS = f"""Answers questions about medical images and shows where things
 Open a study first (open_study); the other tools take the id that it gives. Boxes are [x0, y0, x1, y1] in pixels of the
 image as shown, half-open; images count from 0; scores and confidences are probabilities; "left" and "right" in a label
 are the patient's. What is not found or told is not known: do not fill it in. {DISCLAIMER}"""
+COUNT, MEASURE = "How many {} are there?", "What is the {} of the {}?"  # as the model reads them for sure
 ASKED = "\n".join(f"- {name}: {tool.about}" for name, tool in TOOLS.items() if name not in ("recall", "help"))
 ASK = f"""Answer a question about a study in a few words, with the regions that show it. Questions to one study are one
 conversation, so that "how large is it?" can follow. Under "thoughts" stand the calls that the question was read as:
@@ -100,12 +101,12 @@ class Tools:
 
     def count(self, study: Id, thing: Thing, image: Index = None) -> dict[str, Any]:
         """Count the things of a kind, with a box each."""
-        return self.ask(study, f"How many {check_phrase(thing)} are there?", image)
+        return self.ask(study, COUNT.format(check_phrase(thing)), image)
 
     def measure(self, study: Id, thing: Thing, what: What = "size", image: Index = None) -> dict[str, Any]:
         """Measure a thing on its outline: in mm where the files say how large a pixel is, else in pixels. A ratio is the
         cardiothoracic one of the heart or the cup-to-disc one of the optic cup; a share is that of the image."""
-        return self.ask(study, f"What is the {what} of the {check_phrase(thing)}?", image)
+        return self.ask(study, MEASURE.format(what, check_phrase(thing)), image)
 
     def find(
         self,

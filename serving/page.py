@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import gradio as gr
 from gradio.themes.utils import fonts
 
+from medvlm.vocabulary import LABELS
+
+from .correcting import Correcting
+from .drawing import Drawing
 from .examples import EXAMPLES
 from .handlers import Handlers
 from .priors import Priors
@@ -18,15 +23,17 @@ from .uploads import Inbox
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
-SCRIPTS = ("stream.js", "regions.js", "planes.js", "viewer.js", "compare.js", "panel.js", "chat.js")
+SCRIPTS = ("stream.js", "regions.js", "planes.js", "brush.js", "viewer.js", "compare.js", "corrections.js", "panel.js", "chat.js")
 WARNING = "Research use, not a medical device"
 EVENTS = ["upload", "example", "series", "slice", "segment", "clear_layer", "download"]
-EVENTS += ["prior", "agree", "swap", "close_prior"]
+ASKED = ["check", "correct", "carry"]  # by the panel
+EVENTS += ["prior", "agree", "swap", "close_prior", "paint", "step"]
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 # One request to the model at a time, over all users; the rest of the page answers meanwhile.
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1, **QUIET}
 LIGHT = {"concurrency_limit": None, **QUIET}
+ORDERED = {"concurrency_id": "ordered", "concurrency_limit": 1, **QUIET}  # each change builds on the one before
 EMPTY = "(accepted) => medvlm.empty('#mv-text textarea', accepted)"
 
 
@@ -51,7 +58,7 @@ def theme() -> gr.themes.Base:
 
 def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
     """The page over the assistant that `assistant()` returns; it may wait until the model is loaded."""
-    do, prior = Handlers(assistant, inbox), Priors(assistant, inbox)
+    do, prior, drawing, correcting = Handlers(assistant, inbox), Priors(assistant, inbox), Drawing(assistant), Correcting()
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
         gr.HTML(f"<b>medvlm</b><span>{WARNING}</span>", elem_id="mv-head", js_on_load=None, apply_default_css=False)
@@ -85,7 +92,7 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
                     report = gr.Button("Report", elem_id="mv-report-button", min_width=0, scale=0)
                 panel = gr.HTML(
                     html_template=template("panel.html"),
-                    js_on_load="medvlm.panel(element, (data) => trigger('check', data), props, watch)",
+                    js_on_load=f"medvlm.panel(element, trigger, props, watch, {ASKED})",
                     elem_id="mv-panel",
                     apply_default_css=False,
                 )
@@ -116,7 +123,14 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
         chat.move(do.move, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
         chat.recall(do.recall, session, panel, **LIGHT)
         viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
-        viewer.segment(do.segment, session, [panel, outbox], **MODEL)
+        for event, handler, lane in (
+            (viewer.segment, drawing.segment, MODEL),
+            (panel.carry, drawing.carry, MODEL),
+            (viewer.paint, drawing.paint, ORDERED),
+            (panel.correct, correcting.correct, ORDERED),
+            (viewer.step, correcting.step, ORDERED),
+        ):
+            event(handler, session, [panel, outbox], **lane)
         viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)
         viewer.download(do.download, session, outbox, **LIGHT)
 
@@ -134,4 +148,6 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
 
 def template(name: str) -> str:
     options = "".join(f'<button type="button" data-example="{key}">{title}</button>' for key, title in EXAMPLES.items())
-    return (HERE / name).read_text("utf-8").replace("<!-- examples -->", options)
+    labels = "".join(f'<option value="{html.escape(label)}">' for label in sorted(LABELS))
+    text = (HERE / name).read_text("utf-8")
+    return text.replace("<!-- examples -->", options).replace("<!-- labels -->", labels)

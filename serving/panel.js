@@ -8,10 +8,15 @@
   const FORMATS = {
     md: "Markdown, to read and edit", json: "All of it, for programs", pdf: "A page to hand over", fhir: "FHIR R4 bundle", nifti: "Masks in the space of the source",
     csv: "A row a measurement", coco: "Images and annotations", seg: "DICOM Segmentation, in the patient's record", sr: "DICOM Structured Report, in the patient's record",
+    gsps: "DICOM Presentation State: outlines over the images, in the patient's record", "dicom-pdf": "The page to hand over, in the patient's record",
+    corrections: "What you changed in the draft, to be applied to it again", records: "What you changed as records to train with",
   };
 
+  const NAMES = { corrections: "Save corrections", records: "Training records" };
+
   // Files from two inputs (`files`, `folder`) or dropped on `target`: uploaded, then `done` with the upload's name.
-  function intake(target, files, folder, say, done) {
+  // Nothing is uploaded where `may` says no.
+  function intake(target, files, folder, say, done, may = () => true) {
     const chosen = (input) => { upload([...input.files].map((f) => [f, f.webkitRelativePath || f.name])); input.value = ""; };
     files.addEventListener("change", () => chosen(files));
     folder.addEventListener("change", () => chosen(folder));
@@ -36,6 +41,7 @@
     }
     function upload(list) {
       if (!list.length) return say("There is no file in it.");
+      if (!may()) return;
       const form = new FormData(), request = new XMLHttpRequest();
       for (const [file, name] of list) form.append("files", file, name);
       request.open("POST", "uploads");

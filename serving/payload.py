@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import PIL.Image
-
-from medvlm.errors import RequestError
 from medvlm.perception.planes import planes_of
 from medvlm.report.changes import TITLE as COMPARISON
 from medvlm.report.draft import MODALITY_WORDS
-from medvlm.report.export import FORMATS, check_formats, possible_formats
-from medvlm.report.overlay import draw_overlay, label_colours
-from medvlm.studies.burned_in import leaving_pixels
+from medvlm.report.export import possible_formats
+from medvlm.report.overlay import label_colours
 from medvlm.types import Study
 
 from .compared import beside, earlier_regions
-from .pictures import data_url, fitted, picture_url, region_json
+from .corrections import Corrected
+from .corrections import shown as corrected
+from .outline import Outlines
+from .pictures import fitted, picture_url, region_json
 from .replies import worth
 from .session import Session, Turn
 
@@ -112,9 +106,10 @@ def _shown(modality: str | None) -> str | None:
     return MODALITY_WORDS.get(modality, modality) if modality else None
 
 
-def layer(session: Session) -> str:
-    """The regions that lie over the study and the text tied to them."""
+def layer(session: Session, selected: Sequence[int] = ()) -> str:
+    """The regions that lie over the study, some of them `selected`, the text tied to them, and what can be done with both."""
     value: dict[str, Any] = {"seq": session.count(), "study": session.key, "title": "", "regions": [], "sections": []}
+    value |= {"selected": list(selected), "unsaved": session.unsaved}
     top, study = session.layer, session.study
     if top is None or study is None:
         return to_text(value)
@@ -123,8 +118,15 @@ def layer(session: Session) -> str:
     value["title"], value["note"] = top.title, top.note
     value["regions"] = [region_json(region, study, colours[region.label]) for region in top.regions]
     value["regions"] += [region_json(region, study, colours[region.label]) | {"earlier": True} for region in earlier]
-    if top.report:
-        value["sections"] = [section.to_json() for section in top.report.sections]
+    value |= {"key": top.key, **(top.work.history.steps if top.work else {})}
+    if isinstance(top.work, Outlines):
+        for region, sent in zip(top.regions, value["regions"], strict=True):
+            sent["mark"] = "drawn" if region.image in top.work.now.drawn else "carried"
+        value["carry"] = study.is_volume
+    if top.report and isinstance(top.work, Corrected):
+        value |= corrected(top.work)
+        for number, sent in enumerate(value["regions"][: len(top.regions)]):
+            sent["mark"] = "drawn" if top.work.redrawn(number) else ""
         for sentence in (s for told in value["sections"] if told["title"] == COMPARISON for s in told["sentences"]):
             sentence["regions"] = [
                 *sentence["regions"],
@@ -135,36 +137,3 @@ def layer(session: Session) -> str:
             name for name in possible_formats(study) if name != "png"
         ]  # which the open image has itself
     return to_text(value)
-
-
-def download(session: Session, what: str, opacity: float, folder: Path) -> tuple[str, str]:
-    """Name and data URL of the overlay of the open image (`png`) or of the report in a format, zipped where that has several
-    files. The private `folder` holds them for that moment. Raises `RequestError`."""
-    study, top = session.study, session.layer
-    if what == "png" and study is not None:
-        regions = [r for r in top.regions if r.image == session.image] if top else []
-        drawn = draw_overlay(leaving_pixels(study, session.image), regions, opacity)
-        return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
-    if top is None or top.report is None or study is None:
-        raise RequestError("Ask for a report first.")
-    (what,) = check_formats([what])
-    try:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            paths = FORMATS[what](top.report, study, Path(scratch))
-            if not paths:
-                raise RequestError("The report has no region that this format could hold.")
-            name, content = _packed(paths, Path(scratch), what)
-    except OSError as error:
-        raise RequestError("The file does not fit on this machine's disk; make room there.") from error
-    return name, f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
-
-
-def _packed(paths: Sequence[Path], folder: Path, what: str) -> tuple[str, bytes]:
-    """Name and content of one file, or of an archive of several."""
-    if len(paths) == 1:
-        return paths[0].name, paths[0].read_bytes()
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in paths:
-            archive.write(path, path.relative_to(folder))
-    return f"report.{what}.zip", stream.getvalue()

@@ -13,6 +13,7 @@ from medvlm.report.volumes import sentence
 from medvlm.studies.priors import remarks_on
 from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
 
+from .corrections import Corrected
 from .session import Layer, Message, Pending, Turn, said
 
 if TYPE_CHECKING:  # it brings the whole conversation with it
@@ -30,7 +31,7 @@ def reply_to(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
 def answer(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     """The answer to a question after the turns before it, which it joins; a drawn region stays where it has none to show."""
     talk, drawn = pending.conversation, pending.drawn
-    region = drawn.regions[0] if drawn else None
+    region = drawn.on(pending.image) if drawn else None
     past, sensitivity = talk.before(pending.reply), pending.sensitivity
     given = assistant.ask(pending.in_view, pending.text, history=past, region=region, sensitivity=sensitivity)
     talk.turns.setdefault(pending.reply, Turn(pending.text, given, pending.image, drawn)).answer = given
@@ -59,7 +60,9 @@ def draft(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     last = report.sections[-1].sentences if report.sections else []
     text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
     title = "Report draft, compared with the prior" if prior else "Report draft"
-    return said(text.strip()), Layer(title, report.regions, report, prior=prior.key if prior else "")
+    assert pending.study is not None
+    work = Corrected(report, pending.study)
+    return said(text.strip()), Layer(title, report.regions, report, prior=prior.key if prior else "", work=work)
 
 
 def check(pending: Pending, assistant: Any) -> tuple[Message, Layer]:

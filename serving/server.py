@@ -46,6 +46,7 @@ def make_app(
 
     add_route(app, inbox)
     app.include_router(openai.router(in_turn, folder))
+    app.state.turns = turns
     app.mount(PREFIX, make_api(assistant, inbox, turns, ready))  # behind the routes that share its prefix
     return gr.mount_gradio_app(
         app,
@@ -108,5 +109,6 @@ def run(load: Callable[[], Any], host: str, port: int, allowed: Iterable[str] = 
         print(f"medvlm is at http://{shown}:{bound.getsockname()[1]} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[bound])
+        app.state.turns.close()
         if loading.done():
             loading.result()

@@ -10,6 +10,9 @@ from medvlm.report.alignment import Alignment
 from medvlm.studies.priors import Relation
 from medvlm.types import Answer, Region, Report, Study
 
+from .corrections import Corrected
+from .outline import Outlines
+
 MOST_TURNS = 50  # of a conversation that later questions can speak of
 
 Message = dict[str, str]  # role (user, assistant) and what `said` makes: all of it plain text
@@ -20,7 +23,7 @@ def said(content: str, detail: str = "", note: str = "", trace: str = "") -> Mes
     return {"content": content, "detail": detail, "note": note, "trace": trace}
 
 
-@dataclass
+@dataclass(eq=False)
 class Layer:
     """What lies over the study: the regions of one answer, search, prompt or report."""
 
@@ -28,8 +31,26 @@ class Layer:
     regions: list[Region]
     report: Report | None = None
     note: str = ""
-    drawn: bool = False  # whether its region was drawn by the user, with a box or points
     prior: str = ""  # key of the study that its report was compared with
+    work: Corrected | Outlines | None = None  # what the user changes in it: a report, or what they drew themselves
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its regions were drawn by the user."""
+        return isinstance(self.work, Outlines)
+
+    def on(self, image: int) -> Region | None:
+        """Its first region on an image."""
+        return next((region for region in self.regions if region.image == image), None)
+
+    def refreshed(self) -> Layer:
+        """With what its user's work is now. Of what they drew it is another layer: questions were asked over the one before."""
+        if isinstance(self.work, Corrected):
+            self.report, self.regions = self.work.report, self.work.report.regions
+        elif self.work is not None:
+            return replace(self, title=self.work.title, regions=self.work.regions)
+        return self
 
 
 @dataclass(eq=False)
@@ -140,7 +161,19 @@ class Session:
     def drawn(self) -> Layer | None:
         """What is shown, if it is a region that was drawn on the image in view."""
         top = self.layer
-        return top if top and top.drawn and top.regions[0].image == self.image else None
+        return top if top and top.drawn and top.on(self.image) else None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All that can be shown again, of the prior too."""
+        chats = [self.chat, *([self.prior.chat] if self.prior else [])]
+        shown = [self.layer, *([self.prior.layer] if self.prior else [])]
+        return list(dict.fromkeys([*filter(None, shown), *(layer for chat in chats for layer in chat.layers.values())]))
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a report was corrected and not saved since."""
+        return any(isinstance(layer.work, Corrected) and layer.work.history.unsaved for layer in self.layers)
 
     @property
     def uploads(self) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -27,7 +26,7 @@ class Abandoned(Exception):
     """The one who asked is gone; raised inside the work, at its next report of progress."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One request's work: its result, how far it is, and whether anybody still waits for it."""
 
@@ -50,28 +49,30 @@ class Turns:
     """A thread that does one piece of work after another. It ends with the process, whatever it is at."""
 
     def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE):
-        self.most, self.most_of_one = most, most_of_one
-        self._waiting: Counter[str] = Counter()  # requests of each client, the one that is worked on included
+        self.most, self.most_of_one, self.closed = most, most_of_one, False
+        self._jobs: list[tuple[str, Job]] = []  # each with its client, the one that is worked on included
         self._lock = threading.Lock()
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        threading.Thread(target=self._work, daemon=True, name="medvlm-model").start()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="medvlm-model")
+        self._thread.start()
 
     def __len__(self) -> int:
-        return self._waiting.total()
+        return len(self._jobs)
 
     def submit(self, client: str, work: Callable[[], Any]) -> Job:
         """Queue `work` for a client. Raises `QueueFull`."""
-        with self._lock:
-            if self._waiting.total() >= self.most or self._waiting[client] >= self.most_of_one:
-                raise QueueFull
-            self._waiting[client] += 1
         job = Job()
+        with self._lock:
+            own = sum(client == other for other, _ in self._jobs)
+            if self.closed or len(self._jobs) >= self.most or own >= self.most_of_one:
+                raise QueueFull
+            self._jobs.append((client, job))
 
         def tracked() -> Any:
             with telling(job.tell):
                 return work()
 
-        job.future.add_done_callback(lambda _: self._leave(client))
+        job.future.add_done_callback(lambda _: self._leave(client, job))
         self._queue.put(lambda: _fulfil(job.future, tracked))
         return job
 
@@ -82,15 +83,26 @@ class Turns:
         self._queue.put(lambda: _fulfil(future, lambda: context.run(work)))
         return future.result()
 
-    def _leave(self, client: str) -> None:
+    def close(self, patience: float = 10.0) -> None:
+        """Do no more, end what is worked on at its next report of progress, and wait `patience` seconds for that: where the
+        process ends in the middle of a computation, torch aborts it."""
         with self._lock:
-            self._waiting[client] -= 1
-            if not self._waiting[client]:
-                del self._waiting[client]
+            self.closed, jobs = True, list(self._jobs)
+        for _, job in jobs:
+            job.abandon()
+        self._queue.put(lambda: None)
+        self._thread.join(patience)
+
+    def _leave(self, client: str, job: Job) -> None:
+        with self._lock:
+            self._jobs.remove((client, job))
 
     def _work(self) -> None:
         while True:
-            self._queue.get()()
+            work = self._queue.get()
+            if self.closed:
+                return
+            work()
 
 
 def _fulfil(future: Future[Any], work: Callable[[], Any]) -> None:

@@ -14,9 +14,13 @@
     const slider = find(".mv-slices input"), send = (name, data) => { if (events.includes(name)) trigger(name, data); };
     let picture = null, bitmap = null, layer = null, regions = [], lit = new Set();
     let zoom = 1, ox = 0, oy = 0, fitted = true, tool = "move", points = [], draft = null;
-    let wanted = null, slicing = false, quiet = 0, clicked = false;
+    let wanted = null, slicing = false, quiet = 0, clicked = false, aim = "", unsaved = false; // `aim`: a finding's label that is drawn
     const show = { masks: true, boxes: true, opacity: 0.3 };
     const beside = medvlm.compare(root, { send, say, place, pan, wheel, press, fit, draw, click: (p) => toggle(hit(here(true), p, scale())) });
+    const brush = medvlm.brush(root, {
+      pixel: () => (picture ? zoom * scale() : 1), step: (by) => { points = []; send("step", { by }); },
+      stroke: (data) => prompt(data, data.tool === "scribble" ? "segment" : "paint"),
+    });
 
     // Drawing, in image pixels as sent; screen = image * zoom + offset, in CSS pixels whatever the screen's density is.
     const scale = () => picture.shown[0] / picture.size[0];
@@ -24,7 +28,7 @@
     function fit() {
       if (!bitmap) return;
       const { clientWidth: w, clientHeight: h } = stage;
-      zoom = fitting();
+      zoom = fitting(); brush.cursor();
       ox = (w - bitmap.width * zoom) / 2; oy = (h - bitmap.height * zoom) / 2; fitted = true;
       draw();
     }
@@ -53,6 +57,9 @@
       context.drawImage(bitmap, 0, 0);
       beside.blend(context, bitmap);
       drawRegions(context, shown, view(density));
+      context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
+      brush.draw(context, scale());
+      context.setTransform(density, 0, 0, density, density * ox, density * oy);
       drawPrompt();
       beside.draw(bitmap, here(true), view(density));
     }
@@ -111,22 +118,30 @@
       list.replaceChildren(...planes.map((name) => Object.assign(document.createElement("option"), { value: name, textContent: name, selected: name === plane })));
     }
     bus.addEventListener("layer", (event) => {
-      cuts = null;
-      layer = event.detail; lit.clear(); draft = null;
+      const same = layer && layer.key && layer.key === event.detail.key;
+      cuts = null; draft = null;
+      lit = new Set(event.detail.selected.length || !same || layer.regions.length !== event.detail.regions.length ? event.detail.selected : lit);
+      layer = event.detail; unsaved = layer.unsaved;
       regions = layer.regions.map((r, id) => ({ ...r, id, mask: r.mask && unpack(r.mask) }));
+      if (!same) aim = "";
       if (!regions.length) points = [];
-      if (regions.length && picture && layer.study === picture.study && !mine().length) goTo(most(regions.filter((r) => r.label === regions[0].label), picture.cut));
+      brush.offer(layer);
+      if (lit.size) { clicked = true; tell("select", [...lit]); clicked = false; }
+      if (!same && regions.length && picture && layer.study === picture.study && !mine().length) goTo(most(regions.filter((r) => r.label === regions[0].label), picture.cut));
       draw();
     });
+    bus.addEventListener("aim", (event) => { aim = event.detail; aimed(); });
     bus.addEventListener("select", (event) => {
+      if (!clicked) points = [];
       lit = new Set(event.detail);
+      if (lit.size) aim = "";
       cuts = null;
       const there = regions.filter((r) => lit.has(r.id)), seen = mine().some((r) => lit.has(r.id));
       if (there.length && picture && !clicked && (picture.volume || !seen)) goTo(most(there, picture.cut));
       draw();
     });
     bus.addEventListener("save", (event) => save(event.detail));
-    bus.addEventListener("message", (event) => { draft = null; say(event.detail.note, event.detail.stay); draw(); });
+    bus.addEventListener("message", (event) => { draft = null; unsaved = event.detail.unsaved; brush.settled(); say(event.detail.note, event.detail.stay); draw(); });
     function say(text, stay) {
       clearTimeout(quiet);
       status.textContent = text || "";
@@ -143,18 +158,39 @@
     function askSlice() { slicing = true; send("slice", { image: wanted, plane: picture.plane }); }
     const uncut = (what) => !picture.cut || say(what + " works on the slices themselves; choose their plane below.");
     function save(what) { say("Saving…", true); send("download", { what, opacity: show.opacity }); }
-    function prompt(data) {
-      if (!uncut("Drawing")) { points = []; draft = null; return draw(); }
-      say("Segmenting…", true); send("segment", { image: picture.image, ...data });
+    function prompt(data, event = "segment") {
+      if (!uncut("Drawing")) { points = []; draft = null; brush.settled(); return draw(); }
+      if (event === "segment") say("Segmenting…", true);
+      send(event, { image: picture.image, layer: layer && layer.key, ...target(), ...data });
     }
+    // In a report what is selected is drawn on: the region on this image, or a finding that has none here.
+    function target() {
+      if (!layer || !layer.findings || !picture) return {};
+      const there = regions.filter((r) => lit.has(r.id) && !r.earlier), here = there.filter((r) => r.image === picture.image);
+      if (here.length === 1) return { region: here[0].id, label: here[0].label };
+      const labels = new Set(there.map((r) => r.label));
+      if (labels.size === 1 && !here.length) return { label: there[0].label };
+      return aim && !there.length ? { label: aim } : {};
+    }
+    function aimed() {
+      const { label } = target();
+      if (label && tool !== "move") say("Drawing changes: " + label, true);
+    }
+    const outlined = () => Boolean(target().label) || (layer && layer.carry !== undefined && here(false).length > 0);
+    const leaving = () => !unsaved || window.confirm("Corrections of a report are not saved (Save corrections). Open another study all the same?");
+    window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
     function choose(name) {
       tool = name;
       all("[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === name));
       stage.dataset.tool = name;
-      if (name === "move" || name === "box") { points = []; draw(); }
+      brush.choose(name);
+      if (name !== "plus" && name !== "minus") { points = []; draw(); }
+      aimed();
     }
-    function place(event) {
-      const frame = event.currentTarget.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
+    const place = (event) => placed(event, event.currentTarget);
+    const source = (p) => [p.ix / scale(), p.iy / scale()];
+    function placed(event, target) {
+      const frame = target.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
       return { x, y, ix: (x - ox) / zoom, iy: (y - oy) / zoom };
     }
     function wheel(event) {
@@ -166,7 +202,7 @@
     const bounded = (p) => [clamp(p.ix, 0, bitmap.width), clamp(p.iy, 0, bitmap.height)];
     function zoomAt(x, y, factor) {
       const next = clamp(zoom * factor, 0.05, 60);
-      ox = x - ((x - ox) * next) / zoom; oy = y - ((y - oy) * next) / zoom; zoom = next; fitted = false;
+      ox = x - ((x - ox) * next) / zoom; oy = y - ((y - oy) * next) / zoom; zoom = next; fitted = false; brush.cursor();
       draw();
     }
     function toggle(region) {
@@ -180,11 +216,11 @@
       const s = scale();
       if (tool === "move") {
         toggle(hit(here(beside.mostly()), p, s));
-      } else if (tool !== "box" && p.ix >= 0 && p.iy >= 0 && p.ix < bitmap.width && p.iy < bitmap.height) {
+      } else if ((tool === "plus" || tool === "minus") && p.ix >= 0 && p.iy >= 0 && p.ix < bitmap.width && p.iy < bitmap.height) {
         const positive = tool === "plus" && !shift ? 1 : 0;
         points.push([Math.min(p.ix / s, picture.size[0] - 0.01), Math.min(p.iy / s, picture.size[1] - 0.01), positive]);
         draw();
-        if (points.some((q) => q[2])) prompt({ points });
+        if (points.some((q) => q[2]) || outlined()) prompt({ points, tool: "points" });
         else say("Now add a point inside what you want.");
       }
     }
@@ -196,8 +232,10 @@
       canvas.setPointerCapture(event.pointerId);
       pointers.set(event.pointerId, place(event));
       start = last = place(event); span = 0;
-      if (pointers.size > 1) { start = draft = null; return; }
-      start.pan = tool !== "box" || event.button === 1;
+      if (pointers.size > 1) { start = draft = null; brush.cancel(); return; }
+      start.free = brush.takes() && event.button === 0;
+      start.pan = !start.free && (tool !== "box" || event.button === 1);
+      if (start.free) { brush.begin(source(start)); draw(); }
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!pointers.has(event.pointerId)) return;
@@ -207,6 +245,10 @@
         const [a, b] = [...pointers.values()], now = Math.hypot(a.x - b.x, a.y - b.y);
         if (span) zoomAt((a.x + b.x) / 2, (a.y + b.y) / 2, now / span);
         span = now;
+      } else if (start && start.free) {
+        for (const one of event.getCoalescedEvents ? event.getCoalescedEvents() : [event]) brush.extend(source(placed(one, canvas)));
+        brush.extend(source(p));
+        draw();
       } else if (start && (start.moved || Math.hypot(p.x - start.x, p.y - start.y) > 4)) {
         start.moved = true;
         if (start.pan) { ox += p.x - last.x; oy += p.y - last.y; fitted = false; }
@@ -220,10 +262,11 @@
     });
     const end = (event) => {
       if (!pointers.delete(event.pointerId) || !start) return;
-      if (event.type === "pointerup" && !start.moved) click(place(event), event.shiftKey);
+      if (start.free) { if (event.type === "pointerup") brush.finish(); else brush.cancel(); draw(); }
+      else if (event.type === "pointerup" && !start.moved) click(place(event), event.shiftKey);
       else if (draft && event.type === "pointerup") {
         const box = draft.map((v, i) => Math.min(v / scale(), picture.size[i % 2]));
-        if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1) prompt({ box }); else draft = null;
+        if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1) prompt({ box, tool: "box" }); else draft = null;
       }
       start = null;
     };
@@ -232,15 +275,20 @@
     canvas.addEventListener("dblclick", () => tool === "move" && fit());
     canvas.addEventListener("wheel", wheel, { passive: false });
     function press(event) {
-      const keys = { Escape: "move", b: "box", p: "plus", n: "minus" }, steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5 };
+      const keys = { Escape: "move", b: "box", p: "plus", n: "minus", s: "scribble", r: "brush", e: "eraser" }, steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5 };
       if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
       if (keys[event.key]) choose(keys[event.key]);
+      brush.press(event.key);
       if (steps[event.key] && picture.count > 1) { event.preventDefault(); goTo((wanted ?? picture.image) + steps[event.key]); }
     }
     canvas.addEventListener("keydown", press);
 
     slider.addEventListener("input", () => goTo(slider.value - 1));
-    find(".mv-series select").addEventListener("change", (event) => { say("Opening…", true); send("series", { number: Number(event.target.value) }); });
+    find(".mv-series select").addEventListener("change", (event) => {
+      const list = event.target, taken = picture.series.find((one) => one.taken);
+      if (!leaving()) { list.value = taken.number; return; }
+      say("Opening…", true); send("series", { number: Number(list.value) });
+    });
     find(".mv-plane select").addEventListener("change", (event) => {
       wanted = null;
       send("slice", { image: null, plane: event.target.value });
@@ -254,7 +302,7 @@
     const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut("Saving an overlay") && save("png") };
     actions.clear = () => { points = []; draft = null; send("clear_layer", {}); draw(); };
     all("[data-do]").forEach((b) => b.addEventListener("click", () => actions[b.dataset.do]()));
-    medvlm.intake(stage, find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }));
+    medvlm.intake(stage, find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }), leaving);
 
     watch("value", receive);
     new ResizeObserver(resize).observe(stage);

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from medvlm.progress import tracked
 from medvlm.types import Report, Study
-from serving.api import Budget
-from serving.server import make_app
+from serving.api import PREFIX, Budget, make_api
+from serving.api.service import Service
+from serving.gate import Gate
+from serving.turns import Turns
+from serving.uploads import Inbox
 
 from .fakes import FakeAssistant, square
 
@@ -42,17 +46,18 @@ class SlowAssistant(FakeAssistant):
         return [region for region in drawn for _ in study.images]
 
 
-def app_over(assistant: FakeAssistant, folder: Path, budget: Budget | None = None, ready=lambda: True):
-    """The whole server, page and gate too."""
-    app = make_app(lambda: assistant, folder, ready=ready)
-    if budget:
-        service_of(app).studies.budget = budget
+def app_over(assistant: FakeAssistant, folder: Path, budget: Budget | None = None, ready=lambda: True) -> FastAPI:
+    """The API behind the gate, with its uploads in `folder`; without the page, which takes long to build."""
+    folder.mkdir(exist_ok=True)
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(Gate)
+    app.mount(PREFIX, make_api(lambda: assistant, Inbox(folder), Turns(), ready, budget))
     return app
 
 
-def service_of(app):
+def service_of(app: FastAPI) -> Service:
     """What the API of an app holds."""
-    return next(route.app.state.service for route in app.routes if getattr(route, "path", "") == "/v1")
+    return next(route.app.state.service for route in app.routes if getattr(route, "path", "") == PREFIX)
 
 
 def client_over(app, address: str = "127.0.0.1") -> TestClient:

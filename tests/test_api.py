@@ -1,4 +1,4 @@
-"""The API by its routes: what opening, asking and closing give, over the fake assistant and the whole server."""
+"""The API by its routes: what opening, asking and closing give, over the fake assistant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+pytest.importorskip("fastapi", reason="FastAPI is not installed: pip install -e '.[serving]'")
 
 from medvlm.types import decode_mask
 from serving.api import schemas
@@ -27,7 +27,6 @@ BOX = [16.0, 16.0, 48.0, 40.0]  # of the bright rectangle in `square()`
 
 @pytest.fixture
 def app(tmp_path):
-    (tmp_path / "inbox").mkdir()
     return app_over(SlowAssistant(), tmp_path / "inbox")
 
 
@@ -52,7 +51,9 @@ def test_a_study_is_opened_told_and_closed(client, tmp_path):
     assert reply.status_code == 201 and reply.headers["cache-control"] == "no-store"
     told = reply.json()
     schemas.StudyInfo.model_validate(told)
-    assert told["kind"] == "picture" and told["images"] == [{"name": "image 1 of 1", "size": [64, 64], "spacing_mm": None}]
+    assert told["kind"] == "picture" and told["images"] == [
+        {"name": "image 1 of 1", "size": [64, 64], "spacing_mm": None}
+    ]
     assert len(told["id"]) > 30 and "nifti" in told["formats"] and "seg" not in told["formats"]
     assert reply.headers["location"] == f"/v1/studies/{told['id']}"
     assert client.get(reply.headers["location"]).json() == told
@@ -204,7 +205,6 @@ def test_writing_in_the_pixels_leaves_only_where_it_was_asked_for(client):
 
 def test_two_studies_are_compared_in_the_order_of_their_dates(tmp_path):
     pytest.importorskip("SimpleITK")
-    (tmp_path / "inbox").mkdir()
     client = client_over(app_over(ComparingAssistant(), tmp_path / "inbox"))
     today, before = (opened(client, path.read_bytes()) for path in pair(tmp_path))
     for study, prior in ((today, before), (before, today)):
@@ -221,9 +221,10 @@ def test_two_studies_are_compared_in_the_order_of_their_dates(tmp_path):
 
 def test_another_patient_is_asked_for_not_assumed(tmp_path):
     pytest.importorskip("SimpleITK")
-    (tmp_path / "inbox").mkdir()
     client = client_over(app_over(ComparingAssistant(), tmp_path / "inbox"))
-    today, before = (opened(client, path.read_bytes()) for path in pair(tmp_path, PatientID="another", StudyDate=BEFORE))
+    today, before = (
+        opened(client, path.read_bytes()) for path in pair(tmp_path, PatientID="another", StudyDate=BEFORE)
+    )
     reply = client.post(f"/v1/studies/{today}/compare", json={"prior": before})
     assert "other_patient" in refused(reply, 409) and reply.json()["error"]["type"] == "OtherPatient"
     asked = {"prior": before, "other_patient": True}
@@ -299,8 +300,21 @@ def test_a_fault_outside_the_model_quotes_nothing(app, client, study, caplog, mo
 
 
 def test_while_the_model_loads_studies_are_opened_and_questions_told_to_wait(tmp_path):
-    client = client_over(app_over(SlowAssistant(), tmp_path, ready=lambda: False))
+    client = client_over(app_over(SlowAssistant(), tmp_path / "inbox", ready=lambda: False))
     study = f"/v1/studies/{opened(client)}"
     assert client.get("/v1/health").status_code == 200
     for reply in (client.get("/v1/ready"), client.post(f"{study}/ask", json={"question": "What is this?"})):
         assert "loaded" in refused(reply, 503) and reply.headers["retry-after"] == "5"
+
+
+def test_page_and_api_share_a_server_and_the_model(tmp_path):
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+    from serving.server import make_app
+
+    client = client_over(make_app(SlowAssistant, tmp_path))
+    study = f"/v1/studies/{opened(client)}"
+    assert client.post(f"{study}/find", json={"phrases": ["head"]}).json()["regions"]
+    assert client.get("/").status_code == 200
+    assert client.get("/v1/openapi.json").json()["info"]["title"] == "medvlm"
+    refused(client.post("/v1/ready"), 405)
+    assert client.get("/openapi.json").status_code == client.get("/v1/docs").status_code == 404

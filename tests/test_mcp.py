@@ -15,10 +15,12 @@ pytest.importorskip("mcp", reason="mcp is not installed: pip install -e '.[mcp]'
 from mcp import Client, StdioServerParameters
 
 from medvlm.cli import main
-from medvlm.conversation.grammar import MEASURES
+from medvlm.conversation.backends import make_reader
+from medvlm.conversation.grammar import MEASURES, text_of
+from medvlm.model.loading import model_folder
 from medvlm.progress import tracked
 from medvlm.types import decode_mask
-from serving.mcp import ASK, MOST_OPEN, OUTSIDE, make_server
+from serving.mcp import ASK, COUNT, MEASURE, MOST_OPEN, OUTSIDE, make_server
 from tests.fakes import FakeAssistant, square
 
 TOOLS = ["open_study", "ask", "find", "count", "measure", "segment", "report", "check_report", "close_study"]
@@ -97,6 +99,13 @@ def test_questions_about_a_study_are_one_conversation(root):
     assert counted["detail"] == "After 'Is it there?' and 0 more."
     assert measured["detail"] == "After 'How many polyp are there?' and 1 more."
     assert measured["thoughts"].startswith("look(What is the area of the polyp?)")
+
+
+def test_counting_and_measuring_are_read_as_such():
+    reader = make_reader(None, model_folder(None), "cpu")
+    asked = {f"measure(heart, {what})": MEASURE.format(what, "heart") for what in MEASURES}
+    for call, question in {**asked, "count(tooth)": COUNT.format("tooth")}.items():
+        assert text_of(reader.read(question).calls) == call
 
 
 def test_regions_come_without_outlines_unless_asked_for(root):

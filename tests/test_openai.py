@@ -17,8 +17,10 @@ import PIL.Image
 import pydicom.examples
 import pytest
 
-openai = pytest.importorskip("openai", reason="openai is not installed: pip install -e '.[dev]'")
-uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install -e '.[serving]'")
+pytest.importorskip("openai", reason="openai is not installed: pip install -e '.[dev]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install -e '.[serving]'")
+import openai
+import uvicorn
 from fastapi import FastAPI
 
 from medvlm.conversation.grammar import TOOLS, parse
@@ -151,11 +153,9 @@ def test_the_same_images_are_read_once_while_they_are_asked_about(monkeypatch):
     assert kept.study(("d",)) and not kept.kept  # what is too large is not kept at all
 
 
-def test_studies_are_forgotten_without_another_request(inbox, monkeypatch):
-    from serving.openai.routes import Chats
-
+def test_studies_are_forgotten_without_another_request(monkeypatch):
     monkeypatch.setattr(recent, "KEPT_SECONDS", 0.05)
-    chats = Chats(FakeAssistant)
+    chats = routes.Chats(FakeAssistant)
     app = FastAPI()
     app.add_api_route("/v1/chat/completions", chats.complete, methods=["POST"])
     with serving(app) as address, openai.OpenAI(base_url=address, api_key="none") as client:
@@ -184,8 +184,8 @@ def test_dicom_and_volumes_are_images_too(client, tmp_path):
     nib.save(nib.Nifti1Image(np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6), np.eye(4)), tmp_path / "a.nii.gz")
     url = data_url((tmp_path / "a.nii.gz").read_bytes(), "application/gzip")["image_url"]["url"]
     volume = {"type": "file", "file": {"filename": "a.nii.gz", "file_data": url}}
-    for part, said in ((data_url(dicom, "application/dicom"), "1 images"), (volume, "6 images of volume")):
-        assert said in ask(client, user("Is it there?", part)).choices[0].message.content
+    for part, what in ((data_url(dicom, "application/dicom"), "1 images"), (volume, "6 images of volume")):
+        assert what in ask(client, user("Is it there?", part)).choices[0].message.content
 
 
 def test_streaming(client):
@@ -222,7 +222,9 @@ def test_calls_and_their_results_are_told_where_our_tools_are_named(client):
     )
     assert back.choices[0].message.medvlm["detail"] == "After 'Is it there?' and 0 more."
     other = {"type": "function", "function": {"name": "weather", "parameters": {}}}
-    assert ask(client, user("Is it there?", png()), tools=[other]).choices[0].message.tool_calls is None
+    for tools in ([other], [{"function": {"name": []}}], [{"function": None}], [None], {}, "find"):
+        plain = ask(client, user("Is it there?", png()), extra_body={"tools": tools})
+        assert plain.choices[0].message.tool_calls is None
 
 
 def test_regions_go_to_the_call_that_names_them():
@@ -257,6 +259,7 @@ def test_what_is_not_told_says_why():
         ([user({"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}, "Is it there?")], ELSEWHERE),
         ([user({"type": "image_url", "image_url": {"url": "data:image/png,abc"}}, "Is it there?")], ELSEWHERE),
         ([user({"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, "Is it there?")], ELSEWHERE),
+        ([user({"type": "image_url", "image_url": {"url": "data:image/png;base64,ü"}}, "Is it there?")], ELSEWHERE),
         ([user({"type": "file", "file": {"file_id": "file-1"}}, "Is it there?")], ELSEWHERE),
         ([user({"type": "image_url", "image_url": {"url": "data:image/png;base64,%%%"}}, "Is it there?")], NOT_BASE64),
         ([user({"type": "input_audio", "input_audio": {}}, png())], "A part of a message is text"),

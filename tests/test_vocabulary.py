@@ -156,5 +156,8 @@ def test_a_name_among_words_that_only_ask_for_it() -> None:
     assert canonical_name("the lung above the liver") is None and canonical_name("where is it?") is None
     assert all(canonical_name(name) == name for name in LABELS)
     assert all(
-        canonical_name(f"show me the {s}") == name for name, label in LABELS.items() for s in label.synonyms if "," not in s
+        canonical_name(f"show me the {s}") == name
+        for name, label in LABELS.items()
+        for s in label.synonyms
+        if "," not in s
     )

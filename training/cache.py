@@ -42,7 +42,7 @@ class Cached:
     """A record's image and instance maps at training size."""
 
     image: np.ndarray  # uint8 (h, w, 3)
-    maps: dict[str, bytes | None]  # label -> PNG of instance ids, None where only boxes are known
+    maps: dict[str, bytes | None]  # label -> PNG of instance ids, None where there are boxes alone
     boxes: dict[str, np.ndarray]  # label -> (N, 4) in pixels of the cached image
     size: tuple[int, int]  # height and width that the record's own boxes are in
 

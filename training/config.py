@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 @dataclass
 class HeadsSettings:
-    """Vision encoder and grounding heads, asked by label numbers and drawn prompts."""
+    """Vision encoder and grounding heads, queried by label numbers and drawn prompts."""
 
     steps: int = 2000
     batch: int = 8  # images a step, at the model's own side …
     phases: list[list[float]] = field(default_factory=list)  # … or in turn [share of the run, side, images a step]
     max_seconds: float | None = None  # the run ends by then; the phases and the rate follow whichever is further
     queries: int = 7
-    prompts: float = 0.27  # share of images enlarged around what a prompt is drawn on, and asked by prompts alone
+    prompts: float = 0.27  # share of images enlarged around what a prompt is drawn on, and queried by prompts alone
     lr: float = 1e-3
     vision_lr: float = 5e-4
     weight_decay: float = 0.02
@@ -66,7 +66,7 @@ class AnswersSettings:
     """The head for short answers."""
 
     epochs: int = 20
-    views: int = 2  # of each image that questions are asked of
+    views: int = 2  # of each image with questions
     lr: float = 6e-4
 
 
@@ -110,7 +110,7 @@ class Recipe:
     mixture: dict[str, float] = field(
         default_factory=dict
     )  # weights of sets, or the name of one in datasets/mixtures.yaml
-    set_power: float = 0.5  # a set is drawn by its weight (1 where none is named) times this power of its size
+    set_power: float = 0.5  # a set is sampled by its weight (1 where none is named) times this power of its size
     limit: int | None = None  # records a set, for smoke runs
     cache: str = "runs/cache"  # folder of decoded images
     cache_side: int = 576  # pixels of their longer side at most
@@ -143,7 +143,7 @@ class GRPOSettings:
     init_from: str = "nano"  # an embedded model, or a folder in the compact layout or in transformers' own
     data: list[str] = field(default_factory=list)  # data set folders; a folder of such folders counts as all of them
     limit: int | None = None  # records a set, for smoke runs
-    per_record: int = 6  # questions drawn from each record
+    per_record: int = 6  # questions sampled from each record
     longest_answer: int = 6  # words; longer true answers are never matched exactly and are left out
     rewards: list[str] = field(default_factory=lambda: ["answer", "format", "region"])
     reward_weights: list[float] = field(default_factory=lambda: [1.0, 0.2, 0.5])

@@ -121,7 +121,7 @@ def save(whole: PeftModel, processor: MedVLMProcessor, own: LoraConfig, settings
 
 
 def prompt_rows(records: list[Record], facts: dict[str, list[str]], settings: GRPOSettings) -> list[dict]:
-    """Questions with short answers: what was asked of a record in English and what the training tasks ask of it."""
+    """Questions with short answers: a record's own English ones and those that the training tasks make of it."""
     rows = []
     for number, record in enumerate(records):
         rng = np.random.default_rng((settings.seed, number))

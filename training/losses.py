@@ -32,7 +32,7 @@ class GroundingTargets:
     """Truth for Q queries on B images; `(h, w)` is the decoder's grid and masks are twice as fine."""
 
     presence: torch.Tensor  # (B, Q) 1 present, 0 absent, -1 unknown
-    outlined: torch.Tensor  # (B, Q) 1 mask known, 0 boxes alone, -1 neither
+    outlined: torch.Tensor  # (B, Q) 1 with a mask, 0 with boxes alone, -1 with neither
     masks: torch.Tensor  # (B, Q, 2h, 2w) uint8
     centres: torch.Tensor  # (B, Q, h, w) heat in 0..1, peaks of 1
     boxes: torch.Tensor  # (B, Q, 4, h, w) the box of the instance at each place, in fractions of the side; else zeros
@@ -102,8 +102,8 @@ def presence_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return mean(cross_entropy(logits[labelled], truth[labelled].float()))
 
 
-def loss_parts(given: GrounderOutput, targets: GroundingTargets, prompted: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The parts of the loss, unweighted; `prompted` `(B, P)` marks the prompts that are no padding."""
+def loss_parts(given: GrounderOutput, targets: GroundingTargets, valid: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The parts of the loss, unweighted; `valid` `(B, P)` marks the prompts that are no padding."""
     facts = [
         F.cross_entropy(logits.float(), values, ignore_index=-100, reduction="sum")
         for logits, values in zip(given.facts, targets.facts.T, strict=True)
@@ -111,7 +111,7 @@ def loss_parts(given: GrounderOutput, targets: GroundingTargets, prompted: torch
     parts = query_loss(given.queries, targets)
     parts["labels"] = presence_loss(given.labels, targets.labels)
     parts["facts"] = torch.stack(facts).sum() / len(targets.facts)
-    return parts | prompt_loss(given.prompt_masks[prompted], given.prompt_quality[prompted], targets.prompted[prompted])
+    return parts | prompt_loss(given.prompt_masks[valid], given.prompt_quality[valid], targets.prompted[valid])
 
 
 def query_loss(output: GroundingOutput, targets: GroundingTargets) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from .datasets import adapter_of
 
 
 def labelled_presence(record: Record) -> dict[str, int]:
-    """1 for each label that is in the image, 0 for each that is not; labels that nothing is said of are left out."""
+    """1 for each label that is in the image, 0 for each that is not; unlabelled ones are left out."""
     rules = adapter_of(record.set)
     plain = {label: there for label, there in plainly_labelled(record).items() if label not in rules.hidden(record)}
     return {label: int(there) for label, there in (rules.presence(record) | plain).items()}

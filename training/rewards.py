@@ -89,7 +89,7 @@ def region_iou(
 
 
 def overlap(found: Sequence[Instance], truth: Sequence[RecordRegion]) -> float:
-    """IoU of the masks' unions where all outlines are known; else of boxes, the best partner's averaged both ways."""
+    """IoU of the masks' unions where all have outlines; else of boxes, the best partner's averaged both ways."""
     if not found:
         return 0.0
     masks, true = [i.mask for i in found if i.mask is not None], [m > 0 for r in truth if (m := r.mask) is not None]
@@ -104,7 +104,7 @@ REWARDS: dict[str, Callable] = {"answer": exact_answer, "format": answer_format,
 
 
 def choose_rewards(names: Sequence[str], find: Find) -> list[Callable]:
-    """The named rewards, ready for TRL. Raises `RequestError` for a name that is not known."""
+    """The named rewards, ready for TRL. Raises `RequestError` for an unknown name."""
     for name in names:
         if name not in REWARDS:
             raise RequestError(f"No reward {name!r}; the known ones are {', '.join(REWARDS)}.")

@@ -1,4 +1,4 @@
-"""Stage one: vision encoder and grounding heads, asked by label numbers; no language model takes part.
+"""Stage one: vision encoder and grounding heads, queried by label numbers; no language model takes part.
 
 What makes it fast on a GPU: images are decoded once, workers send small types, light and colour change on the device in
 batches, small sides come first, and the exponential mean of the weights (Polyak & Juditsky, 1992) replaces a long tail of

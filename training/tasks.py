@@ -1,4 +1,4 @@
-"""Questions that a record answers without anybody having asked them: modality, organ, presence, place, count, size."""
+"""Questions made from what a record holds: modality, organ, presence, place, count, size."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def with_article(template: str, name: str) -> str:
 
 
 def presence_questions(record: Record, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """One thing that is there and one that is not, each asked straight or negated."""
+    """One thing that is there and one that is not, each in a plain or a negated question."""
     present = [r.label for r in record.regions]
     absent = [a for a in record.absent if a in LABELS]
     absent = absent or [a for a in LABELS if surely_absent(a, record.modality or "", record.body_part or "")]

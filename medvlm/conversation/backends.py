@@ -53,7 +53,7 @@ def reader_folder(folder: Path) -> Path:
 
 
 def known_values(folder: Path) -> tuple[str, ...]:
-    """The words that "is=" is known to take. Raises `ModelError` where the file that names them cannot be read."""
+    """The values that "is=" may take. Raises `ModelError` where the file that names them cannot be read."""
     try:
         return tuple(json.loads((reader_folder(folder) / "reader.json").read_text(encoding="utf-8"))["values"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -233,7 +233,7 @@ class Conversation:
         odds = min(max(result.likelihood, 1e-6), 1 - 1e-6)
         chance = 1 / (1 + math.exp(-(slope * math.log(odds / (1 - odds)) + offset)))
         even = isinstance(result.value, bool) and result.who not in ("short", "generated")
-        return max(chance, 0.5) if even else chance  # of yes and no, what is said is the likelier
+        return max(chance, 0.5) if even else chance  # the answer is the likelier of yes and no
 
     def answer(self, scene: Scene, results: list[tuple[Result, float]]) -> Answer:
         """The answer that results make together; it abstains only if none of them has a value."""
@@ -282,7 +282,7 @@ def _trace(result: Result, chance: float) -> list[str]:
 
 
 def unknown_kind(calls: Sequence[Call]) -> Answer:
-    """What is said of a picture that is no medical image: "is this an x-ray?" has an answer even so."""
+    """The answer about a picture that is no medical image: even then "is this an x-ray?" can be answered."""
     kinds = [call for call in calls if call.tool == "kind" and call.get("is") and call.get("is") != "photograph"]
     if len(kinds) == len(calls):
         text = f"{'Yes' if kinds[0].denied else 'No'}. {UNKNOWN_KIND}"

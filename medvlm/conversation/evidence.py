@@ -1,7 +1,7 @@
 """What a sentence of a language model may consist of: labels that are there or not, numbers, places and words of the results.
 
-A sentence is borne out where every word of it is either plain (`PLAIN`: it claims nothing) or was said of the same thing with
-the same polarity. So what nobody thought of forbidding does not get through either.
+A sentence is borne out where every word of it is either plain (`PLAIN`: it claims nothing) or stands in the results, of the same
+thing and with the same polarity. What is not listed is refused, so nothing unforeseen gets through.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Words:
-    """Words that were said of some labels (none: of nothing named), as they were meant."""
+    """Words of the results about some labels (none: about nothing named), and whether they deny or hedge."""
 
     words: frozenset[str]
     owners: frozenset[str]
@@ -100,7 +100,7 @@ class Words:
 
 @dataclass
 class Evidence:
-    """What may be said. The labels here stand with the things that they are a type or a side of (`kin`)."""
+    """What a sentence may say. The labels here stand with the things that they are a type or a side of (`kin`)."""
 
     there: set[str] = field(default_factory=set)
     gone: list[tuple[str, set[str]]] = field(default_factory=list)  # labels, each with where alone it is not
@@ -112,7 +112,7 @@ class Evidence:
     mirrored: bool = False  # whether sides are the patient's, which are shown the other way round
 
     def bears(self, sentence: str) -> bool:
-        """Whether all that a sentence says was said by the results."""
+        """Whether the results bear out all that a sentence says."""
         text = normalised(sentence)
         if text.endswith("?") or any(c.isalpha() and not c.isascii() for c in NUMBER.sub(" ", text)):
             return False
@@ -132,7 +132,7 @@ class Evidence:
         return {word for term in self.words for word in term.words}
 
     def _sayable(self, labels: Sequence[str], denied: bool, hedged: bool) -> set[str]:
-        """The words that may be said of some labels."""
+        """The words that a sentence may use of some labels."""
         return {
             word
             for term in self.words
@@ -248,7 +248,7 @@ def _places(text: str) -> set[str]:
 
 
 def _numbers(text: str) -> list[tuple[Number, str]]:
-    """The numbers of a clause, each with the label that it is said of, and the nearest word for what it is of ("" for none)."""
+    """The numbers of a clause, each with the label that it belongs to, and the nearest word for what it is of ("" for none)."""
     out: list[tuple[Number, str]] = []
     unit = ""
     words = list(QUANTITY.finditer(text))

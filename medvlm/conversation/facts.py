@@ -30,7 +30,7 @@ DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
 SIBLINGS = {"severity": ("breast finding",), "breast finding": ("severity",)}  # the same, learned on other images
 SIGNS = {"diabetic retinopathy": ("microaneurysms", "haemorrhages", "hard exudates", "soft exudates")}
 LOOK = ("consolidation", "ground glass opacity", "lung infiltrate")
-LOOKS_LIKE = {"pneumonia": LOOK, "covid-19": LOOK}  # what is outlined of a thing that is told by the image as a whole
+LOOKS_LIKE = {"pneumonia": LOOK, "covid-19": LOOK}  # the outlined signs of a label that is a fact of the whole image
 KINDS_OF = ("modality", "body_part")  # facts of every image
 NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
 
@@ -52,7 +52,7 @@ class Facts:
         return next((fact for fact in facts if list(view.kind) in self.finder.config.fact_kinds.get(fact, ())), "")
 
     def kind(self, call: Call, scene: Scene) -> Result:
-        """Modality, body part, plane, sequence or view; yes or no where one value is asked for."""
+        """Modality, body part, plane, sequence or view; yes or no where the question names one value."""
         result = self.likeliest_kind(call, scene)
         wanted = call.get("is")
         if not wanted or not result.answered or result.who == "generated" or isinstance(result.value, bool):

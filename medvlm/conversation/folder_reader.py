@@ -90,7 +90,7 @@ class OnlyLegal(LogitsProcessor):
 class FolderReader:
     """Reads with the causal language model in `folder`, by its chat template if it has one.
 
-    `values` are the words known to "is=". Raises `LanguageError` where the folder cannot be read, or where the model is too
+    `values` are those that "is=" may take. Raises `LanguageError` where the folder cannot be read, or where the model is too
     small to hold what it has to be told.
     """
 
@@ -108,7 +108,7 @@ class FolderReader:
                 "language model and its tokenizer, as transformers saves them."
             ) from error
         self.model.to(device).eval()  # type: ignore[arg-type]
-        self.model.generation_config = GenerationConfig()  # its own may sample, or punish what is said twice
+        self.model.generation_config = GenerationConfig()  # its own may sample, or penalise repeated tokens
         self.how = GenerationConfig(
             do_sample=False,
             max_new_tokens=MOST_TOKENS,
@@ -160,7 +160,7 @@ class FolderReader:
         return coded.input_ids.to(self.model.device)
 
     def _way(self) -> tuple[Callable[[list[dict[str, str]]], str], bool]:
-        """How a chat becomes a prompt by which the model is told everything, and whether its system message lists the tools:
+        """How a chat becomes a prompt that holds every instruction, and whether its system message lists the tools:
         as the template's own tools and system message, else in the first question, else as plain text."""
         for tools, listed in ((schemas(), False), (None, True)):
             for folded in (False, True):

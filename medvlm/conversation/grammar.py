@@ -112,7 +112,7 @@ Program = tuple[Call, ...]
 
 
 def tool_list() -> list[dict[str, str]]:
-    """Every tool as people and language models are told of it: `name`, `arguments`, `returns` and the sentence `about` it."""
+    """The description of every tool for people and language models: `name`, `arguments`, `returns` and a sentence `about` it."""
 
     def arguments(tool: Tool) -> str:
         things = "thing | thing …" if tool.most > 1 else "thing" if tool.most else ""
@@ -173,7 +173,7 @@ THINGS = [IT, ANYTHING, *LABELS, *DISEASES]
 
 @dataclass(frozen=True)
 class Symbols:
-    """The symbols of a reader, numbered; `values` are the words that "is=" is known to take."""
+    """The symbols of a reader, numbered; `values` are those that "is=" may take."""
 
     values: tuple[str, ...] = ()
     names: tuple[str, ...] = field(init=False)

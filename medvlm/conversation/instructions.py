@@ -1,4 +1,4 @@
-"""What a language model is told of the grammar, and what is taken of its reply."""
+"""The prompt that explains the grammar to a language model, and how its reply is parsed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ARGUMENTS = [
 
 
 def instructions(values: Sequence[str] = (), listed: bool = True) -> str:
-    """The system message: the form of a reply, the values known to "is=" and, where `listed`, each tool."""
+    """The system message: the form of a reply, the values that "is=" may take and, where `listed`, each tool."""
     lines = [f"- {t['name']}({t['arguments']}): {t['about']} Gives {t['returns']}." for t in tool_list()]
     return "\n".join(
         [FORM, *(["Tools:", *lines] if listed else []), *ARGUMENTS, f"Values of is: {', '.join([*YES_NO, *values])}."]

@@ -1,4 +1,4 @@
-"""An answer in the words of a language model: it is told the results, and what it says beyond them is struck out."""
+"""An answer in the words of a language model: it is given the results, and sentences that go beyond them are dropped."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Phraser:
 
 
 def chat(answer: Answer, question: str) -> list[dict[str, Any]]:
-    """What the model is asked: the form, examples, and the question with its answer, as composed."""
+    """The messages to the model: instructions, examples, and the question with its composed answer."""
     out = [{"role": "system", "content": FORM}]
     for prompt, reply in EXAMPLES:
         out += [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]

@@ -39,7 +39,7 @@ def copyable(text: str) -> list[str]:
 
 
 class Legal:
-    """The programs that may be written for one question, after the turn `before`; `values` are those known to "is="."""
+    """The programs that may be written for one question, after the turn `before`; `values` are those that "is=" may take."""
 
     def __init__(self, question: str, before: Program = (), values: Sequence[str] = ()):
         self.words = [*copyable(question), "", *copyable(text_of(before))]  # nothing is copied across the gap
@@ -132,6 +132,6 @@ def is_prefix(text: str, question: str, before: Program = (), values: Sequence[s
 
 
 def is_legal(program: Program, question: str, before: Program = (), values: Sequence[str] = ()) -> bool:
-    """Whether a program is whole and names nothing but what is known or was spoken of."""
+    """Whether a program is whole and names nothing but known labels and words of the question."""
     legal = Legal(question, before, values)
     return legal.done(legal.step(legal.start(), text_of(program)))

@@ -23,7 +23,7 @@ from .teller import SHOWN, Teller, ended, named, replied
 ANSWER_TOKENS = 48
 BATCH = 8  # options in one pass
 SENT_TOKENS = 96  # of an answer of a model that is sent the image …
-SENT_SENTENCES = 2  # … of which so many are told
+SENT_SENTENCES = 2  # … of which so many are kept
 SENT_SIDE = 1024  # px, of the image that it is sent
 SENT_CHANCE = 0.5  # of its answer at most, since nothing checks it
 SENT = (

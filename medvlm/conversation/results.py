@@ -12,7 +12,7 @@ CONFLICT = "conflict"  # the source of a value that evidence speaks for and agai
 
 @dataclass
 class Scene:
-    """What a question is asked about: one image of a study, and what the turns before, or a drawing, point at."""
+    """What a question is about: one image of a study, and what earlier turns or a drawn region point at."""
 
     study: Study
     index: int  # of the image
@@ -31,7 +31,7 @@ class Scene:
 
     @property
     def spacing(self) -> tuple[float, float] | None:
-        """Millimetres a pixel `(row, column)`, where they are known."""
+        """Millimetres a pixel `(row, column)`, `None` where unknown."""
         return self.study.images[self.index].spacing_mm
 
 

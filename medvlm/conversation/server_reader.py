@@ -25,12 +25,12 @@ MOST_BYTES = 1_000_000  # of a reply
 
 
 class Refusal(LanguageError):
-    """A server that can be reached does not do what it is asked for."""
+    """A server was reached but refuses the request."""
 
 
 class ServerReader:
     """Reads with the model of a server: `url` is the base of its API, such as `http://127.0.0.1:8080/v1`, with the model's name
-    behind a `#` where it has several (else the first it lists). `values` are the words known to "is=".
+    behind a `#` where it has several (else the first it lists). `values` are those that "is=" may take.
 
     Nothing but `url` is contacted: no proxy, and no redirect is followed. Raises `LanguageError` for what is no such
     address; nothing is sent before the first question.
@@ -75,7 +75,7 @@ class ServerReader:
 
     @property
     def called(self) -> str:
-        """The model's name without its folder; before it is known, the server's."""
+        """The model's name without its folder, or the server's until the model is known."""
         return self.name.rstrip("/").rpartition("/")[2] or urlsplit(self.url).netloc
 
     def tell(self, chat: Sequence[dict[str, Any]], most: int) -> str:
@@ -89,7 +89,7 @@ class ServerReader:
         return text if isinstance(text, str) else ""
 
     def _model(self) -> str:
-        """The model's name: as it was given, else the first that the server lists, which is asked once."""
+        """The model's name: as given, else the first that the server lists, which is requested once."""
         if not self.name:
             try:
                 self.name = str(json.loads(self.fetch("/models"))["data"][0]["id"])
@@ -119,10 +119,10 @@ class ServerReader:
             with self.opener.open(request, timeout=self.timeout) as response:
                 while (part := response.read1(65536)) and len(got) <= MOST_BYTES and time.monotonic() < end:
                     got += part
-                if not part and response.length:  # fewer bytes than it said
+                if not part and response.length:  # fewer bytes than its header states
                     raise http.client.IncompleteRead(b"")
             done.put(got)
-        except Exception as error:  # told where it is waited for
+        except Exception as error:  # raised again in the waiting thread
             done.put(error)
 
     def _why(self, error: Exception) -> str:

@@ -168,7 +168,7 @@ class Sizes:
         return self.compared(call, scene, sizes, shown)
 
     def volumes(self, call: Call, names: Sequence[str], scene: Scene) -> dict[str, Measurement]:
-        """The volumes of things that are to be compared by size, where those of all are known; else nothing."""
+        """The volumes of things that are to be compared by size, if all of them are known, else nothing."""
         labels = [(self.tools.labels(name, scene) or [name])[0] for name in names]
         bodies = {label: scene.bodies[label] for label in labels if label in scene.bodies}
         if call.word not in ("larger", "smaller") or len(bodies) < max(2, len(labels)):
@@ -207,7 +207,7 @@ class Sizes:
         return Measurement("area", sum(map(extent, regions)) * scale[0] * scale[1], unit)
 
     def weighed(self, result: Result, scene: Scene) -> Result:
-        """An enlarged heart against the measured ratio: where the two disagree, both are said and neither is sure."""
+        """An enlarged heart against the measured ratio: where the two disagree, the answer gives both and is sure of neither."""
         if result.things != ("cardiomegaly",) or self.tools.modality(scene) != "x-ray":
             return result
         ratio = self.measure(Call("measure", ("heart",), "ratio"), scene)

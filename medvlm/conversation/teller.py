@@ -1,4 +1,4 @@
-"""A language model that is asked for words, not for calls, and what is taken of its reply."""
+"""A language model that writes sentences, not calls, and how its reply is parsed."""
 
 from __future__ import annotations
 

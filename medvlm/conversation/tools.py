@@ -24,7 +24,7 @@ from .sizes import Sizes, asks_whether
 CHOOSING = ("grade", "kind", "recall")  # tools that give one of the values that a question offers, where it does
 ACROSS = ("present", "find", "place", "count", "measure", "describe")  # tools that speak of all slices of a volume too
 HALF = 0.5
-SAME = 0.2  # overlap (IoU) from which a drawn region is taken for what was found there
+SAME = 0.2  # IoU from which a drawn region and a found one count as the same thing
 
 
 NOWHERE = ("colon", "retina", "skin", "cells", "blood", "tissue")  # parts that have no bones and no breast tissue
@@ -35,7 +35,7 @@ def unknown(thing: str) -> str:
 
 
 class Tools:
-    """Runs calls over what `finder` sees; `recall` is asked where nothing can be shown."""
+    """Runs calls over what `finder` sees; `recall` answers where nothing can be shown."""
 
     def __init__(self, finder: Finder, recall: Recall):
         self.finder = finder
@@ -262,7 +262,7 @@ def over_slices(result: Result, scene: Scene) -> Result:
 
 
 def sure_of(presence: float, least: float) -> float:
-    """How likely what is said of a presence is, from how far it lies from where a thing is shown."""
+    """How likely a yes or no on a presence is, from its distance to the threshold `least`."""
     odds = [min(max(chance, 1e-6), 1 - 1e-6) for chance in (presence, least)]
     margin = abs(np.log(odds[0] / (1 - odds[0])) - np.log(odds[1] / (1 - odds[1])))
     return float(1 / (1 + np.exp(-margin)))

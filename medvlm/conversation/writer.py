@@ -14,7 +14,7 @@ from .units import shown as number
 from .units import wished
 
 PLURALS = {"nucleus": "nuclei", "tooth": "teeth"}
-MOST = 3  # kinds of things that are told one by one
+MOST = 3  # kinds of things that are listed one by one
 DECLINED = {
     "treatment": "I cannot tell what to do about it: that needs a clinician who knows the patient.",
     "medicine": "I cannot say anything about medicines: please ask a clinician or a pharmacist who knows the patient.",
@@ -247,7 +247,7 @@ WRITERS: dict[str, Callable[[Result, Scene], str]] = {
 
 
 def offers(labels: Sequence[str]) -> str:
-    """What the tools can do for an image, said where a question is not answered."""
+    """What the tools can do for an image, offered where a question is not answered."""
     anatomy = [name for name in labels if LABELS[name].kind != "finding"]
     findings = [name for name in labels if LABELS[name].kind == "finding"]
     some = [*findings[:MOST], *anatomy[:MOST]]

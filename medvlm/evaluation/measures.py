@@ -48,7 +48,7 @@ def count_name(label: str) -> str:
 def true_measures(record: Record) -> dict[str, float]:
     """Every measure of a record by name, as its labels state it under that name, else from its outlines.
 
-    Counts are of its boxes, one an instance, and 0 for a label known to be absent.
+    Counts are of its boxes, one an instance, and 0 for a label that is labelled absent.
     """
     outlined = {region.label: region for region in record.regions if region.source is not None}
     counts = dict.fromkeys(record.absent, 0) | {region.label: len(region.boxes) for region in record.regions}

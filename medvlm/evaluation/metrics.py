@@ -189,7 +189,7 @@ def bootstrap_interval(
     seed: int = 0,
     statistic: Callable[[list[Any]], float] | None = None,
 ) -> tuple[float, float]:
-    """95 % percentile interval of the mean (or `statistic`) when whole groups, i.e. patients, are drawn anew.
+    """95 % percentile interval of the mean (or `statistic`) when whole groups, i.e. patients, are resampled.
 
     Returns `(low, high)`; NaNs for no values.
     """

@@ -11,7 +11,7 @@ from ..types import Region
 
 
 def outlines(record: Record) -> dict[str, np.ndarray]:
-    """Label → the union of its instances, for every label whose outline is known and not empty."""
+    """Label → the union of its instances, for every label with an outline that is not empty."""
     masks = ((region.label, region.mask) for region in record.regions)
     return {label: mask > 0 for label, mask in masks if mask is not None and mask.any()}
 

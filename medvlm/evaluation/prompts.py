@@ -40,7 +40,7 @@ LEFT_OUT = frozenset(  # so thin or scattered that one box or click does not say
 
 
 def chosen_instances(record: Record, seed: int = 0) -> list[tuple[str, int]]:
-    """At most `PER_LABEL` (label, instance id) of each label, drawn by the seed and the record's key alone."""
+    """At most `PER_LABEL` (label, instance id) of each label, sampled by the seed and the record's key alone."""
     instances = []
     for label in dict.fromkeys(region.label for region in record.regions):
         rng = np.random.default_rng([seed, crc32(f"{record.key}/{label}".encode())])

@@ -39,7 +39,7 @@ class Request:
 class Run:
     """The settings and state of one evaluation over all of its data sets."""
 
-    controls: bool = True  # whether questions are asked again on a blank and on another image
+    controls: bool = True  # whether questions are repeated on a blank and on another image
     languages: Sequence[str] = ("en",)
     trained: list[Kind] = field(
         default_factory=list

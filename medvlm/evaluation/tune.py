@@ -29,7 +29,7 @@ from .outlines import union
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
 PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
 ENOUGH_ABSENT = 4  # images without a label, from which number on it has a threshold of its own
-UNPLACED = 0.5  # gain of showing something that is there where its place is wrong or not known
+UNPLACED = 0.5  # gain of showing something present in a place that is wrong or unknown
 FIRM = 2.0  # pull of a calibration, in answers
 FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
 JUDGED = ("present", "compare", "grade", "short", "generated")  # whose answers the data sets give in the same words
@@ -223,7 +223,7 @@ def _inside(chance: float) -> float:
 
 
 def choose_presence(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPolicy:
-    """For each label that is known to be absent often enough the presence from which showing it gains most.
+    """For each label with enough images without it, the presence from which showing it gains most.
 
     Other labels keep the threshold of their kind. A type is judged here by whether the thing is there: which type it is,
     is `choose_types`' to say.
@@ -279,7 +279,7 @@ def calibrated(policy: DecisionPolicy, answer: ScoredAnswer) -> float:
 def tune(
     assistant: Any, sources: Sequence[Path], limit: int | None, hide_cost: float, show_cost: float
 ) -> tuple[DecisionPolicy, list[Look], list[ScoredAnswer]]:
-    """A policy chosen on the `tune` half of data sets, and what it was chosen from; the assistant has it from then on."""
+    """A policy chosen on the `tune` half of data sets, and the rows it was chosen from; the assistant keeps it."""
     assistant.policy = replace(assistant.policy, hide_cost=hide_cost, show_cost=show_cost)
     sets = list(tune_records(sources, limit))
     rows = [row for records in sets for row in look(assistant, records)]

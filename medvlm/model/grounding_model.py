@@ -14,7 +14,7 @@ from .vision import build_vision, detail_channels, feature_maps, map_channels
 
 @dataclass
 class ImageFeatures:
-    """One batch of images, encoded once and asked many times."""
+    """One batch of images, encoded once for many queries."""
 
     maps: list[torch.Tensor]  # encoder maps (B, C_i, H_i, W_i), finest first
     pyramid: list[torch.Tensor]  # (B, C, H_i, W_i), finest first
@@ -29,7 +29,7 @@ class ImageFeatures:
 class GrounderOutput:
     """All that one pass says of B images, which training compares with the truth."""
 
-    queries: GroundingOutput  # of the labels asked for
+    queries: GroundingOutput  # of the labels in `label_ids`
     labels: torch.Tensor  # (B, L) presence logits of every label with a query of its own
     facts: list[torch.Tensor]  # (B, values) logits of each fact, those without a name last
     prompt_masks: torch.Tensor  # (B, P, S/2, S/2) logits
@@ -60,7 +60,7 @@ class Grounder(nn.Module):
         prompts: torch.Tensor,  # (B, P, 4, S/4, S/4)
         prompt_kinds: torch.Tensor,  # (B, P) channel of each drawn prompt, -1 for none
     ) -> GrounderOutput:
-        """Everything at once, asked by label numbers and drawn prompts, as training does."""
+        """All outputs at once, for label numbers and drawn prompts, as training needs them."""
         features = self.encode(pixel_values)
         queries = self.heads(features.pyramid, self.heads.labels(label_ids))
         labels = self.heads.presence(features.pyramid, self.heads.labels.weight[:-1])

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 PROMPT_CHANNELS = 4  # box, positive points, negative points, scribble
-PLACE = 12  # numbers that say where a channel is drawn
+PLACE = 12  # channels of a place's encoding
 NARROW, WIDTH = 16, 32  # channels of the pixels that the correction sees, and of its own layers
 DILATIONS = (1, 2, 4, 8, 1)
 

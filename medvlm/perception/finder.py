@@ -49,7 +49,7 @@ class Query:
 
 
 def read_as(phrase: str, label: str | None, shown: bool) -> str:
-    """What is said of a phrase that is no name in the vocabulary: what is shown in its place, which may not be what it means."""
+    """The note on a phrase that is no name in the vocabulary: what is shown instead, which may not be what it means."""
     if label is None or not shown:
         return f"“{phrase}” is not among what the model can find."
     return f"“{phrase}” is not among the names of what the model can find; here is the nearest that it can, {label}."
@@ -91,7 +91,7 @@ class Finder:
 
     @policy.setter
     def policy(self, policy: DecisionPolicy) -> None:
-        """What was found under another policy is forgotten; what was seen stays."""
+        """Forgets what was found under another policy; encoded images stay."""
         self._policy = policy
         for view in self.views.values():
             view.found.clear()
@@ -210,7 +210,7 @@ class Finder:
             view.found[phrase] = Found(chances[at], regions, note)
 
     def is_shown(self, label: str | None, there: float, share: float) -> bool:
-        """Whether a label is drawn that is `there` by this chance, and of its type by this `share`."""
+        """Whether a label is shown that is `there` by this chance, and of its type by this `share`."""
         return label is not None and there >= self.policy.least(label) and share >= self.policy.type_least
 
     @torch.inference_mode()

@@ -61,7 +61,7 @@ class VolumeSearch:
         return [view.grounding(list(names), at) for at, view in enumerate(self.volume(study).views)]
 
     def volume(self, study: Study) -> VolumeView:
-        """What is known of a volume so far."""
+        """What was found in a volume so far."""
         first = study.images[0]
         if first not in self.volumes:
             self.volumes[first] = VolumeView([])

@@ -36,7 +36,7 @@ class ImageView:
     medical: float
     windows: list[tuple[Window, Image]] = field(default_factory=list)  # enlarged looks, made when they are needed
     found: dict[str, Found] = field(default_factory=dict)
-    used: int = 0  # when the features were asked for last
+    used: int = 0  # when the features were last used
 
     @property
     def held(self) -> int:
@@ -84,7 +84,7 @@ class ImageView:
 
 
 def let_go(views: Iterable[ImageView], most: int, since: int) -> None:
-    """Forget features beyond `most` bytes, those that were asked for longest ago first, but none asked for from `since` on."""
+    """Forget features beyond `most` bytes, the least recently used first, but none used from `since` on."""
     left = most
     for view in sorted(views, key=lambda view: -view.used):
         left -= view.held

@@ -22,6 +22,7 @@ __all__ = [
     "apply",
     "edits",
     "is_corrected",
+    "places",
     "read_corrections",
     "write_corrections",
 ]
@@ -75,9 +76,7 @@ def apply(report: Report, corrections: Corrections, study: Study) -> Report:
         )
     if not corrections.made:
         return report
-    work = _Work(study, list(report.regions), [replace(f, regions=list(f.regions)) for f in report.findings], set())
-    for one in corrections.made:
-        _change(work, one)
+    work = _worked(report, corrections, study)
     retold = work.touched | _beside(work)
     for number in retold:
         _measure_anew(work, number)
@@ -90,6 +89,12 @@ def apply(report: Report, corrections: Corrections, study: Study) -> Report:
         out.comparison = replace(report.comparison, changes=changes)
     out.sections = [*told(report, out, corrections, retold, numbers, study), _provenance(report, corrections)]
     return out
+
+
+def places(report: Report, corrections: Corrections, study: Study) -> list[int]:
+    """The numbers by which corrections name the regions of the corrected report, in its order: the draft's own, and those of
+    added regions behind them. Raises `RequestError`."""
+    return [i for i, region in enumerate(_worked(report, corrections, study).regions) if region is not None]
 
 
 def is_corrected(report: Report) -> bool:
@@ -117,6 +122,13 @@ def _several(count: int, noun: str) -> str:
 
 
 # Regions and findings
+
+
+def _worked(report: Report, corrections: Corrections, study: Study) -> _Work:
+    work = _Work(study, list(report.regions), [replace(f, regions=list(f.regions)) for f in report.findings], set())
+    for one in corrections.made:
+        _change(work, one)
+    return work
 
 
 def _change(work: _Work, one: edits.Correction) -> None:

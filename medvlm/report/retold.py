@@ -49,7 +49,8 @@ def told(
     for title in dict.fromkeys([*titles, *(TOLD_ANEW if retold else ()), *added]):
         old = next((section.sentences for section in draft.sections if section.title == title), [])
         mine = {number: text for (name, number), text in written.items() if name == title}
-        about, rest = _section(title, old, mine, telling)
+        told_of = {one.finding for one in added.get(title, []) if one.finding is not None}
+        about, rest = _section(title, old, mine, told_of, telling)
         sections.append(Section(title, [*about, *added.get(title, []), *rest]))
     return [section for section in sections if section.sentences]
 
@@ -73,9 +74,10 @@ def _added(one: AddSentence, out: Report) -> Sentence:
 
 
 def _section(
-    title: str, old: Sequence[Sentence], written: Mapping[int, str | None], telling: _Telling
+    title: str, old: Sequence[Sentence], written: Mapping[int, str | None], told_of: set[int], telling: _Telling
 ) -> tuple[list[Sentence], list[Sentence]]:
-    """The sentences on single findings, and those that sum up what was not found."""
+    """The sentences on single findings, but for those `told_of` in a sentence that a person added, and those that sum up what
+    was not found."""
     anew = telling.retold if title in TOLD_ANEW else set()
     summing = _summing_up(telling.draft) if title in TOLD_ANEW else set()
     said: set[int] = set()
@@ -92,7 +94,7 @@ def _section(
         elif not (title not in TOLD_ANEW and _is_gone(sentence, telling)) and not (anew and group is rest):
             group.append(linked)
         said |= set() if sentence.finding is None else {sentence.finding}
-    for number in sorted(anew - said):
+    for number in sorted(anew - said - told_of):
         about += _anew(title, number, telling)
     wrote = any(old[number].text in summing for number in written)
     return about, rest if wrote or not anew else [*rest, *_summary(title, about, telling.out)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from asyncio import CancelledError
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +33,7 @@ TYPES = {
     503: "Unavailable",
     507: "DiskFull",
 }
+STOPPED = "The server was stopped; send it again when it is back."
 SENTENCES = {
     400: "The request is no readable JSON or form; send it as the description says.",
     404: "There is nothing here; /v1/openapi.json lists what there is.",
@@ -66,13 +68,14 @@ def api_error(error: BaseException) -> ApiError:
     if isinstance(error, MedVLMError):
         status = 503 if isinstance(error, (ModelError, LanguageError)) else 422
         return ApiError(status, str(error), type(error).__name__)
+    if isinstance(error, CancelledError):
+        return ApiError(503, STOPPED, retry_after=10)
     if isinstance(error, RequestValidationError):
         return ApiError(422, invalid(error))
     if isinstance(error, HTTPException):
-        own = error.detail if error.status_code not in (404, 405) and error.detail != PARSING else ""
-        return ApiError(
-            error.status_code, own or SENTENCES.get(error.status_code, SORRY), TYPES.get(error.status_code, "Error")
-        )
+        status = error.status_code
+        own = "" if error.detail in (HTTPStatus(status).phrase, PARSING) else error.detail
+        return ApiError(status, own or SENTENCES.get(status, SORRY), TYPES.get(status, "Error"))
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
     log.error("%s at %s", type(error).__name__, place)
@@ -109,8 +112,8 @@ def add_handlers(app: FastAPI) -> None:
 
 
 class Outermost:
-    """An ASGI app around another: bodies have a limit, but for uploads, which have their own; faults of ours become an
-    answer, not a traceback in the log; and no answer is cached."""
+    """An ASGI app around another: bodies have a limit, but for uploads, which have their own; faults of ours, and being
+    stopped in the middle, become an answer, not a traceback in the log; and no answer is cached."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -136,7 +139,7 @@ class Outermost:
 
         try:
             await self.app(scope, limited, told)
-        except Exception as error:
+        except (Exception, CancelledError) as error:  # cancelled is what is still going on where the server stops
             response = api_error(error).response()
             if not started:
                 await response(scope, receive, told)

@@ -88,9 +88,16 @@ class Asked:
 TheAsked = Annotated[Asked, Depends()]
 
 
+def awaitable(job: Job) -> asyncio.Future[Any]:
+    """A job's future for this loop. What it raises is looked at, so that asyncio does not log what nobody waits for."""
+    future = asyncio.wrap_future(job.future)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
 async def finished(request: Request, job: Job) -> Any:
     """A job's result. It is abandoned where the caller is gone; raises what the work raised."""
-    future = asyncio.wrap_future(job.future)
+    future = awaitable(job)
     try:
         while not future.done():
             await asyncio.wait([future], timeout=LOOK)
@@ -103,7 +110,7 @@ async def finished(request: Request, job: Job) -> Any:
 
 async def events(request: Request, job: Job) -> AsyncIterator[str]:
     """`progress` with {"done", "of"} whenever it changes, and at the end `result` or `error`; comments keep the line open."""
-    future, told = asyncio.wrap_future(job.future), None
+    future, told = awaitable(job), None
     try:
         while not future.done():
             if job.progress != told:

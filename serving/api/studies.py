@@ -75,7 +75,7 @@ class Studies:
                 raise ApiError(409, "An upload with this Idempotency-Key is on its way; wait for it.", retry_after=1)
             most, most_of_one = self.budget.opening, self.budget.opening_of_one
             if self._opening.total() >= most or self._opening[client] >= most_of_one:
-                raise ApiError(429, "Too many uploads at a time; send one after another.", retry_after=5)
+                raise ApiError(429, "Too many uploads at a time; send one after another.", retry_after=2)
             self._opening[client] += 1
             self._keys |= {(client, key)} if key else set()
         try:

@@ -33,7 +33,7 @@ class Recent:
 
     def study(self, images: tuple[str, ...]) -> Study:
         """The study that data URLs make. Raises what `read` does."""
-        key = hashlib.sha256("\n".join(images).encode()).digest()
+        key = b"".join(hashlib.sha256(image.encode()).digest() for image in images)
         with self.lock:
             kept = self.kept.get(key)
         study = kept.study if kept else self.read(images)

@@ -139,11 +139,11 @@ def _objects(content: Any) -> list[dict[str, Any]]:
 
 def _data_url(part: Any, name: str) -> str:
     url = part.get(name) if isinstance(part, dict) else None
-    if not isinstance(url, str) or not re.match(r"data:[^,]{0,200};base64,", url, re.I):
+    if not isinstance(url, str) or not (url.isascii() and re.match(r"data:[^,]{0,200};base64,", url, re.I)):
         raise Refused(ELSEWHERE, "messages")
     return url
 
 
 def _names_ours(tools: Any) -> bool:
     named = [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return any(isinstance(function, dict) and function.get("name") in set(TOOLS) for function in named)
+    return any(isinstance(function, dict) and function.get("name") in list(TOOLS) for function in named)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import BoundedSemaphore, Event
 from typing import Any
@@ -72,6 +73,7 @@ class Chats:
             chat = await run_in_threadpool(read_chat, await body_of(request))
             check_model(chat, (await run_in_threadpool(self.assistant)).name)
             study = await run_in_threadpool(self.recent.study, chat.images)
+            chat = replace(chat, images=())  # they are large, and the answer may take a while
             asyncio.get_running_loop().call_later(recent.KEPT_SECONDS, self.recent.sweep)
             future = self.pool.submit(self.answers, chat, study, gone)
         except BaseException as raised:

@@ -1,4 +1,4 @@
-"""What data sets say in ways of their own: a module a set, named like it, with its `ADAPTER`; and how often each is drawn."""
+"""The rules of single data sets, a module each with its `ADAPTER`, and the mixtures by which sets are sampled."""
 
 from .adapter import Adapter, adapter_of, facts_of, question_values
 from .mixtures import read_mixture

@@ -1,4 +1,4 @@
-"""ACDC: cine slices of the heart, whose number and phase are told in words of the series."""
+"""ACDC: cine slices of the heart, whose number and phase stand in the words of the series."""
 
 from .adapter import Adapter
 

@@ -1,4 +1,4 @@
-"""Chest films of one patient after another time; who is intubated is told of the patient, not of the film."""
+"""Chest films of one patient after another time; intubation is recorded for the patient, not for the film."""
 
 from .adapter import Adapter
 

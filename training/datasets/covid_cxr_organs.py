@@ -1,4 +1,4 @@
-"""Chest films with outlines; who is intubated is told of the patient, not of the film."""
+"""Chest films with outlines; intubation is recorded for the patient, not for the film."""
 
 from .adapter import Adapter
 

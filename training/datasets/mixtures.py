@@ -1,4 +1,4 @@
-"""How often each data set is drawn: named mixtures, all in `mixtures.yaml`."""
+"""How often each data set is sampled: named mixtures, all in `mixtures.yaml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No medical images: that they are none is told by their modality."""
+"""Photographs: no medical images, as their modality says."""
 
 from .adapter import Adapter
 

@@ -1,6 +1,6 @@
 """Questions of the records: how many are answered as the record does, beside a blank image, another one and a guess.
 
-All are asked without abstention: the answer that would be withheld is scored, and that it would be is counted.
+All are asked without abstention: an answer that would be withheld is scored, and counted as such.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _requests(records: Sequence[Record], guess: CommonestAnswer, lang: str, cont
 
 
 def scored(qa: QA, answer: Answer, variant: str, commonest: str) -> Item:
-    """What was asked, said and true; `variant` is image, blank or shuffled."""
+    """The question, the answer and the truth; `variant` is image, blank or shuffled."""
     out: Item = {"variant": variant, "type": qa.type, "kind": qa.kind, "lang": qa.lang}
     out |= {"question": qa.question, "true": qa.answer, "said": answer.text, "confidence": answer.confidence}
     return out | {"abstained": answer.abstained, "declined": answer.declined, "commonest": commonest}

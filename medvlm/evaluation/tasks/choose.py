@@ -1,4 +1,4 @@
-"""Choosing among given answers: which value of a fact that the model learned does it prefer, asked as a question?"""
+"""Multiple choice: the value that the model prefers for a fact it learned, asked as a question."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..summary import Metrics, by_set, mean, metric, patients_of
 from ..tables import Table, guess, interval, names
 from ..task import Request, Run
 
-Choices = Mapping[str, tuple[str, Sequence[str]]]  # fact → what was chosen, among which options
+Choices = Mapping[str, tuple[str, Sequence[str]]]  # fact → the choice, and its options
 
 
 class Choosing:
@@ -40,9 +40,9 @@ class Choosing:
         return out
 
     def score(self, request: Request, reply: Choices) -> Item:
-        """Of each fact that was asked for: the true value, the chosen one, whether they agree, and the usual one.
+        """Of each fact in the reply: the true value, the chosen one, whether they agree, and the commonest one.
 
-        No choices at all stand for a failure: every stated fact is kept as wrong, because what was learned is not known.
+        No choices at all stand for a failure: every stated fact is kept as wrong, because it is unknown which facts were learned.
         """
         cells = {}
         for fact, value in stated(request.record).items():
@@ -73,7 +73,7 @@ class Choosing:
 
 
 def question(fact: str, values: Iterable[str]) -> str:
-    """How a fact is asked for: "What is the tumour type here?", "Is there fracture?"."""
+    """The question for a fact: "What is the tumour type here?", "Is there fracture?"."""
     name = fact.replace("_", " ")
     return f"Is there {name}?" if set(values) == {"yes", "no"} else f"What is the {name} here?"
 

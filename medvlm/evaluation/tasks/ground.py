@@ -27,7 +27,7 @@ CHEST = ["x-ray", "chest"]
 
 @dataclass(frozen=True)
 class Guesses:
-    """What is said without looking, learned from training records."""
+    """Guesses without looking at the image, learned from training records."""
 
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)  # by label, bool (64, 64)
     measures: Mapping[str, float] = field(default_factory=dict)  # by name, their means
@@ -64,8 +64,8 @@ class Ground:
 
 
 def scored(record: Record, found: Grounding, guesses: Guesses) -> Item:
-    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases; of all
-    labels that are known to be there or not, whether they are, and whether they are shown.
+    """Dice and NSD of the union of a label's masks, its boxes' hits at IoU 0.5, and regions under absent phrases; of each
+    label with known presence, whether it is there, and whether it is shown.
 
     `iou` is the best overlap of the best scored box with a true one; `measures` stand beside the truth and the
     training mean. What a phrase brought back is its own, also where it is called something surer.
@@ -136,7 +136,7 @@ def _means(name: str, items: Sequence[Item], labels: Iterable[str]) -> Metrics:
 
 
 def _boxes(item: Item) -> dict[str, tuple[list[float], list[bool], int]]:
-    """Label → scores, hits and number of true boxes, of what was asked for in one image, there or not."""
+    """Label → scores, hits and number of true boxes, of the phrases of one image, present or absent."""
     absent = {label: (scores, [False] * len(scores), 0) for label, scores in item["absent"].items()}
     return absent | {label: (cell["scores"], cell["hits"], cell["n"]) for label, cell in item["labels"].items()}
 
@@ -152,7 +152,7 @@ def _share(key: str, shown: Sequence[tuple[Item, bool]]) -> Metrics:
 
 
 def _chest_findings(items: Sequence[Item]) -> Metrics:
-    """Of what chest X-rays may show, the share that is shown where it is there, and where it is known not to be."""
+    """Of the findings that chest X-rays may show, the share shown where they are present, and where they are absent."""
     labels = {name for name, label in LABELS.items() if is_finding(name) and tuple(CHEST) in label.places}
     films = [item for item in items if item.get("kind") == CHEST]
     cells = [(item, cell) for item in films for label, cell in item["known"].items() if label in labels]

@@ -58,7 +58,7 @@ class Labels:
 def scored(record: Record, chances: Chances, usual: Mapping[str, str | None]) -> Item:
     """Of each fact that is stated and whose value the model learned: the truth, its probabilities, the usual value.
 
-    No chances at all stand for a failure: every stated fact is kept, because what was learned is not known.
+    No chances at all stand for a failure: every stated fact is kept, because it is unknown which facts were learned.
     """
     truth = stated(record)
     facts = learned(record, chances) if chances else dict.fromkeys(truth, "")

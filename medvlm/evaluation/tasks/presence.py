@@ -1,4 +1,4 @@
-"""Presence: does its probability tell labels that are in an image from those that are known not to be?"""
+"""Presence: how well its probability separates labels that are in an image from those that are not."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Presence:
 
 
 def _summary(key: str, items: Sequence[Item]) -> Metrics:
-    """How well chances part what is there from what is not, how far they are from its share, and what is shown of both."""
+    """How well chances separate present from absent labels, how well they are calibrated, and the share of each shown."""
     cells = [(item, cell) for item in items for cell in item["known"].values()]
     patients, pairs = patients_of(i for i, _ in cells), [(cell["chance"], cell["there"]) for _, cell in cells]
     out = {f"{key}/ece": metric(pairs, patients, statistic=over_pairs(metrics.ece))}

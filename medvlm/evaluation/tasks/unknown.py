@@ -27,7 +27,7 @@ class Unknown:
     nothing: Reply | None = None
 
     def requests(self, records: Sequence[Record], train: Sequence[Record], run: Run) -> Iterator[Request]:
-        """What is no medical image is the same beside every data set; it is asked for once."""
+        """What is no medical image is the same beside every data set; it is requested once."""
         for record in records:
             yield Request(f"unknown/{record.key}", record, truth=PHOTOGRAPHS if is_photograph(record) else MEDICAL)
         yield from (Request(f"unknown/{r.key}", r, truth=r.set) for r in nothing_medical())

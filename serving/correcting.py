@@ -1,0 +1,90 @@
+"""What the page's events do to a report draft: sentences edited, findings judged and added, regions rejected, and all undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from medvlm.errors import RequestError
+from medvlm.vocabulary import known_name
+
+from . import payload
+from .corrections import GONE, Corrected
+from .handlers import field, message, told
+from .session import Layer, Session
+
+NO_REPORT = "Ask for a report first."
+
+
+class Correcting:
+    """The listeners of the page for a report that is corrected; all that belongs to a user is in `Session`."""
+
+    def correct(self, session: Session, event: gr.EventData):
+        """One change that the panel asks for: layer, message."""
+        try:
+            top, work = corrected(session, field(event, "layer"))
+            change(work, str(field(event, "do")), event)
+        except Exception as error:
+            return payload.layer(session), message(session, told(error))
+        top = top.refreshed()
+        return payload.layer(session, selected(top, event) if top is session.layer else ()), message(session)
+
+    def step(self, session: Session, event: gr.EventData):
+        """Undo (-1) or redo (1) a change of what is shown: layer, message."""
+        top, by = session.layer, field(event, "by")
+        if top is None or top.work is None or type(by) is not int:
+            return gr.skip(), message(session)
+        try:
+            top.work.step(by)
+        except Exception as error:
+            return gr.skip(), message(session, told(error))
+        session.layer = top.refreshed()
+        return payload.layer(session), message(session)
+
+
+def corrected(session: Session, key: Any) -> tuple[Layer, Corrected]:
+    """The report that an event is about, which need not be shown any more. Raises `RequestError`."""
+    for layer in session.layers:
+        if layer.key == key and isinstance(layer.work, Corrected):
+            return layer, layer.work
+    raise RequestError(NO_REPORT)
+
+
+def change(work: Corrected, do: str, event: gr.EventData) -> None:
+    """One change of a report. Raises `RequestError`."""
+    section, name, text = (_text(event, key) for key in ("section", "name", "text"))
+    number = field(event, "number")
+    if do in ("judge", "reject region") and type(number) is not int:
+        raise RequestError(GONE)
+    match do:
+        case "edit":
+            work.edit(section, name, text)
+        case "reject":
+            work.reject(section, name)
+        case "restore":
+            work.restore(section, name)
+        case "add":
+            work.add(section, text)
+        case "judge":
+            work.judge(number, text)
+        case "add finding":
+            work.add_finding(text)
+        case "reject region":
+            work.reject_region(number)
+        case _:
+            raise RequestError(GONE)
+
+
+def selected(top: Layer, event: gr.EventData) -> list[int]:
+    """The regions of a finding that was added or confirmed, so that drawing goes on with it."""
+    if field(event, "do") != "add finding" or top.report is None:
+        return []
+    label = known_name(_text(event, "text"))
+    return next((finding.regions for finding in top.report.findings if finding.label == label), [])
+
+
+def _text(event: gr.EventData, name: str) -> str:
+    """A text on one line."""
+    value = field(event, name)
+    return " ".join(value.split()) if isinstance(value, str) else ""

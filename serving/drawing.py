@@ -1,0 +1,180 @@
+"""What the page's drawing tools do: a box, points, a scribble, a brush and an eraser, over a report or by themselves; carrying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from medvlm.errors import RequestError
+from medvlm.perception.retouch import prompt_of, retouched, stroke, tip
+from medvlm.types import Region, Study, mask_box
+from medvlm.validation import check_image, check_points
+
+from . import payload
+from .corrections import Corrected
+from .handlers import field, message, opened, told
+from .outline import Outlines
+from .session import Layer, Session
+
+NOTHING = "Nothing stands out there; draw it a little larger, or add a point."
+SELECT_FIRST = "Select a finding of the report, or one of its regions, and draw on it then."
+TITLES = {"box": "From the drawn box", "points": "From the points", "scribble": "From the scribble", "brush": "Painted"}
+
+Drawn = tuple[np.ndarray, float]  # a mask, bool (H, W), and its score
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is drawn on: in a report a region or a finding's label, else what the user drew or will have drawn."""
+
+    image: int
+    layer: Layer | None = None
+    region: int | None = None  # its number in the report
+    label: str = ""  # of a finding that gets a region
+
+    @property
+    def report(self) -> Corrected | None:
+        work = self.layer.work if self.layer else None
+        return work if isinstance(work, Corrected) and (self.region is not None or self.label) else None
+
+
+class Drawing:
+    """The listeners of the page for what is drawn; all that belongs to a user is in `Session`."""
+
+    def __init__(self, assistant: Callable[[], Any]):
+        self.assistant = assistant
+
+    def segment(self, session: Session, event: gr.EventData):
+        """A box, points or a scribble become a region, or change the one that is drawn on."""
+        return self._draw(session, event, self._segmented)
+
+    def paint(self, session: Session, event: gr.EventData):
+        """A stroke of the brush or the eraser."""
+        return self._draw(session, event, self._painted)
+
+    def carry(self, session: Session, event: gr.EventData):
+        """Carry what the user drew on slices to the others: layer, message."""
+        top = session.layer
+        try:
+            study = opened(session)
+            work = top.work if top else None
+            if top is None or not isinstance(work, Outlines):
+                raise RequestError("Draw an outline on a slice first, with a box, points or the brush.")
+            regions, began = self.assistant().carry(study, work.anchors()), work.now
+        except Exception as error:
+            return gr.skip(), message(session, told(error))
+        if study is not session.study or work.now is not began:
+            return gr.skip(), message(session, "What is drawn was changed meanwhile; carry it once more.")
+        work.carried(regions, study)
+        session.layer = top.refreshed()
+        return payload.layer(session), message(session, f"{work.title}.")
+
+    def _draw(self, session: Session, event: gr.EventData, change: Callable[..., Drawn | None]):
+        """Layer, message."""
+        try:
+            study = opened(session)
+            target = target_of(session, study, event)
+            drawn = change(study, target, mask_of(target, study.images[target.image].size), event)
+            if study is not session.study or (target.layer and session.layer is not target.layer):
+                return gr.skip(), message(session)
+            if drawn is None:
+                return gr.skip(), message(session, NOTHING)
+            selected = put(session, study, target, drawn, str(field(event, "tool")))
+        except Exception as error:
+            return gr.skip(), message(session, told(error))
+        return payload.layer(session, selected), message(session)
+
+    def _segmented(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn | None:
+        """What a model's prompt makes; `None` where nothing stands out."""
+        tool, box, points = field(event, "tool"), field(event, "box"), field(event, "points")
+
+        def find(**prompt: Any) -> Drawn | None:
+            found = self.assistant().segment(study, target.image, **prompt)
+            return (found[0].mask, found[0].score) if found and found[0].mask is not None else None
+
+        if tool == "scribble":
+            touch = drawn_stroke(event, before.shape)
+            mask, score = find(scribble=touch) or (touch, 1.0)
+            return retouched(before, mask, touch, add=True), score
+        if tool == "points":
+            return clicked(points, before, find)
+        return find(box=box, points=points)
+
+    def _painted(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn:
+        touch = drawn_stroke(event, before.shape)
+        if field(event, "tool") != "eraser":
+            return before | touch, 1.0
+        if not before.any():
+            raise RequestError("There is nothing to erase on this image; draw something first.")
+        return before & ~touch, 1.0
+
+
+def clicked(points: Any, before: np.ndarray, find: Callable[..., Drawn | None]) -> Drawn | None:
+    """A mask after the last of some clicks. Raises `RequestError`."""
+    if not before.any():
+        clicks = check_points(points, before.shape)
+        found = find(points=clicks)
+        return found and (found[0] | tip(clicks[-1], before.shape) if clicks[-1][2] else found[0], found[1])
+    inside = (0, 0, 1)  # clicks that only remove are no prompt by themselves, but are here
+    clicks = check_points([inside, *points] if isinstance(points, list) and points else points, before.shape)[1:]
+    prompt, adds = prompt_of(clicks, before), bool(clicks[-1][2])
+    mask, score = (find(points=prompt) if prompt else None) or (before if adds else np.zeros_like(before), 1.0)
+    return retouched(before, mask, tip(clicks[-1], before.shape), adds), score
+
+
+def drawn_stroke(event: gr.EventData, size: tuple[int, int]) -> np.ndarray:
+    return stroke(field(event, "stroke"), field(event, "radius"), size)
+
+
+def target_of(session: Session, study: Study, event: gr.EventData) -> Target:
+    """What an event draws on. Raises `RequestError` where that is nothing."""
+    image, top = check_image(field(event, "image"), study), session.layer
+    region, label = field(event, "region"), field(event, "label")
+    here = top is not None and top.key == field(event, "layer")
+    if here and top is not None and isinstance(top.work, Corrected):
+        if type(region) is int:
+            return Target(top.work.region(region).image, top, region)
+        if isinstance(label, str) and label:
+            return Target(image, top, label=label)
+        if field(event, "tool") in ("brush", "eraser"):
+            raise RequestError(SELECT_FIRST)
+    if top is not None and top.drawn and (study.is_volume or top.on(image) is not None):
+        return Target(image, top)
+    return Target(image)
+
+
+def mask_of(target: Target, size: tuple[int, int]) -> np.ndarray:
+    """bool `(H, W)`: what is drawn on, before it is."""
+    mask = None
+    if target.report and target.region is not None:
+        region = target.report.region(target.region)
+        mask = region.mask
+        if mask is None:
+            mask = np.zeros(size, bool)
+            x0, y0, x1, y1 = (round(v) for v in region.box)
+            mask[y0:y1, x0:x1] = True
+    elif target.layer and isinstance(target.layer.work, Outlines):
+        mask = target.layer.work.mask(target.image)
+    return np.zeros(size, bool) if mask is None else mask
+
+
+def put(session: Session, study: Study, target: Target, drawn: Drawn, tool: str) -> list[int]:
+    """Put a mask where it was drawn; the numbers of the regions to select. Raises `RequestError`."""
+    (mask, score), layer, number = drawn, target.layer, target.region
+    if target.report is not None and layer is not None:
+        report = target.report
+        new = report.add_region(target.label, target.image, mask) if number is None else report.redraw(number, mask)
+        session.layer = layer.refreshed()
+        return [] if new is None else [new]
+    region = Region("region", target.image, mask_box(mask), mask, score, turn=study.images[target.image].turn)
+    title, work = TITLES.get(tool, "Drawn"), layer.work if layer else None
+    if layer is None or not isinstance(work, Outlines):
+        session.layer = Layer(title, [region], work=Outlines(title, region))
+    else:
+        work.draw(title if tool in TITLES and len(work.now.regions) == 1 else work.title, region)
+        session.layer = layer.refreshed()
+    return []

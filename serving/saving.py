@@ -1,0 +1,74 @@
+"""What is saved from the page: the overlay of an image, a report in a format, and what a person corrected in it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import PIL.Image
+
+from medvlm.errors import RequestError
+from medvlm.records.corrected import write_records
+from medvlm.report.corrections import write_corrections
+from medvlm.report.export import FORMATS, check_formats
+from medvlm.report.overlay import draw_overlay
+from medvlm.studies.burned_in import leaving_pixels
+from medvlm.types import Study
+
+from .corrections import Corrected
+from .pictures import data_url
+from .session import Layer, Session
+
+OWN = ("corrections", "records")  # what is saved of corrections alone, beside the report's formats
+
+
+def download(session: Session, what: str, opacity: float, folder: Path) -> tuple[str, str]:
+    """Name and data URL of the overlay of the open image (`png`), of the report in a format, or of its corrections, zipped
+    where that has several files. The private `folder` holds them for that moment. Raises `RequestError`."""
+    study, top = session.study, session.layer
+    if what == "png" and study is not None:
+        regions = [r for r in top.regions if r.image == session.image] if top else []
+        drawn = draw_overlay(leaving_pixels(study, session.image), regions, opacity)
+        return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
+    if top is None or top.report is None or study is None:
+        raise RequestError("Ask for a report first.")
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            paths = written(top, study, what, Path(scratch))
+            if not paths:
+                raise RequestError("The report has no region that this format could hold.")
+            name, content = _packed(paths, Path(scratch), what)
+    except OSError as error:
+        raise RequestError("The file does not fit on this machine's disk; make room there.") from error
+    return name, f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
+
+
+def written(top: Layer, study: Study, what: str, folder: Path) -> list[Path]:
+    """The files of a report, or of its corrections, which are saved then. Raises `RequestError`."""
+    assert top.report is not None
+    if what not in OWN or not isinstance(top.work, Corrected):
+        (what,) = check_formats([what])
+        return FORMATS[what](top.report, study, folder)
+    work = top.work
+    if what == "corrections":
+        paths = [write_corrections(work.corrections, folder)]
+    else:
+        write_records(work.draft, work.report, work.corrections, study, folder)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    work.history.saved = work.history.at
+    return paths
+
+
+def _packed(paths: Sequence[Path], folder: Path, what: str) -> tuple[str, bytes]:
+    """Name and content of one file, or of an archive of several."""
+    if len(paths) == 1:
+        return paths[0].name, paths[0].read_bytes()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in paths:
+            archive.write(path, path.relative_to(folder))
+    return f"report.{what}.zip", stream.getvalue()
