@@ -104,9 +104,9 @@ class Client:
         """A request under /v1, sent again where the server says when; `content` makes the body anew each time."""
         end = time.monotonic() + self.patience
         while True:
-            body = {"data": content()} if content else {}
+            body = content() if content else None
             try:
-                reply = self.session.request(method, self.url + path, timeout=self.timeout, **body, **options)
+                reply = self.session.request(method, self.url + path, timeout=self.timeout, data=body, **options)
             except requests.RequestException as error:
                 raise RemoteError(f"There is no answer from {self.url}: is `medvlm serve` running there?") from error
             wait = min(float(reply.headers.get("retry-after", 1)), 10.0)

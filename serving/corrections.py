@@ -23,6 +23,7 @@ from medvlm.report.edits import (
     RejectSentence,
 )
 from medvlm.types import Region, Report, Section, Study, mask_box
+from medvlm.vocabulary import known_name
 
 from .history import History
 
@@ -65,9 +66,9 @@ class Corrected:
             self._show(self.history.now)
 
     def _show(self, made: Made) -> None:
-        checked = Corrections.from_json(Corrections(self.corrections.report, [plain(one) for one in made]).to_json())
-        assert len(checked.made) == len(made)
-        corrections = Corrections(checked.report, list(made))
+        typed = [one.to_json() for one in made if not isinstance(one, RedrawRegion | AddRegion)]
+        Corrections.from_json({"report": "", "corrections": typed})  # which raises where a text or a label is none
+        corrections = Corrections.of(self.draft, made)
         self.report = apply(self.draft, corrections, self.study)
         self.places = places(self.draft, corrections, self.study)
 
@@ -209,6 +210,8 @@ class Corrected:
 
     def add_region(self, label: str, image: int, mask: np.ndarray) -> int | None:
         """Draw a region of a finding; its number. Raises `RequestError`."""
+        if known_name(label) is None and label not in [finding.label for finding in self.report.findings]:
+            raise RequestError(GONE)
         if not mask.any():
             return None
         self.change([*self.history.now, AddRegion(label, image, mask_box(mask), mask)])
@@ -224,11 +227,6 @@ class Corrected:
 
     def _without(self, which: Callable[[Correction], bool]) -> list[Correction]:
         return [one for one in self.history.now if not which(one)]
-
-
-def plain(one: Correction) -> Correction:
-    """A correction without its mask, which was checked when it was drawn and takes long to check again."""
-    return replace(one, mask=None) if isinstance(one, RedrawRegion | AddRegion) else one
 
 
 def shown(work: Corrected) -> dict[str, Any]:

@@ -83,14 +83,14 @@ class Drawing:
                 return gr.skip(), message(session)
             if drawn is None:
                 return gr.skip(), message(session, NOTHING)
-            selected = put(session, study, target, drawn, str(field(event, "tool")))
+            selected = put(session, study, target, drawn, tool_of(event))
         except Exception as error:
             return gr.skip(), message(session, told(error))
         return payload.layer(session, selected), message(session)
 
     def _segmented(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn | None:
         """What a model's prompt makes; `None` where nothing stands out."""
-        tool, box, points = field(event, "tool"), field(event, "box"), field(event, "points")
+        tool, box, points = tool_of(event), field(event, "box"), field(event, "points")
 
         def find(**prompt: Any) -> Drawn | None:
             found = self.assistant().segment(study, target.image, **prompt)
@@ -106,7 +106,7 @@ class Drawing:
 
     def _painted(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn:
         touch = drawn_stroke(event, before.shape)
-        if field(event, "tool") != "eraser":
+        if tool_of(event) != "eraser":
             return before | touch, 1.0
         if not before.any():
             raise RequestError("There is nothing to erase on this image; draw something first.")
@@ -126,6 +126,11 @@ def clicked(points: Any, before: np.ndarray, find: Callable[..., Drawn | None]) 
     return retouched(before, mask, tip(clicks[-1], before.shape), adds), score
 
 
+def tool_of(event: gr.EventData) -> str:
+    tool = field(event, "tool")
+    return tool if isinstance(tool, str) else "points" if field(event, "points") else "box"
+
+
 def drawn_stroke(event: gr.EventData, size: tuple[int, int]) -> np.ndarray:
     return stroke(field(event, "stroke"), field(event, "radius"), size)
 
@@ -140,7 +145,7 @@ def target_of(session: Session, study: Study, event: gr.EventData) -> Target:
             return Target(top.work.region(region).image, top, region)
         if isinstance(label, str) and label:
             return Target(image, top, label=label)
-        if field(event, "tool") in ("brush", "eraser"):
+        if tool_of(event) in ("brush", "eraser"):
             raise RequestError(SELECT_FIRST)
     if top is not None and top.drawn and (study.is_volume or top.on(image) is not None):
         return Target(image, top)

@@ -23,7 +23,17 @@ from .uploads import Inbox
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
-SCRIPTS = ("stream.js", "regions.js", "planes.js", "brush.js", "viewer.js", "compare.js", "corrections.js", "panel.js", "chat.js")
+SCRIPTS = (
+    "stream.js",
+    "regions.js",
+    "planes.js",
+    "brush.js",
+    "viewer.js",
+    "compare.js",
+    "corrections.js",
+    "panel.js",
+    "chat.js",
+)
 WARNING = "Research use, not a medical device"
 EVENTS = ["upload", "example", "series", "slice", "segment", "clear_layer", "download"]
 ASKED = ["check", "correct", "carry"]  # by the panel
@@ -58,7 +68,12 @@ def theme() -> gr.themes.Base:
 
 def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
     """The page over the assistant that `assistant()` returns; it may wait until the model is loaded."""
-    do, prior, drawing, correcting = Handlers(assistant, inbox), Priors(assistant, inbox), Drawing(assistant), Correcting()
+    do, prior, drawing, correcting = (
+        Handlers(assistant, inbox),
+        Priors(assistant, inbox),
+        Drawing(assistant),
+        Correcting(),
+    )
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
         gr.HTML(f"<b>medvlm</b><span>{WARNING}</span>", elem_id="mv-head", js_on_load=None, apply_default_css=False)

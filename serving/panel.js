@@ -69,12 +69,14 @@
     };
   }
 
-  function panel(element, check, props, watch) {
+  function panel(element, trigger, props, watch, events) {
+    const send = (name, data) => { if (events.includes(name)) trigger(name, data); };
+    const write = medvlm.corrections((data) => send("correct", data));
     const body = element.querySelector(".mv-list-body"), title = element.querySelector(".mv-list-title"), saves = element.querySelector(".mv-saves");
-    const opened = checker(element.querySelector(".mv-check"), check);
-    let lit = new Set();
+    const opened = checker(element.querySelector(".mv-check"), (data) => send("check", data));
+    let lit = new Set(), shown = "";
     const items = () => [...body.querySelectorAll("[data-regions]")];
-    const numbers = (item) => item.dataset.regions.split(" ").map(Number);
+    const numbers = (item) => item.dataset.regions.split(" ").filter(Boolean).map(Number);
 
     function item(text, name, regions) {
       const button = make("button", name, text);
@@ -92,40 +94,43 @@
       row.title = "Score " + region.score.toFixed(2) + "; box " + region.box.map(Math.round).join(", ") + " px";
       return row;
     }
-    function offer(formats) {
-      saves.hidden = !formats.length;
-      saves.replaceChildren(make("span", "mv-faint", "Save as"), ...formats.map((name) => {
-        const button = make("button", "", name.toUpperCase());
+    function offer({ formats, carry }) {
+      saves.hidden = !formats && !carry;
+      const save = (formats || []).map((name) => {
+        const button = make("button", "", NAMES[name] || name.toUpperCase());
         Object.assign(button, { type: "button", title: FORMATS[name] || "" }).dataset.save = name;
         button.addEventListener("click", () => tell("save", name));
         return button;
-      }));
+      });
+      saves.replaceChildren(...(formats ? [make("span", "mv-faint", "Save as"), ...save] : []));
+      if (!carry) return;
+      const button = Object.assign(make("button", "mv-carry", "Carry to the neighbouring slices"), { type: "button" });
+      button.title = "Follow what is drawn from slice to slice, until it vanishes; what you drew on other slices stays";
+      button.addEventListener("click", () => { tell("say", "Carrying from slice to slice…"); send("carry", {}); });
+      saves.append(button);
     }
     function receive() {
       const layer = parse(props.value);
       if (!layer) return;
+      write.settle();
+      const top = layer.key === shown ? body.scrollTop : 0;
+      shown = layer.key;
       opened(layer.study);
       lit = new Set();
-      body.replaceChildren();
       title.textContent = layer.title || "Regions";
-      offer(layer.sections.length ? layer.formats : []);
-      for (const section of layer.sections) {
-        body.append(make("h4", "", section.title));
-        for (const sentence of section.sentences) {
-          body.append(sentence.regions.length ? item(sentence.text, "mv-sentence", sentence.regions) : make("p", "mv-sentence", sentence.text));
-        }
-      }
-      if (layer.disclaimer) body.append(make("p", "mv-faint", layer.disclaimer));
+      offer(layer);
+      body.replaceChildren(...write.report(layer, item));
       if (layer.sections.length && layer.regions.length) body.append(make("h4", "", "Regions"));
       const many = new Set(layer.regions.map((r) => r.image)).size > 1;
-      layer.regions.slice(0, MOST_ROWS).forEach((region, number) => body.append(regionItem(region, number, many)));
+      layer.regions.slice(0, MOST_ROWS).forEach((region, number) => body.append(write.region(layer, regionItem(region, number, many), region, number)));
       if (layer.regions.length > MOST_ROWS) body.append(make("p", "mv-faint", "and " + (layer.regions.length - MOST_ROWS) + " more on the image"));
       if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? "No region belongs to this." : "Regions of answers, searches and drawn boxes appear here.")));
+      body.scrollTop = top;
       tell("layer", layer);
     }
     bus.addEventListener("select", (event) => {
       lit = new Set(event.detail);
-      for (const button of items()) button.setAttribute("aria-pressed", lit.size > 0 && numbers(button).every((n) => lit.has(n)));
+      for (const button of items()) button.setAttribute("aria-pressed", numbers(button).length > 0 && numbers(button).every((n) => lit.has(n)));
       const first = items().find((b) => b.className === "mv-region" && lit.has(numbers(b)[0]));
       if (first && !body.contains(document.activeElement)) first.scrollIntoView({ block: "nearest" });
     });

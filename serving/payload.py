@@ -133,7 +133,8 @@ def layer(session: Session, selected: Sequence[int] = ()) -> str:
                 *(len(top.regions) + n for n in spoken_of.get(sentence["text"], [])),
             ]
         value["disclaimer"] = top.report.disclaimer
+        made = ["corrections", "records"] if isinstance(top.work, Corrected) and top.work.history.now else []
         value["formats"] = [
             name for name in possible_formats(study) if name != "png"
-        ]  # which the open image has itself
+        ] + made  # the open image has a PNG itself
     return to_text(value)

@@ -96,8 +96,8 @@
         find(".mv-slices").style.display = value.count > 1 ? "" : "none";
         find(".mv-slices output").textContent = value.image + 1 + " / " + value.count;
         find(".mv-facts").textContent = value.facts;
-        if (fresh) offer(value.series);
-        if (replaned) offerPlanes(value);
+        if (fresh) offer(".mv-series", value.series.length > 1, value.series.map((one) => ({ value: one.number, textContent: one.number + ": " + one.words, selected: one.taken })));
+        if (replaned) offer(".mv-plane", value.planes.length, value.planes.map((name) => ({ value: name, textContent: name, selected: name === value.plane })));
         beside.receive(value.prior, earlier);
         if (replaned || fitted) fit(); else draw();
         if (replaned && lit.size) goTo(most(regions.filter((r) => lit.has(r.id)), picture.cut));
@@ -105,17 +105,9 @@
       slicing = false;
       if (wanted !== null && wanted !== value.image) askSlice();
     }
-    function offer(series) {
-      const list = find(".mv-series select");
-      find(".mv-series").style.display = series.length > 1 ? "inline-flex" : "none";
-      list.replaceChildren(...series.map((one) => Object.assign(document.createElement("option"), {
-        value: one.number, textContent: one.number + ": " + one.words, selected: one.taken,
-      })));
-    }
-    function offerPlanes({ planes, plane }) {
-      const list = find(".mv-plane select");
-      find(".mv-plane").style.display = planes.length ? "inline-flex" : "none";
-      list.replaceChildren(...planes.map((name) => Object.assign(document.createElement("option"), { value: name, textContent: name, selected: name === plane })));
+    function offer(name, shown, choices) {
+      find(name).style.display = shown ? "inline-flex" : "none";
+      find(name + " select").replaceChildren(...choices.map((one) => Object.assign(document.createElement("option"), one)));
     }
     bus.addEventListener("layer", (event) => {
       const same = layer && layer.key && layer.key === event.detail.key;
@@ -124,15 +116,16 @@
       layer = event.detail; unsaved = layer.unsaved;
       regions = layer.regions.map((r, id) => ({ ...r, id, mask: r.mask && unpack(r.mask) }));
       if (!same) aim = "";
-      if (!regions.length) points = [];
       brush.offer(layer);
-      if (lit.size) { clicked = true; tell("select", [...lit]); clicked = false; }
+      const kept = points;
+      clicked = true; tell("select", [...lit]); clicked = false;
+      points = regions.length ? kept : [];
       if (!same && regions.length && picture && layer.study === picture.study && !mine().length) goTo(most(regions.filter((r) => r.label === regions[0].label), picture.cut));
       draw();
     });
     bus.addEventListener("aim", (event) => { aim = event.detail; aimed(); });
     bus.addEventListener("select", (event) => {
-      if (!clicked) points = [];
+      points = [];
       lit = new Set(event.detail);
       if (lit.size) aim = "";
       cuts = null;
@@ -140,6 +133,7 @@
       if (there.length && picture && !clicked && (picture.volume || !seen)) goTo(most(there, picture.cut));
       draw();
     });
+    bus.addEventListener("say", (event) => say(event.detail, true));
     bus.addEventListener("save", (event) => save(event.detail));
     bus.addEventListener("message", (event) => { draft = null; unsaved = event.detail.unsaved; brush.settled(); say(event.detail.note, event.detail.stay); draw(); });
     function say(text, stay) {
@@ -163,15 +157,7 @@
       if (event === "segment") say("Segmenting…", true);
       send(event, { image: picture.image, layer: layer && layer.key, ...target(), ...data });
     }
-    // In a report what is selected is drawn on: the region on this image, or a finding that has none here.
-    function target() {
-      if (!layer || !layer.findings || !picture) return {};
-      const there = regions.filter((r) => lit.has(r.id) && !r.earlier), here = there.filter((r) => r.image === picture.image);
-      if (here.length === 1) return { region: here[0].id, label: here[0].label };
-      const labels = new Set(there.map((r) => r.label));
-      if (labels.size === 1 && !here.length) return { label: there[0].label };
-      return aim && !there.length ? { label: aim } : {};
-    }
+    const target = () => (layer && layer.findings && picture ? medvlm.target(regions.filter((r) => lit.has(r.id) && !r.earlier), picture.image, aim) : {});
     function aimed() {
       const { label } = target();
       if (label && tool !== "move") say("Drawing changes: " + label, true);
@@ -187,7 +173,7 @@
       if (name !== "plus" && name !== "minus") { points = []; draw(); }
       aimed();
     }
-    const place = (event) => placed(event, event.currentTarget);
+    function place(event) { return placed(event, event.currentTarget); }
     const source = (p) => [p.ix / scale(), p.iy / scale()];
     function placed(event, target) {
       const frame = target.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;

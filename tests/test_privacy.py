@@ -158,7 +158,7 @@ def test_downloads_of_the_page(study, tmp_path):
     import base64
     import io
 
-    from serving.payload import download
+    from serving.saving import download
     from serving.session import Layer, Session
 
     report = FakeAssistant().report(study)

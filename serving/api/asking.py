@@ -49,11 +49,12 @@ JSON = [Depends(json_alone)]
 async def ask(asked: TheAsked, body: Ask) -> Response:
     """Answer a question about the image that it names, else `image`, else all of the study."""
     turns = [turn.model_dump() for turn in body.history]
+    drawn: dict[str, Any] = {"box": body.box, "points": body.points}
 
     def work(assistant: Any, study: Study) -> dict[str, Any]:
         past = history(turns, study)
         image = None if body.image is None else check_image(body.image, study)
-        region = prompted_region(assistant, study, image, body.box, body.points)
+        region = prompted_region(assistant, study, image, **drawn)
         given = assistant.ask(study, body.question, image, history=past, region=region, sensitivity=body.sensitivity)
         return given.to_json()
 

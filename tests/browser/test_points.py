@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 from medvlm.operating import Scores
 from medvlm.types import Answer, Image, Point, Study
+from serving.drawing import Drawing
 from serving.handlers import SORRY, Handlers
 from serving.replies import worth
 from serving.session import Session
@@ -87,7 +88,7 @@ def test_an_answer_is_replaced_where_it_stands(do, session):
 
 
 def test_it_is_asked_of_the_same_image_and_drawing(do, session):
-    do.segment(session, event(image=0, box=[10, 10, 40, 30]))
+    Drawing(do.assistant).segment(session, event(image=0, box=[10, 10, 40, 30]))
     index = asked(do, session, "Is this a fracture?")
     session.study.images[1].pixels[:] = 0
     do.slice(session, event(image=1))

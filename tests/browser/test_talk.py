@@ -10,6 +10,7 @@ pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.
 
 from medvlm.report.sentences import MOST_CHARACTERS
 from medvlm.types import Image, Study
+from serving.drawing import Drawing
 from serving.handlers import Handlers
 from serving.replies import claim_lines, distinct
 from serving.session import MOST_TURNS, Session
@@ -58,7 +59,7 @@ def test_a_question_that_failed_is_no_turn(do, session):
 
 
 def test_a_drawn_region_comes_with_questions_while_it_is_shown(do, session):
-    do.segment(session, event(image=0, box=[10, 10, 40, 30]))
+    Drawing(do.assistant).segment(session, event(image=0, box=[10, 10, 40, 30]))
     assert asked(do, session, "What is this?")["detail"].endswith("Over a box of 30 px.")
     assert session.layer.title == "From the drawn box"  # an answer that shows nothing leaves it
     assert asked(do, session, "Can you find it?")["detail"].endswith("Over a box of 30 px.")
@@ -70,7 +71,7 @@ def test_a_drawn_region_comes_with_questions_while_it_is_shown(do, session):
 
 @pytest.mark.parametrize("leave", ["clear", "slice", "study"])
 def test_a_drawn_region_that_is_out_of_sight_does_not(do, session, leave):
-    do.segment(session, event(image=0, points=[[5, 5, 1]]))
+    Drawing(do.assistant).segment(session, event(image=0, points=[[5, 5, 1]]))
     if leave == "clear":
         do.clear_layer(session)
     elif leave == "slice":

@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 from medvlm.errors import RequestError, StudyError
 from medvlm.studies import Limits
 from medvlm.types import Image, Study
+from serving.drawing import Drawing
 from serving.handlers import SORRY, Handlers
 from serving.multipart import FilesForm
 from serving.pictures import run_lengths
@@ -141,7 +142,7 @@ def test_faults_are_logged_without_their_message(tmp_path, caplog):
     session = Session()
     session.open(Study([Image(square())]))
     with caplog.at_level(logging.ERROR):
-        _, message = Handlers(Broken, Inbox(tmp_path)).segment(session, event(image=0, box=[1, 1, 9, 9], points=None))
+        _, message = Drawing(Broken).segment(session, event(image=0, box=[1, 1, 9, 9], points=None))
     assert SORRY in message
     assert "ValueError" in caplog.text
     assert "Doe" not in caplog.text
@@ -175,7 +176,7 @@ def test_events_of_any_shape_get_a_sentence(tmp_path):
     ):
         wild = SimpleNamespace(_data=data)
         assert '"note": "' in do.slice(session, wild)[1]
-        assert '"note": "' in do.segment(session, wild)[1]
+        assert '"note": "' in Drawing(FakeAssistant).segment(session, wild)[1]
         assert '"note": "' in do.download(session, wild)
 
 

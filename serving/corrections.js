@@ -1,0 +1,118 @@
+// A report draft that a person corrects: sentences edited in place, findings judged and added, all of it marked. Text alone.
+(function () {
+  "use strict";
+  const { tell } = window.medvlm;
+  const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
+  const MARKS = { edited: "edited", added: "added", rejected: "rejected", changed: "changed", drawn: "drawn", carried: "carried", "told anew": "told anew" };
+
+  // In a report what is selected is drawn on: its region on the image, or the finding that it belongs to, or the one aimed at.
+  function target(selected, image, aim) {
+    const here = selected.filter((r) => r.image === image), labels = new Set(selected.map((r) => r.label));
+    if (here.length === 1) return { region: here[0].id, label: here[0].label };
+    if (!selected.length) return aim ? { label: aim } : {};
+    return labels.size === 1 && !here.length ? { label: selected[0].label } : {};
+  }
+
+  function action(sign, title, run) {
+    const button = Object.assign(make("button", "mv-act", sign), { type: "button", title });
+    button.setAttribute("aria-label", title);
+    button.addEventListener("click", run);
+    return button;
+  }
+  const mark = (name) => (MARKS[name] ? [make("span", "mv-changed", MARKS[name])] : []);
+
+  // A line of the list: what it says, how it was changed, and what can be done with it.
+  function line(content, name, actions) {
+    const row = make("div", "mv-line" + (name ? " mv-is-" + name.replace(" ", "-") : ""));
+    row.append(content, ...mark(name), ...actions);
+    return row;
+  }
+
+  // `send` sends a change of the report that is named by the key of its layer.
+  function corrections(send) {
+    let open = null; // ends the editing that is under way
+
+    // A field in the place of an element: Enter and leaving it take its text, Escape leaves what was there.
+    function write(element, text, label, done) {
+      if (open) open();
+      const field = Object.assign(make("textarea", "mv-edit"), { value: text, rows: Math.min(6, 1 + Math.ceil(text.length / 48)) });
+      field.setAttribute("aria-label", label);
+      let over = false;
+      const end = (take) => {
+        if (over) return;
+        over = true; open = null;
+        const now = field.value.trim();
+        field.replaceWith(element);
+        if (take && now && now !== text) done(now);
+      };
+      open = () => end(true);
+      field.addEventListener("blur", () => end(true));
+      field.addEventListener("keydown", (event) => {
+        event.stopPropagation();
+        if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); end(true); }
+        if (event.key === "Escape") end(false);
+      });
+      element.replaceWith(field);
+      field.focus();
+    }
+
+    function sentence(layer, section, one, item) {
+      const change = (what, more) => send({ layer: layer.key, do: what, section: section.title, name: one.name, ...more });
+      const text = one.regions.length ? item(one.text, "mv-sentence", one.regions) : make("p", "mv-sentence", one.text);
+      if (section.fixed || !layer.key) return text;
+      if (one.mark === "rejected") return line(text, one.mark, [action("↺", "Put it back", () => change("restore"))]);
+      const edit = action("✎", "Edit this sentence", () => write(text, one.text, "Sentence", (now) => change("edit", { text: now })));
+      const reject = action("✕", "Reject this sentence", () => change("reject"));
+      return line(text, one.mark, one.name.startsWith("=") ? [edit] : [edit, reject]);
+    }
+    function title(layer, section) {
+      const head = make("h4", "", section.title);
+      if (section.fixed) return head;
+      const add = action("+", "Add a sentence to " + section.title, () => {
+        const place = make("i");
+        row.after(place);
+        write(place, "", "New sentence", (now) => send({ layer: layer.key, do: "add", section: section.title, text: now }));
+      });
+      const row = line(head, "", [add]);
+      return row;
+    }
+    function finding(layer, one, item) {
+      const judge = (text) => () => send({ layer: layer.key, do: "judge", number: one.number, text });
+      const words = one.label + (one.presence === "uncertain" ? " (uncertain)" : "");
+      const name = item(words, "mv-finding", one.regions);
+      name.addEventListener("click", () => tell("aim", one.label));
+      name.title = "Select it; what is drawn then is drawn on it";
+      const confirm = one.presence === "uncertain" ? [action("✓", "It is there", judge("present"))] : [];
+      const back = one.mark === "rejected" || one.mark === "changed";
+      return line(name, one.mark, [...confirm, back ? action("↺", "As the draft has it", judge("")) : action("✕", "Reject this finding", judge("absent"))]);
+    }
+    function adder(layer) {
+      const form = make("form", "mv-add"), field = make("input"), button = Object.assign(make("button", "", "Add"), { type: "submit" });
+      field.setAttribute("list", "mv-labels");
+      field.setAttribute("aria-label", "Finding to add");
+      field.placeholder = "Add a finding, then draw it";
+      form.append(field, button);
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        if (!field.value.trim()) return;
+        send({ layer: layer.key, do: "add finding", text: field.value });
+        tell("aim", field.value.trim().toLowerCase());
+      });
+      return form;
+    }
+    const region = (layer, row, one, number) => line(row, one.mark, layer.findings && !one.earlier
+      ? [action("✕", "Reject this region", () => send({ layer: layer.key, do: "reject region", number }))] : []);
+
+    // All that a report has beside its regions.
+    function report(layer, item) {
+      const rows = [];
+      for (const section of layer.sections) rows.push(title(layer, section), ...section.sentences.map((one) => sentence(layer, section, one, item)));
+      if (layer.disclaimer) rows.push(make("p", "mv-faint", layer.disclaimer));
+      if (layer.findings) rows.push(make("h4", "", "Findings"), ...layer.findings.map((one) => finding(layer, one, item)), adder(layer));
+      return rows;
+    }
+    return { report, region, settle: () => { if (open) open(); } };
+  }
+
+  Object.assign(window.medvlm, { corrections, target });
+})();
