@@ -22,9 +22,9 @@ from .perception import Finder
 from .perception.carry import carry
 from .policy import DecisionPolicy
 from .report.claims import Claim, check_claims, read_claims
-from .report.draft import draft_report, examined_images
+from .report.draft import draft_report
 from .report.prior import report_with_prior
-from .sampling import batches
+from .sampling import batches, examined_images
 from .types import Answer, Box, Grounding, ImageFacts, Region, Report, Study
 from .validation import check_image, check_options, check_question
 from .vocabulary import expected_labels

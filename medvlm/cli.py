@@ -9,7 +9,9 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -53,6 +55,7 @@ def main(argv: Sequence[str] | None = None, load: Load = load_assistant) -> int:
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
     keep_freed_memory()
+    _end_in_order()
     try:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries to their own authors
         with bar(), contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout stays one object
@@ -83,6 +86,12 @@ def main(argv: Sequence[str] | None = None, load: Load = load_assistant) -> int:
         print(f"medvlm: {len(result['problems'])} problems found in {str(args.folder)!r}.", file=sys.stderr)
         return 2
     return 0
+
+
+def _end_in_order() -> None:
+    """Have SIGTERM, by which services are ended, do what Ctrl-C does: temporary files of patients are removed on the way out."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 if __name__ == "__main__":

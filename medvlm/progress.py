@@ -23,6 +23,11 @@ def telling(tell: Tell) -> Iterator[None]:
         _listener.reset(before)
 
 
+def listener() -> Tell | None:
+    """What the progress of this thread's work is told to."""
+    return _listener.get()
+
+
 @contextmanager
 def bar(unit: str = "slice") -> Iterator[None]:
     """A bar on stderr, if that is a terminal, from the first report of progress on."""

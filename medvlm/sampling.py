@@ -7,6 +7,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from .types import Study
+
+MOST_IMAGES = 8  # of a study that is no volume, that are looked at
+
 Item = TypeVar("Item")
 
 
@@ -20,3 +24,13 @@ def evenly_spaced(items: Sequence[Item], count: int | None) -> list[Item]:
 def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """All of the items in their order, `size` at a time."""
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
+    """Indices of the images to examine: all slices of a volume and all of a few, else `limit` evenly spaced ones with the
+    default among them."""
+    if len(study.images) <= limit or study.is_volume:
+        return list(range(len(study.images)))
+    spread = evenly_spaced(range(len(study.images)), limit)
+    nearest = min(spread, key=lambda index: abs(index - study.default))
+    return sorted({study.default if index == nearest else index for index in spread})

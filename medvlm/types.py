@@ -89,6 +89,14 @@ class Origin:
     instance: str = ""  # digest of the file's own identifier: another file in its place is noticed
 
 
+@dataclass(frozen=True, eq=False)
+class Values:
+    """What an image's file holds, before any window, for a reader's eye: no model sees it."""
+
+    numbers: np.ndarray  # int16, or float32 where that would not hold them, (H, W) as shown
+    unit: str = ""  # "HU" for Hounsfield units, else not known
+
+
 @dataclass(eq=False)  # told apart by identity, so that what was computed for one can be kept beside it
 class Image:
     """One 2-D picture, slice or frame: uint8 `(H, W)` or `(H, W, 3)`, as shown on a screen."""
@@ -99,6 +107,7 @@ class Image:
     turn: Turn | None = None  # from the file's own pixels to these, None where they are the same
     parts: tuple[Box, ...] = ()  # where it is several pictures pasted together, their boxes
     origin: Origin | None = None  # of a DICOM image
+    values: Values | None = None  # where they were asked for (`Limits.max_value_bytes`)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -18,21 +18,33 @@ def serve(
     language: str | None = None,
     phrase: bool = False,
     send_images: bool = False,
+    passwords: str | None = None,
+    trust_header: str | None = None,
+    proxies: Iterable[str] = (),
+    idle_minutes: float = 60,
+    audit_log: str | None = None,
 ) -> None:
     """Serve the page until it is stopped; the model loads while the page comes up.
 
     It answers to loopback names, to `host` and to the names in `allowed`. `language` names what reads the questions
     and, with `phrase`, says the answers; with `send_images` a server that it names is sent images (see `Assistant.load`).
+    On any other address than loopback it needs a login: a file of `passwords`, or the header in which one of the `proxies`
+    names who it let in. A session that nobody uses ends after `idle_minutes`, with all that it held.
     Raises `RequestError` where the address cannot be used, `ModelError` and `LanguageError` where a model cannot be loaded.
     """
+    from .accounts import Accounts, Proxies, TrustedHeader
+    from .entrance import Way
     from .server import run
+
+    header = TrustedHeader(trust_header, Proxies(proxies)) if trust_header else None
+    way = Way(Accounts.read(passwords) if passwords else None, header)
 
     def load():
         from medvlm.assistant import Assistant
 
         return Assistant.load(model, device, language, phrase, send_images)
 
-    run(load, host, port, allowed)
+    run(load, host, port, allowed, way, proxies, idle_minutes * 60, audit_log)
 
 
 __all__ = ["serve"]

@@ -1,7 +1,7 @@
 // A prior beside the open study: where it is dropped, what is asked of it, and its picture, linked with the viewer's and blended into it.
 (function () {
   "use strict";
-  const { drawRegions } = window.medvlm;
+  const { lay, drawRegions } = window.medvlm;
 
   // `does` is what the viewer lends: how to send, say, place a pointer, pan, zoom, fit, draw all anew, and click on an earlier region.
   function compare(root, does) {
@@ -32,10 +32,10 @@
     function draw({ width, height }, regions, view) {
       root.dataset.earlier = regions.length;
       if (!prior) return;
-      const { zoom, ox, oy, density } = view;
+      const { density } = view;
       canvas.width = Math.round(view.width * density); canvas.height = Math.round(view.height * density);
       if (!bitmap) return;
-      context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
+      lay(context, view);
       context.imageSmoothingQuality = "high";
       context.drawImage(bitmap, 0, 0, width, height);
       drawRegions(context, regions, view);
@@ -53,7 +53,6 @@
     canvas.addEventListener("pointercancel", () => { last = null; });
     canvas.addEventListener("dblclick", () => does.fit());
     canvas.addEventListener("wheel", does.wheel, { passive: false });
-    canvas.addEventListener("keydown", does.press);
     slider.addEventListener("input", () => { name(); does.draw(); });
 
     // While files are dragged over an open study, the place for a prior shows beside the rest, which opens them instead.

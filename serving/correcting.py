@@ -28,7 +28,7 @@ class Correcting:
         except Exception as error:
             return payload.layer(session), message(session, told(error))
         top = top.refreshed()
-        return payload.layer(session, selected(top, event) if top is session.layer else ()), message(session)
+        return payload.layer(session, **aimed(top, event) if top is session.layer else {}), message(session)
 
     def step(self, session: Session, event: gr.EventData):
         """Undo (-1) or redo (1) a change of what is shown: layer, message."""
@@ -76,12 +76,13 @@ def change(work: Corrected, do: str, event: gr.EventData) -> None:
             raise RequestError(GONE)
 
 
-def selected(top: Layer, event: gr.EventData) -> list[int]:
-    """The regions of a finding that was added or confirmed, so that drawing goes on with it."""
+def aimed(top: Layer, event: gr.EventData) -> dict[str, Any]:
+    """What is selected after a change, so that drawing goes on with a finding that was added; as in `payload.layer`."""
     if field(event, "do") != "add finding" or top.report is None:
-        return []
-    label = known_name(_text(event, "text"))
-    return next((finding.regions for finding in top.report.findings if finding.label == label), [])
+        return {}
+    label = known_name(_text(event, "text")) or ""
+    regions = next((finding.regions for finding in top.report.findings if finding.label == label), [])
+    return {"selected": regions, "aim": label}
 
 
 def _text(event: gr.EventData, name: str) -> str:

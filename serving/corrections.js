@@ -1,7 +1,7 @@
 // A report draft that a person corrects: sentences edited in place, findings judged and added, all of it marked. Text alone.
 (function () {
   "use strict";
-  const { tell } = window.medvlm;
+  const { bus, tell } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
   const MARKS = { edited: "edited", added: "added", rejected: "rejected", changed: "changed", drawn: "drawn", carried: "carried", "told anew": "told anew" };
 
@@ -11,6 +11,15 @@
     if (here.length === 1) return { region: here[0].id, label: here[0].label };
     if (!selected.length) return aim ? { label: aim } : {};
     return labels.size === 1 && !here.length ? { label: selected[0].label } : {};
+  }
+
+  // Whether what is not saved may be lost. Before a tab closes, the browser asks by itself; Gradio must not hear of that, for it
+  // would end the session though the user stays.
+  function guard() {
+    let unsaved = false;
+    for (const name of ["layer", "message"]) bus.addEventListener(name, (event) => { unsaved = Boolean(event.detail.unsaved); });
+    window.addEventListener("beforeunload", (event) => { if (unsaved) { event.preventDefault(); event.stopImmediatePropagation(); } }, { capture: true });
+    return () => !unsaved || window.confirm("Corrections of a report are not saved (Save corrections). Open another study all the same?");
   }
 
   function action(sign, title, run) {
@@ -80,7 +89,8 @@
       const judge = (text) => () => send({ layer: layer.key, do: "judge", number: one.number, text });
       const words = one.label + (one.presence === "uncertain" ? " (uncertain)" : "");
       const name = item(words, "mv-finding", one.regions);
-      name.addEventListener("click", () => tell("aim", one.label));
+      name.addEventListener("click", () => { if (!one.regions.length) tell("aim", one.label); });
+      name.dataset.aim = one.regions.length ? "" : one.label;
       name.title = "Select it; what is drawn then is drawn on it";
       const confirm = one.presence === "uncertain" ? [action("✓", "It is there", judge("present"))] : [];
       const back = one.mark === "rejected" || one.mark === "changed";
@@ -96,7 +106,6 @@
         event.preventDefault();
         if (!field.value.trim()) return;
         send({ layer: layer.key, do: "add finding", text: field.value });
-        tell("aim", field.value.trim().toLowerCase());
       });
       return form;
     }
@@ -114,5 +123,5 @@
     return { report, region, settle: () => { if (open) open(); } };
   }
 
-  Object.assign(window.medvlm, { corrections, target });
+  Object.assign(window.medvlm, { corrections, target, guard });
 })();

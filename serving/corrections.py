@@ -34,7 +34,7 @@ Made = tuple[Correction, ...]
 @dataclass(frozen=True)
 class Item:
     """A sentence as the page shows it. `name` is its number in the draft's section, "+" and the number of an added one, or
-    "=" and the number of the finding that was told anew where the draft says nothing of it."""
+    "=" and the number of the finding that was told anew where the draft says nothing of it ("=None" for what sums up)."""
 
     text: str
     name: str
@@ -83,14 +83,16 @@ class Corrected:
         edited = {n: one.text for n, one in wrote.items() if isinstance(one, EditSentence)}
         rejected = [n for n, one in wrote.items() if isinstance(one, RejectSentence)]
         left = {n: edited.get(n, sentence.text) for n, sentence in enumerate(old) if n not in rejected}
+        texts = {sentence.text for sentence in new}
         out: list[Item] = []
         for sentence in new:
             shown = (sentence.finding, sentence.regions)
             mine = next((n for n, one in added if one.text == sentence.text), None)
             same = next((n for n, text in left.items() if text == sentence.text), None)
             if same is None and mine is None:  # in other words than the draft's, since what it rests on was corrected
-                about = (n for n in left if old[n].finding == sentence.finding and n not in edited)
-                same = next((n for n in about if sentence.finding is not None), None)
+                same = next(
+                    (n for n, text in left.items() if old[n].finding == sentence.finding and text not in texts), None
+                )
                 name = f"={sentence.finding}" if same is None else str(same)
                 left.pop(-1 if same is None else same, None)
                 out.append(Item(sentence.text, name, "told anew", *shown))

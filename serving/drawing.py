@@ -167,8 +167,8 @@ def mask_of(target: Target, size: tuple[int, int]) -> np.ndarray:
     return np.zeros(size, bool) if mask is None else mask
 
 
-def put(session: Session, study: Study, target: Target, drawn: Drawn, tool: str) -> list[int]:
-    """Put a mask where it was drawn; the numbers of the regions to select. Raises `RequestError`."""
+def put(session: Session, study: Study, target: Target, drawn: Drawn, tool: str) -> list[int] | None:
+    """Put a mask where it was drawn; the regions to select, as in `payload.layer`. Raises `RequestError`."""
     (mask, score), layer, number = drawn, target.layer, target.region
     if target.report is not None and layer is not None:
         report = target.report
@@ -182,4 +182,4 @@ def put(session: Session, study: Study, target: Target, drawn: Drawn, tool: str)
     else:
         work.draw(title if tool in TITLES and len(work.now.regions) == 1 else work.title, region)
         session.layer = layer.refreshed()
-    return []
+    return None

@@ -11,13 +11,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medvlm.errors import RequestError
 
+from .api.errors import ApiError
+from .limits import Paced
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 JOIN = "/gradio_api/queue/join"
+EVENT = "medvlm.event"  # in a request's scope: the event that was read from its body
 MAX_JOIN = 2**20  # bytes of an event; files do not come this way
 # All that the page asks for. Whatever else Gradio offers is closed, also what a later version may bring.
 OPEN = [
@@ -34,6 +39,7 @@ OPEN = [
     ("POST", r"/v1/chat/completions"),
     ("GET", r"/v1/models"),
 ]
+PLACES = ("/", "/login", "/logout")  # that a link on another site may lead to
 # The API says itself what of it there is.
 API = r"/v1/(health|ready|openapi\.json|studies(/.*)?)"
 # 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
@@ -51,6 +57,7 @@ HEADERS = {
 WRONG_NAME = "The page is not served under this name; `medvlm serve --allow-host NAME` adds one."
 WRONG_ORIGIN = "Another site asked for this; open the page itself."
 WRONG_EVENT = "The inputs of an event are texts alone."
+OWN_SITES = ("same-origin", "none")  # what `Sec-Fetch-Site` says where no other site has a hand in it
 
 
 def host_name(text: str) -> str:
@@ -80,9 +87,15 @@ class Gate:
     the user added: a proxy may serve the page under these, so they are taken as an `Origin` whatever `Host` says."""
 
     def __init__(
-        self, app: ASGIApp, hosts: Iterable[str] = (), allowed: Iterable[str] = (), scripts: Iterable[str] = ()
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str] = (),
+        allowed: Iterable[str] = (),
+        scripts: Iterable[str] = (),
+        routes: Iterable[tuple[str, str]] = (),
     ):
-        self.app = app
+        """`routes` are open besides those of the page."""
+        self.app, self.routes = app, [*OPEN, *routes]
         self.allowed = set(map(host_name, allowed))
         self.hosts = {*LOOPBACK, *map(host_name, hosts), *self.allowed}
         self.scripts = [_hash(text) for text in scripts]
@@ -97,14 +110,13 @@ class Gate:
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        send = _with_headers(send)
-        reason = self.refusal(Headers(scope=scope))
-        api = re.fullmatch(API, path)
-        if reason and api:
-            await JSONResponse({"error": {"type": "Forbidden", "message": reason}}, 403)(scope, receive, send)
-        elif reason:
-            await JSONResponse({"detail": reason}, 403)(scope, receive, send)
-        elif not api and not any(method == verb and re.fullmatch(route, path) for verb, route in OPEN):
+        send, receive = _with_headers(send), Paced(receive)
+        reason = self.refusal(method, path, Headers(scope=scope))
+        if reason:
+            await refusal(path, 403, reason)(scope, receive, send)
+        elif not re.fullmatch(API, path) and not any(
+            method == verb and re.fullmatch(route, path) for verb, route in self.routes
+        ):
             await JSONResponse({"detail": "There is nothing here."}, 404)(scope, receive, send)
         elif path == "/" and scope["query_string"]:  # a link must not choose what Gradio shows
             await RedirectResponse("./", 303)(scope, receive, send)
@@ -116,8 +128,8 @@ class Gate:
         else:
             await self.app(scope, receive, send)
 
-    def refusal(self, headers: Headers) -> str | None:
-        """Why a request's `Host` or `Origin` is refused: DNS rebinding and foreign sites stop here."""
+    def refusal(self, method: str, path: str, headers: Headers) -> str | None:
+        """Why a request is refused by where it is sent to and from: DNS rebinding and foreign sites stop here."""
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or split_host(hosts[0]) not in self.hosts:
             return WRONG_NAME
@@ -125,18 +137,34 @@ class Gate:
             place = re.fullmatch(r"https?://(.+)", origin.lower())
             if not place or (place[1] != hosts[0].lower() and split_host(place[1]) not in self.allowed):
                 return WRONG_ORIGIN
+        linked = method == "GET" and headers.get("sec-fetch-mode") == "navigate" and path in PLACES
+        if not linked and headers.get("sec-fetch-site", "none") not in OWN_SITES:
+            return WRONG_ORIGIN
         return None
 
     async def join(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an event through whose inputs are texts: of an object that looks like a file, Gradio would fetch the URL."""
-        body = await _read(receive)
+        try:
+            body = await _read(receive)
+        except HTTPException as slow:
+            await refusal(JOIN, slow.status_code, slow.detail)(scope, receive, send)
+            return
         event = None if body is None else _plain(body)
         if body is None:
             await JSONResponse({"detail": "The event is too large."}, 413)(scope, receive, send)
         elif event is None:
             await JSONResponse({"detail": WRONG_EVENT}, 400)(scope, receive, send)
         else:  # what was checked, not what came: two parsers may read one text in two ways
-            await self.app(scope, _again(json.dumps(event).encode(), receive), send)
+            await self.app({**scope, EVENT: event}, _again(json.dumps(event).encode(), receive), send)
+
+
+def refusal(path: str, status: int, sentence: str, retry_after: int | None = None) -> JSONResponse:
+    """A refusal in the form of the API, or of the page."""
+    reply = ApiError(status, sentence, retry_after=retry_after).response()
+    if path.startswith("/v1/"):
+        return reply
+    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+    return JSONResponse({"detail": sentence}, status, headers)
 
 
 class _Page:
@@ -167,7 +195,8 @@ def _with_headers(send: Send) -> Send:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers.update(HEADERS)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
             headers.setdefault("content-security-policy", POLICY.format(scripts=""))
         await send(message)
 

@@ -23,6 +23,7 @@ from .replies import greeting, reply_to
 from .saving import download
 from .session import Pending, Session, said
 from .uploads import Inbox, needs_files
+from .windows import display_of
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
 OPEN_FIRST = "Open an image first."
@@ -58,7 +59,7 @@ class Handlers:
 
     def open_upload(self, session: Session, event: gr.EventData, request: gr.Request):
         upload = field(event, "upload")
-        return self.open(session, request, lambda: self.inbox.read(upload), upload)
+        return self.open(session, request, lambda: self.inbox.read(upload, values=True), upload)
 
     def open_example(self, session: Session, event: gr.EventData, request: gr.Request):
         return self.open(session, request, lambda: load_example(field(event, "name")))
@@ -66,7 +67,7 @@ class Handlers:
     def open_series(self, session: Session, event: gr.EventData, request: gr.Request):
         """Another series of the upload that is open."""
         upload = session.upload
-        return self.open(session, request, lambda: self.inbox.read(upload, field(event, "number")), upload)
+        return self.open(session, request, lambda: self.inbox.read(upload, field(event, "number"), True), upload)
 
     def open(self, session: Session, request: gr.Request, read: Callable[[], Study], upload: str = ""):
         """Put what `read` gives in the place of what is open; the files that it may be read from again stay until then."""
@@ -189,7 +190,9 @@ class Handlers:
         try:
             opened(session)
             opacity = min(1.0, max(0.0, float(field(event, "opacity") or 0.0)))
-            name, href = download(session, str(field(event, "what")), opacity, self.inbox.folder)
+            name, href = download(
+                session, str(field(event, "what")), opacity, self.inbox.folder, display_of(event._data)
+            )
         except Exception as error:
             return message(session, told(error))
         return message(session, f"{name} saved.", name=name, href=href)

@@ -24,6 +24,7 @@ from medvlm.errors import MedVLMError, RequestError
 from medvlm.progress import telling
 from medvlm.report.export.markdown import to_markdown
 from medvlm.studies import load_study
+from medvlm.studies.priors import relate, remarks_on
 from medvlm.types import DISCLAIMER, Answer, Grounding, Report, Study
 from medvlm.validation import check_phrase
 
@@ -54,6 +55,7 @@ Told = TypeVar("Told", Answer, Grounding, Report)
 class Opened:
     """A study with the conversation about it."""
 
+    path: Path
     study: Study
     history: list[tuple[str, Answer]] = field(default_factory=list)
 
@@ -74,10 +76,11 @@ class Tools:
         series: Annotated[int | None, Field(description="Which of several series, counted from 1.")] = None,
     ) -> dict[str, Any]:
         """Open a picture, DICOM, NIfTI volume, series folder, zip or short video. Gives the study's id and what its files say."""
-        study = load_study(allowed(path, self.roots), series=series)
+        place = allowed(path, self.roots)
+        study = load_study(place, series=series)
         self.opened += 1
         name = f"study-{self.opened}"
-        self.studies[name] = Opened(study)
+        self.studies[name] = Opened(place, study)
         while len(self.studies) > MOST_OPEN:
             self.studies.popitem(last=False)
         first = study.images[study.default]
@@ -141,8 +144,9 @@ class Tools:
         masks: Masks = False,
     ) -> dict[str, Any]:
         """Draft a report: sections of sentences, each with the finding and the regions that it rests on; "text" has it whole."""
-        compared = {"prior": self.of(prior).study} if prior else {}
-        report = self.assistant().report(self.of(study).study, **compared)
+        opened = self.of(study)
+        compared = self.compared(opened, self.of(prior)) if prior else {}
+        report = self.assistant().report(opened.study, **compared)
         return {"text": to_markdown(report), **told(report, masks)}
 
     def check_report(self, study: Id, text: Annotated[str, Field(description="The report.")]) -> dict[str, Any]:
@@ -158,6 +162,15 @@ class Tools:
         self.of(study)
         del self.studies[study]
         return {"closed": study}
+
+    def compared(self, later: Opened, earlier: Opened) -> dict[str, Any]:
+        """A prior, and what the headers say of the order of the two. Raises `RequestError` for those of two patients."""
+        relation = relate([later.path], [earlier.path])
+        if relation.same_patient is False:
+            raise RequestError(
+                "The prior is of another patient, as the ids in the headers say; name one of the same patient."
+            )
+        return {"prior": earlier.study, "remarks": remarks_on(relation)}
 
     def of(self, name: str) -> Opened:
         """An open study, which is now the one used last. Raises `RequestError`."""

@@ -55,6 +55,7 @@ class Outlines:
         everywhere = {region.image: region for region in regions} | drawn
         first, last = (f(i for i, r in everywhere.items() if is_there(r)) + 1 for f in (min, max))
         title = f"Carried: slices {first} to {last} of {len(study.images)}"
+        title = title if first < last else f"Slice {first} of {len(study.images)}: carried on, it is lost at once"
         self.history.push(Outline(title, everywhere, self.now.drawn))
 
     def step(self, by: int) -> None:

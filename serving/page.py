@@ -28,6 +28,9 @@ SCRIPTS = (
     "regions.js",
     "planes.js",
     "brush.js",
+    "windows.js",
+    "reading.js",
+    "keys.js",
     "viewer.js",
     "compare.js",
     "corrections.js",
@@ -66,8 +69,9 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
-    """The page over the assistant that `assistant()` returns; it may wait until the model is loaded."""
+def build(assistant: Callable[[], Any], inbox: Inbox, login: bool = False) -> gr.Blocks:
+    """The page over the assistant that `assistant()` returns; it may wait until the model is loaded. `login`: one can log out."""
+    leave_link = '<a href="logout">Log out</a>' if login else ""
     do, prior, drawing, correcting = (
         Handlers(assistant, inbox),
         Priors(assistant, inbox),
@@ -76,7 +80,12 @@ def build(assistant: Callable[[], Any], inbox: Inbox) -> gr.Blocks:
     )
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
-        gr.HTML(f"<b>medvlm</b><span>{WARNING}</span>", elem_id="mv-head", js_on_load=None, apply_default_css=False)
+        gr.HTML(
+            f"<b>medvlm</b><span>{WARNING}</span>{leave_link}",
+            elem_id="mv-head",
+            js_on_load=None,
+            apply_default_css=False,
+        )
         with gr.Row(elem_id="mv-main", equal_height=True):
             with gr.Column(elem_id="mv-left", min_width=0):
                 viewer = gr.HTML(

@@ -134,6 +134,9 @@
       const first = items().find((b) => b.className === "mv-region" && lit.has(numbers(b)[0]));
       if (first && !body.contains(document.activeElement)) first.scrollIntoView({ block: "nearest" });
     });
+    bus.addEventListener("aim", (event) => {
+      for (const button of items().filter((b) => b.dataset.aim)) button.setAttribute("aria-pressed", button.dataset.aim === event.detail);
+    });
     watch("value", receive);
     receive();
     if (!body.children.length) body.append(make("p", "mv-faint", "Regions of answers, searches and drawn boxes appear here."));

@@ -19,6 +19,7 @@ from .corrections import Corrected
 from .corrections import shown as corrected
 from .outline import Outlines
 from .pictures import fitted, picture_url, region_json
+from .reading import reading
 from .replies import worth
 from .session import Session, Turn
 
@@ -71,7 +72,9 @@ def picture(session: Session) -> str:
         "prior": beside(session.prior, session.image) if session.prior else None,
         "volume": study.is_volume,
     }
-    return to_text(value | planes(session, study))
+    value |= planes(session, study)
+    plane = value["plane"] if value["cut"] else ""
+    return to_text(value | {"reading": reading(study, session.image, plane, value["image"])})
 
 
 def planes(session: Session, study: Study) -> dict[str, Any]:
@@ -106,10 +109,11 @@ def _shown(modality: str | None) -> str | None:
     return MODALITY_WORDS.get(modality, modality) if modality else None
 
 
-def layer(session: Session, selected: Sequence[int] = ()) -> str:
-    """The regions that lie over the study, some of them `selected`, the text tied to them, and what can be done with both."""
+def layer(session: Session, selected: Sequence[int] | None = None, aim: str = "") -> str:
+    """The regions that lie over the study, the text tied to them, and what can be done with both. `selected` are the regions to
+    select, `None` for the same ones as before, and `aim` the finding that is drawn next."""
     value: dict[str, Any] = {"seq": session.count(), "study": session.key, "title": "", "regions": [], "sections": []}
-    value |= {"selected": list(selected), "unsaved": session.unsaved}
+    value |= {"selected": None if selected is None else list(selected), "aim": aim, "unsaved": session.unsaved}
     top, study = session.layer, session.study
     if top is None or study is None:
         return to_text(value)

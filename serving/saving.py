@@ -15,24 +15,31 @@ from medvlm.errors import RequestError
 from medvlm.records.corrected import write_records
 from medvlm.report.corrections import write_corrections
 from medvlm.report.export import FORMATS, check_formats
-from medvlm.report.overlay import draw_overlay
+from medvlm.report.overlay import draw_overlay, enlarged, label_colours
 from medvlm.studies.burned_in import leaving_pixels
 from medvlm.types import Study
 
 from .corrections import Corrected
 from .pictures import data_url
 from .session import Layer, Session
+from .windows import Display, displayed
 
 OWN = ("corrections", "records")  # what is saved of corrections alone, beside the report's formats
 
 
-def download(session: Session, what: str, opacity: float, folder: Path) -> tuple[str, str]:
+def download(
+    session: Session, what: str, opacity: float, folder: Path, window: Display | None = None
+) -> tuple[str, str]:
     """Name and data URL of the overlay of the open image (`png`), of the report in a format, or of its corrections, zipped
-    where that has several files. The private `folder` holds them for that moment. Raises `RequestError`."""
+    where that has several files. The private `folder` holds them for that moment. An overlay is drawn in the `window` that the
+    user sees it in. Raises `RequestError`."""
     study, top = session.study, session.layer
     if what == "png" and study is not None:
         regions = [r for r in top.regions if r.image == session.image] if top else []
-        drawn = draw_overlay(leaving_pixels(study, session.image), regions, opacity)
+        leaving = leaving_pixels(study, session.image)
+        colours = label_colours(region.label for region in top.regions) if top else {}
+        pixels = displayed(study.images[session.image], leaving, window)
+        drawn = draw_overlay(*enlarged(pixels, regions), opacity, colours)
         return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
     if top is None or top.report is None or study is None:
         raise RequestError("Ask for a report first.")

@@ -15,16 +15,28 @@ from typing import Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from gradio.context import LocalContext
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from medvlm.errors import RequestError
 
-from . import openai
+from . import audit, openai
+from .accounts import Proxies
 from .api import PREFIX, make_api
+from .clients import PEER
+from .entrance import ANYBODY, Entrance, Way
 from .folder import private_folder
-from .gate import Gate, host_name
+from .gate import LOOPBACK, Gate, host_name
+from .limits import Allowance, Ration
 from .page import HERE, build, head, scripts, theme
+from .sessions import Sessions, Terms
+from .tabs import Tabs
 from .turns import InTurn, Turns
 from .uploads import Inbox, add_route
+
+CONNECTIONS = 512  # at a time
+IDLE_S = 3600.0  # until a session that is not used ends
 
 
 def make_app(
@@ -33,24 +45,41 @@ def make_app(
     hosts: Iterable[str] = (),
     allowed: Iterable[str] = (),
     ready: Callable[[], bool] = lambda: True,
+    way: Way = ANYBODY,
+    terms: Terms | None = None,
+    allowance: Allowance | None = None,
 ) -> FastAPI:
     """The page and the API over `assistant()`, which may wait until `ready()`; uploads pass through the private `folder`.
 
-    It answers to loopback names, `hosts` and `allowed` (see `Gate`). Raises `RequestError` for what is no name.
+    It answers to loopback names, `hosts` and `allowed` (see `Gate`), and lets in who comes by `way`. Raises `RequestError` for
+    what is no name.
     """
     app, inbox, turns = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder), Turns()
-    app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts())
 
     def in_turn() -> InTurn:
-        return InTurn(assistant(), turns)
+        request = LocalContext.request.get(None)  # of the page's event that is worked on
+        return InTurn(assistant(), turns, str(getattr(request, "session_hash", "")))
 
+    def forget(tab: str) -> None:
+        turns.abandon(tab)
+        tabs.forget(tab)
+
+    def close(client: str) -> None:
+        api.state.service.studies.leave(client)
+        inbox.leave(client)
+
+    api, page = make_api(assistant, inbox, turns, ready), build(in_turn, inbox, way.login)
+    tabs = Tabs(page, inbox)
+    sessions = Sessions(forget, close, terms)
+    app.add_middleware(Entrance, way=way, sessions=sessions, tabs=tabs, inbox=inbox, ration=Ration(allowance))
+    app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts(), routes=way.routes)  # before the entrance
     add_route(app, inbox)
     app.include_router(openai.router(in_turn, folder))
-    app.state.turns = turns
-    app.mount(PREFIX, make_api(assistant, inbox, turns, ready))  # behind the routes that share its prefix
+    app.state.turns, app.state.sessions = turns, sessions
+    app.mount(PREFIX, api)  # behind the routes that share its prefix
     return gr.mount_gradio_app(
         app,
-        build(in_turn, inbox),
+        page,
         path="/",
         theme=theme(),
         css_paths=[HERE / "viewer.css", HERE / "page.css"],
@@ -90,19 +119,71 @@ def names(host: str) -> list[str]:
         return [name]
 
 
-def run(load: Callable[[], Any], host: str, port: int, allowed: Iterable[str] = ()) -> None:
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address reaches this machine alone."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name in LOOPBACK
+
+
+def check_way(way: Way, host: str, allowed: Iterable[str]) -> None:
+    """Raises `RequestError` where others than the users of this machine could come in without a login."""
+    others = [name for name in [host_name(host), *allowed] if not is_loopback(name)]
+    if others and not way.login:
+        raise RequestError(
+            f"Others could open the page as {others[0]}, so it needs a login: --passwords FILE, or --trust-header NAME "
+            "--from ADDRESS behind a proxy that has one; docs/SERVING.md has the steps."
+        )
+
+
+def behind(app: FastAPI, proxies: Proxies) -> ASGIApp:
+    """The app behind proxies, whose word is taken for who they ask for, and by which scheme."""
+    inner = ProxyHeadersMiddleware(app, [str(network) for network in proxies.networks])  # type: ignore[arg-type]
+
+    async def remember(scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        await inner({**scope, PEER: client[0] if client else ""}, receive, send)  # type: ignore[arg-type]
+
+    return remember
+
+
+def run(
+    load: Callable[[], Any],
+    host: str,
+    port: int,
+    allowed: Iterable[str] = (),
+    way: Way = ANYBODY,
+    proxies: Iterable[str] = (),
+    idle_s: float = IDLE_S,
+    audit_log: str | None = None,
+) -> None:
     """Serve until stopped, by Ctrl-C or SIGTERM. What `load` raises ends the server and is raised here.
 
     Raises `RequestError` where the address cannot be used or `allowed` holds what is no host's name.
     """
     allowed = [host_name(name) for name in allowed]
-    hosts = names(host)
+    check_way(way, host, allowed)
+    hosts, trusted = names(host), Proxies(proxies)
+    terms = Terms(idle_s, tabs_of_one=16, open_tabs_last=False) if way.login else Terms(idle_s)
     bound = listen(host, port)
+    audit.be_discreet()
+    if way.login or audit_log:
+        audit.keep(audit_log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would end the process before the folder is gone
     with ThreadPoolExecutor(1) as pool, private_folder() as folder:
         loading = pool.submit(load)
-        app = make_app(loading.result, folder, hosts, allowed, loading.done)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+        app = make_app(loading.result, folder, hosts, allowed, loading.done, way, terms)
+        config = uvicorn.Config(
+            behind(app, trusted),
+            log_config=None,
+            log_level="warning",
+            proxy_headers=False,  # whoever is no proxy of ours could say there who they are
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=2,
+        )
+        server = uvicorn.Server(config)
         loading.add_done_callback(lambda done: setattr(server, "should_exit", done.exception() is not None))
         shown = next(iter([*hosts, *allowed]), "127.0.0.1")
         shown = f"[{shown}]" if ":" in shown else shown

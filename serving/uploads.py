@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -18,9 +19,15 @@ from medvlm.errors import RequestError
 from medvlm.studies import Limits, load_study, warm
 from medvlm.types import Study
 
+from .clients import client_of, user_of
 from .multipart import FilesForm, check_length
 
 UNCLAIMED = 600  # seconds until an upload that no page asked for is removed
+MOST_VALUES = (
+    256 * 2**20
+)  # bytes of an open study's values, which the page's windows are made of: 512 slices of 512 x 512
+MOST_ON_DISK = 4 * 2**30  # bytes of one user's uploads, those that come just now included
+NO_ROOM = "Your uploads take all the room that one user has here; close what you do not need, or try again later."
 HEADER = "x-medvlm"  # a foreign site cannot send it without asking first, so it cannot upload
 ROUTE = "/uploads"
 
@@ -30,23 +37,31 @@ def needs_files(study: Study) -> bool:
     return len(study.series) > 1 or any(image.origin is not None for image in study.images)
 
 
+@dataclass
+class Upload:
+    client: str  # who sent it
+    bytes: int = 0  # that have come
+
+
 class Inbox:
     """The folder that uploads lie in between their arrival and their reading."""
 
     def __init__(self, folder: Path, limits: Limits | None = None):
         self.folder, self.limits = folder, limits or Limits()
         self.claimed: set[str] = set()  # by an open study that still needs their files
+        self.sent: dict[str, Upload] = {}
         warm()
 
     def new(self) -> Path:
         """A fresh folder of an unguessable name, for this user's eyes only; forgotten ones are swept away."""
         for old in self.folder.iterdir():
             if old.name not in self.claimed and time.time() - old.stat().st_mtime > UNCLAIMED:
-                shutil.rmtree(old, ignore_errors=True)
+                self.remove(old.name)
         return Path(tempfile.mkdtemp(prefix=f"{secrets.token_urlsafe(24)}-", dir=self.folder))
 
-    def read(self, name: str, series: int | None = None) -> Study:
-        """Read an upload as a study and remove its files, unless they are needed again.
+    def read(self, name: str, series: int | None = None, values: bool = False) -> Study:
+        """Read an upload as a study, with its images' `values` where they are wanted, and remove its files, unless they are
+        needed again.
 
         Raises `StudyError` and `RequestError`.
         """
@@ -54,7 +69,8 @@ class Inbox:
         keep = series is not None
         self.claimed.add(name)
         try:
-            study = load_study(given, self.limits, series)
+            limits = replace(self.limits, max_value_bytes=MOST_VALUES) if values else self.limits
+            study = load_study(given, limits, series)
             keep = needs_files(study)
             return study
         finally:
@@ -73,6 +89,7 @@ class Inbox:
     def remove(self, name: str) -> None:
         """Remove the files of an upload, if there are any."""
         self.claimed.discard(name)
+        self.sent.pop(name, None)
         if re.fullmatch(r"[\w-]+", name):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
@@ -80,6 +97,24 @@ class Inbox:
         """Remove the files of those uploads that are needed no more."""
         for name in set(held) - set(needed):
             self.remove(name)
+
+    def owner(self, name: str) -> str | None:
+        """The client that sent an upload."""
+        return self.sent[name].client if name in self.sent else None
+
+    def leave(self, client: str) -> None:
+        """Remove all that a client sent: it has logged out."""
+        self.release([name for name, upload in list(self.sent.items()) if upload.client == client], ())
+
+    def count(self, name: str, more: int) -> None:
+        """Some more bytes of an upload have come. Raises `HTTPException` (429) where its user has too many."""
+        upload = self.sent.get(name)
+        if upload is None:  # its sender has logged out
+            raise HTTPException(400, "The upload was given up; send it again.")
+        upload.bytes += more
+        user = user_of(upload.client)
+        if sum(u.bytes for u in list(self.sent.values()) if user_of(u.client) == user) > MOST_ON_DISK:
+            raise HTTPException(429, NO_ROOM, {"retry-after": "60"})
 
     async def receive(self, request: Request) -> dict[str, str]:
         """`store` for the page."""
@@ -93,14 +128,16 @@ class Inbox:
         if length.isdigit():
             check_length(int(length), self.limits)  # before anything is taken
         folder = await run_in_threadpool(self.new)
+        self.sent[folder.name] = Upload(client_of(request))
         try:
             form = FilesForm(request.headers.get("content-type", ""), folder, self.limits)
             with contextlib.closing(form):
                 async for chunk in request.stream():
+                    self.count(folder.name, len(chunk))
                     await run_in_threadpool(form.take, chunk)
                 form.finish()
         except BaseException as error:  # also where the browser is gone
-            await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+            await run_in_threadpool(self.remove, folder.name)
             if isinstance(error, OSError):
                 raise HTTPException(507, "The upload does not fit on this machine's disk; make room there.") from None
             raise

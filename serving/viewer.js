@@ -1,7 +1,7 @@
 // The viewer: a canvas with an image, boxes and masks; drag, wheel, pinch, click; files in. No library, no network but ours.
 (function () {
   "use strict";
-  const { unpack, loaded, drawRegions, hit, cutRegions, most } = window.medvlm;
+  const { unpack, loaded, lay, drawRegions, hit, cutRegions, most } = window.medvlm;
 
   const bus = new EventTarget(); // between viewer and list: "layer", "select" (a list of region numbers), "save"
   const tell = (name, detail) => bus.dispatchEvent(new CustomEvent(name, { detail }));
@@ -14,12 +14,17 @@
     const slider = find(".mv-slices input"), send = (name, data) => { if (events.includes(name)) trigger(name, data); };
     let picture = null, bitmap = null, layer = null, regions = [], lit = new Set();
     let zoom = 1, ox = 0, oy = 0, fitted = true, tool = "move", points = [], draft = null;
-    let wanted = null, slicing = false, quiet = 0, clicked = false, aim = "", unsaved = false; // `aim`: a finding's label that is drawn
+    let wanted = null, slicing = false, quiet = 0, clicked = false, aim = ""; // `aim`: a finding's label that is drawn
     const show = { masks: true, boxes: true, opacity: 0.3 };
-    const beside = medvlm.compare(root, { send, say, place, pan, wheel, press, fit, draw, click: (p) => toggle(hit(here(true), p, scale())) });
+    const beside = medvlm.compare(root, { send, say, place, pan, wheel, fit, draw, click: (p) => toggle(hit(here(true), p, scale())) });
     const brush = medvlm.brush(root, {
       pixel: () => (picture ? zoom * scale() : 1), step: (by) => { points = []; send("step", { by }); },
       stroke: (data) => prompt(data, data.tool === "scribble" ? "segment" : "paint"),
+    });
+    const levels = medvlm.windows(root, { draw }), reader = medvlm.reading(root, levels, { draw, step, placed, under: (p) => hit(here(beside.mostly()), p, scale()) });
+    medvlm.keys(root, {
+      open: () => Boolean(picture), choose, step, fit, preset: levels.preset, invert: levels.turn, flip: reader.turn, unrule: reader.unrule, other: brush.press,
+      zoom: (factor) => zoomAt(stage.clientWidth / 2, stage.clientHeight / 2, factor),
     });
 
     // Drawing, in image pixels as sent; screen = image * zoom + offset, in CSS pixels whatever the screen's density is.
@@ -37,7 +42,7 @@
       canvas.width = Math.round(stage.clientWidth * density); canvas.height = Math.round(stage.clientHeight * density);
       if (fitted) fit(); else draw();
     }
-    const view = (density) => ({ zoom, ox, oy, density, scale: scale(), show, lit, width: stage.clientWidth, height: stage.clientHeight });
+    const view = (density) => ({ zoom, ox, oy, density, scale: scale(), show, lit, hover: reader.hover(), flip: reader.flip(bitmap.width), width: stage.clientWidth, height: stage.clientHeight });
     let cuts = null; // of the regions in another plane; null where they have to be cut anew
     function mine() {
       if (!layer || !picture || layer.study !== picture.study) return [];
@@ -52,25 +57,28 @@
       context.clearRect(0, 0, canvas.width, canvas.height);
       root.dataset.shown = shown.length; root.dataset.lit = [...lit].join(" "); root.dataset.zoom = fitted ? 1 : zoom / fitting();
       if (!bitmap) return;
-      context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
+      const now = view(density);
+      lay(context, now);
       context.imageSmoothingQuality = "high";
-      context.drawImage(bitmap, 0, 0);
+      context.drawImage(levels.shown(), 0, 0);
       beside.blend(context, bitmap);
-      drawRegions(context, shown, view(density));
-      context.setTransform(density * zoom, 0, 0, density * zoom, density * ox, density * oy);
+      drawRegions(context, shown, now);
+      lay(context, now);
       brush.draw(context, scale());
-      context.setTransform(density, 0, 0, density, density * ox, density * oy);
-      drawPrompt();
-      beside.draw(bitmap, here(true), view(density));
+      drawPrompt(now);
+      beside.draw(bitmap, here(true), now);
+      reader.draw(context, now);
     }
-    function drawPrompt() {
-      context.lineWidth = 1.5;
+    function drawPrompt({ flip, density }) {
       if (draft) {
-        const [x0, y0, x1, y1] = draft.map((v) => v * zoom);
-        context.setLineDash([5, 4]); context.strokeStyle = "#fff"; context.strokeRect(x0, y0, x1 - x0, y1 - y0); context.setLineDash([]);
+        const [x0, y0, x1, y1] = draft;
+        context.setLineDash([5 / zoom, 4 / zoom]); context.lineWidth = 1.5 / zoom;
+        context.strokeStyle = "#fff"; context.strokeRect(x0, y0, x1 - x0, y1 - y0); context.setLineDash([]);
       }
+      context.setTransform(density, 0, 0, density, density * ox, density * oy);
+      context.lineWidth = 1.5;
       for (const [px, py, positive] of points) {
-        const x = px * scale() * zoom, y = py * scale() * zoom;
+        const x = Math.abs(flip - px * scale()) * zoom, y = py * scale() * zoom;
         context.beginPath(); context.arc(x, y, 6, 0, 7); context.fillStyle = positive ? "#2fbf71" : "#e5484d"; context.fill();
         context.strokeStyle = "#fff"; context.stroke();
         context.beginPath(); context.moveTo(x - 3, y); context.lineTo(x + 3, y);
@@ -85,10 +93,11 @@
       if (!value || !value.src) return;
       const fresh = !picture || picture.study !== value.study, replaned = fresh || picture.plane !== value.plane;
       if (replaned) wanted = null;
-      Promise.all([loaded(value.src), value.prior && loaded(value.prior.src)]).then(([image, earlier]) => {
+      Promise.all([loaded(value.src), value.prior && loaded(value.prior.src), medvlm.numbersOf(value.reading.values, value.shown)]).then(([image, earlier, numbers]) => {
         if (wanted !== null && wanted !== value.image) return;
         const other = replaned || picture.image !== value.image;
         picture = value; bitmap = image; cuts = null;
+        levels.receive(value, image, numbers, fresh); reader.receive(value, fresh);
         if (other) { points = []; draft = null; }
         if (fresh) lit.clear();
         root.classList.add("mv-open"); root.dataset.image = value.image; root.dataset.study = value.study;
@@ -112,14 +121,13 @@
     bus.addEventListener("layer", (event) => {
       const same = layer && layer.key && layer.key === event.detail.key;
       cuts = null; draft = null;
-      lit = new Set(event.detail.selected.length || !same || layer.regions.length !== event.detail.regions.length ? event.detail.selected : lit);
-      layer = event.detail; unsaved = layer.unsaved;
+      const kept = { points, lit: same && layer.regions.length === event.detail.regions.length ? [...lit] : [] };
+      layer = event.detail;
       regions = layer.regions.map((r, id) => ({ ...r, id, mask: r.mask && unpack(r.mask) }));
-      if (!same) aim = "";
       brush.offer(layer);
-      const kept = points;
-      clicked = true; tell("select", [...lit]); clicked = false;
-      points = regions.length ? kept : [];
+      clicked = true; tell("select", layer.selected || kept.lit); clicked = false;
+      tell("aim", layer.aim || (same ? aim : ""));
+      points = regions.length ? kept.points : [];
       if (!same && regions.length && picture && layer.study === picture.study && !mine().length) goTo(most(regions.filter((r) => r.label === regions[0].label), picture.cut));
       draw();
     });
@@ -127,7 +135,8 @@
     bus.addEventListener("select", (event) => {
       points = [];
       lit = new Set(event.detail);
-      if (lit.size) aim = "";
+      if (lit.size) tell("aim", "");
+      aimed();
       cuts = null;
       const there = regions.filter((r) => lit.has(r.id)), seen = mine().some((r) => lit.has(r.id));
       if (there.length && picture && !clicked && (picture.volume || !seen)) goTo(most(there, picture.cut));
@@ -135,7 +144,7 @@
     });
     bus.addEventListener("say", (event) => say(event.detail, true));
     bus.addEventListener("save", (event) => save(event.detail));
-    bus.addEventListener("message", (event) => { draft = null; unsaved = event.detail.unsaved; brush.settled(); say(event.detail.note, event.detail.stay); draw(); });
+    bus.addEventListener("message", (event) => { draft = null; brush.settled(); say(event.detail.note, event.detail.stay); draw(); });
     function say(text, stay) {
       clearTimeout(quiet);
       status.textContent = text || "";
@@ -149,9 +158,10 @@
       slider.value = wanted + 1;
       if (!slicing) askSlice();
     }
+    function step(by) { if (picture && picture.count > 1) goTo((wanted ?? picture.image) + by); }
     function askSlice() { slicing = true; send("slice", { image: wanted, plane: picture.plane }); }
     const uncut = (what) => !picture.cut || say(what + " works on the slices themselves; choose their plane below.");
-    function save(what) { say("Saving…", true); send("download", { what, opacity: show.opacity }); }
+    function save(what) { say("Saving…", true); send("download", { what, opacity: show.opacity, ...levels.chosen() }); }
     function prompt(data, event = "segment") {
       if (!uncut("Drawing")) { points = []; draft = null; brush.settled(); return draw(); }
       if (event === "segment") say("Segmenting…", true);
@@ -163,8 +173,7 @@
       if (label && tool !== "move") say("Drawing changes: " + label, true);
     }
     const outlined = () => Boolean(target().label) || (layer && layer.carry !== undefined && here(false).length > 0);
-    const leaving = () => !unsaved || window.confirm("Corrections of a report are not saved (Save corrections). Open another study all the same?");
-    window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+    const leaving = medvlm.guard();
     function choose(name) {
       tool = name;
       all("[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === name));
@@ -177,7 +186,8 @@
     const source = (p) => [p.ix / scale(), p.iy / scale()];
     function placed(event, target) {
       const frame = target.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
-      return { x, y, ix: (x - ox) / zoom, iy: (y - oy) / zoom };
+      const flip = bitmap ? reader.flip(bitmap.width) : 0, ix = flip ? flip - (x - ox) / zoom : (x - ox) / zoom, iy = (y - oy) / zoom;
+      return { x, y, ix, iy, ...(picture && { sx: ix / scale(), sy: iy / scale() }) };
     }
     function wheel(event) {
       if (!bitmap) return;
@@ -215,7 +225,7 @@
     let start = null, last = null, span = 0;
     canvas.addEventListener("pointerdown", (event) => {
       if (!bitmap || event.button > 1) return;
-      canvas.setPointerCapture(event.pointerId);
+      if (event.isTrusted) canvas.setPointerCapture(event.pointerId); // not where keys move it
       pointers.set(event.pointerId, place(event));
       start = last = place(event); span = 0;
       if (pointers.size > 1) { start = draft = null; brush.cancel(); return; }
@@ -260,14 +270,6 @@
     canvas.addEventListener("pointercancel", end);
     canvas.addEventListener("dblclick", () => tool === "move" && fit());
     canvas.addEventListener("wheel", wheel, { passive: false });
-    function press(event) {
-      const keys = { Escape: "move", b: "box", p: "plus", n: "minus", s: "scribble", r: "brush", e: "eraser" }, steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5 };
-      if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (keys[event.key]) choose(keys[event.key]);
-      brush.press(event.key);
-      if (steps[event.key] && picture.count > 1) { event.preventDefault(); goTo((wanted ?? picture.image) + steps[event.key]); }
-    }
-    canvas.addEventListener("keydown", press);
 
     slider.addEventListener("input", () => goTo(slider.value - 1));
     find(".mv-series select").addEventListener("change", (event) => {

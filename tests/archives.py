@@ -81,6 +81,7 @@ class FakeArchive:
         self.faults: dict[str, str] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.answer: dict[str, object] = {}  # what the fault "answer" gives
         self.ended = threading.Event()
 
     def __enter__(self) -> FakeArchive:
@@ -194,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"<html>Doe^Jane</html>", "application/dicom+json")
         elif fault == "odd":
             self._send(200, b'[{"0020000D": {"vr": "UI", "Value": ["../../etc"]}}]', "application/dicom+json")
+        elif fault == "answer":
+            self._json([self.archive.answer])
         elif fault == "cut":
             self._send(200, b'[{"0020', "application/dicom+json", length=4000)
         elif fault == "silent":

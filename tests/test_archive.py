@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("dicomweb_client")
 pytest.importorskip("highdicom")
 
+from medvlm.archive.dicomweb import Archive
 from medvlm.cli import main
-from medvlm.studies import load_study
+from medvlm.studies import Limits, load_study
 
 from .archives import ORTHANC, PLUGIN, FakeArchive, ct, orthanc
 from .fakes import FakeAssistant
@@ -108,6 +109,22 @@ def test_what_is_there_is_not_fetched_again(capsys: pytest.CaptureFixture[str], 
     assert first["studies"] == again["studies"] and first["studies"][0]["files"] == 2
     assert not first["notices"] and "not fetched again" in again["notices"][0]
     assert len(list((tmp_path / "back").iterdir())) == 1
+
+
+def test_of_several_studies_a_too_large_one_is_left_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = ct(tmp_path / "large", 3)
+    ct(tmp_path / "small", 2)
+    with FakeArchive() as archive:
+        run(capsys, "store", tmp_path, "--dicomweb", archive.url)
+        small = Archive(archive.url, Limits(max_files=2))
+        monkeypatch.setattr("medvlm.commands.archives.archive_of", lambda args: small)
+        fetch = ["fetch", "--dicomweb", archive.url, "-o", tmp_path / "back"]
+        code, out, err = run(capsys, *fetch, "--json")
+        entries = json.loads(out)["studies"]
+        assert code == 0 and sorted(entry.get("files", 0) for entry in entries) == [0, 2] and "too many" in err
+        assert run(capsys, *fetch, "--study", large)[0] == 2
 
 
 def test_only_files_of_a_study_are_stored(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

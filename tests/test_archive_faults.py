@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -73,6 +74,35 @@ def test_an_archive_that_gives_the_same_page_again(fake: FakeArchive, tmp_path: 
     archive.store(sorted((tmp_path / "scan").iterdir()))
     fake.faults["GET /studies"] = "same again"
     assert [one.uid for one in archive.studies(Rule())] == [study] and len(archive.instances(study)) == 2
+
+
+def test_a_list_is_held_to_less_than_a_study(fake: FakeArchive) -> None:
+    fake.faults["GET /studies"] = "endless"
+    patience = Patience(most_listed=2**20)
+    assert "more than a study" in refused(lambda: list(Archive(fake.url, patience=patience).studies(Rule())))
+
+
+def test_no_study_is_overlooked_in_silence(fake: FakeArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        ct(tmp_path / name, 1)
+    Archive(fake.url).store(sorted(tmp_path.glob("*/*.dcm")))
+    monkeypatch.setattr("medvlm.archive.dicomweb.MOST_RESULTS", 2)
+    assert "--since" in refused(lambda: list(Archive(fake.url).studies(Rule())))
+
+
+@pytest.mark.parametrize("tag", ["00080061", "00201208"])  # modalities, and the number of objects
+def test_an_element_that_holds_something_else(fake: FakeArchive, tag: str) -> None:
+    fake.answer = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, tag: {"vr": "US", "Value": [7, 8]}}
+    fake.faults["GET /studies"] = "answer"
+    with contextlib.suppress(ArchiveError):  # one sentence or none: never a fault of ours
+        list(Archive(fake.url).studies(Rule()))
+
+
+@pytest.mark.parametrize("uid", ["..", "1.2.", ".1"])
+def test_what_leads_elsewhere_is_no_uid(fake: FakeArchive, uid: str) -> None:
+    fake.answer = {"0020000D": {"vr": "UI", "Value": [uid]}}
+    fake.faults["GET /studies"] = "answer"
+    assert "cannot be understood" in refused(lambda: list(Archive(fake.url).studies(Rule())))
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_a_study_stays_hidden_until_its_association_has_ended(tmp_path: Path) ->
         assert association.send_c_store(pydicom.dcmread(tmp_path / "a/0.dcm")).Status == 0
         (hidden,) = (tmp_path / "in").iterdir()
         assert hidden.name.startswith(HIDDEN) and not done
+        assert hidden.stat().st_mode & 0o077 == 0, "others on this computer see nothing of it"
         association.abort()  # what was confirmed is kept
         until(done, 1)
     assert [len(list(folder.iterdir())) for folder in (tmp_path / "in").iterdir()] == [1]
@@ -142,7 +143,7 @@ def test_a_port_or_folder_that_cannot_be_used(tmp_path: Path) -> None:
         pass
     with (
         Receiver(tmp_path / "in", 0) as receiver,
-        pytest.raises(RequestError, match="choose another"),
+        pytest.raises(RequestError, match="choose another port, or an address"),
         Receiver(tmp_path / "in", receiver.port),
     ):
         pass

@@ -132,6 +132,20 @@ def test_a_lost_state_doubles_nothing(fake: FakeArchive, tmp_path: Path) -> None
     assert set(fake.objects) == before and fake.modalities(study) == ["CT", "CT", "SEG", "SR"]
 
 
+def test_another_model_makes_other_objects(fake: FakeArchive, tmp_path: Path) -> None:
+    study = sent(fake, tmp_path / "a")
+
+    def another(given: Path, made: Path) -> list[Path]:
+        report = FakeAssistant().report(load_study(given))
+        report.model = "another"
+        return write_report(report, load_study(given), made, ["seg", "sr"])
+
+    watched(fake, tmp_path)
+    (tmp_path / "state/studies.txt").unlink()
+    watched(fake, tmp_path, draft=another)
+    assert fake.modalities(study) == ["CT", "CT", "SEG", "SEG", "SR", "SR"]
+
+
 def test_a_torn_line_costs_no_other(fake: FakeArchive, tmp_path: Path) -> None:
     sent(fake, tmp_path / "a")
     (tmp_path / "state").mkdir()
@@ -144,21 +158,15 @@ def test_two_do_not_work_with_one_state(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("fault", ["storing", "fetching"])
-def test_a_kill_costs_nothing(
-    capsys: pytest.CaptureFixture[str], fake: FakeArchive, tmp_path: Path, fault: str
-) -> None:
-    """Killed after the archive has stored, and while a study is fetched: once it is started again, each is there once."""
-    study = sent(fake, tmp_path / "a")
-    where = r"GET .*/series/[0-9.]+$" if fault == "fetching" else "POST"
-    fake.faults[where] = "silent"
+def begun(fake: FakeArchive, tmp_path: Path, where: str) -> tuple[list[str], subprocess.Popen[bytes]]:
+    """A watch in a process of its own, with its arguments, once it has asked what `where` matches."""
     asked = len(fake.asked)
     program = (
         "import sys; from medvlm.cli import main; from tests.fakes import FakeAssistant; "
         "sys.exit(main(sys.argv[1:], load=lambda args: FakeAssistant()))"
     )
     options = ["watch", "--dicomweb", fake.url, "--once", "--settle", "0", "--state", str(tmp_path / "state")]
-    first = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", program, *options],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -168,6 +176,29 @@ def test_a_kill_costs_nothing(
     while not any(re.match(where, line.rstrip("?")) for line in fake.asked[asked:]) and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(0.3)
+    return options, process
+
+
+def test_a_stopped_watch_leaves_no_patient_behind(fake: FakeArchive, tmp_path: Path) -> None:
+    sent(fake, tmp_path / "a")
+    where = r"GET .*/series/[0-9.]+$"
+    fake.faults[where] = "silent"
+    _, process = begun(fake, tmp_path, where)
+    assert list((tmp_path / "state/work").iterdir())
+    process.send_signal(signal.SIGTERM)  # as systemd does
+    process.wait(10)
+    assert not (tmp_path / "state/work").exists()
+
+
+@pytest.mark.parametrize("fault", ["storing", "fetching"])
+def test_a_kill_costs_nothing(
+    capsys: pytest.CaptureFixture[str], fake: FakeArchive, tmp_path: Path, fault: str
+) -> None:
+    """Killed after the archive has stored, and while a study is fetched: once it is started again, each is there once."""
+    study = sent(fake, tmp_path / "a")
+    where = r"GET .*/series/[0-9.]+$" if fault == "fetching" else "POST"
+    fake.faults[where] = "silent"
+    options, first = begun(fake, tmp_path, where)
     first.send_signal(signal.SIGKILL)
     first.wait(10)
     assert (tmp_path / "state/work").exists()

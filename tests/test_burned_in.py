@@ -66,6 +66,7 @@ def test_marks_of_side_and_scale_stay(text):
         ("L", False),
         ("rt", False),
         ("5.0 mm", False),
+        ("77340091 mm", True),
         ("cm", False),
         ("A", False),
         ("Li", True),

@@ -16,7 +16,7 @@ from medvlm.records import read_records
 from medvlm.records.check import check_folder
 from medvlm.records.corrected import write_records
 from medvlm.report.comparison import Change, Comparison
-from medvlm.report.corrections import PROVENANCE, Corrections, apply, read_corrections, write_corrections
+from medvlm.report.corrections import PROVENANCE, Corrections, apply, places, read_corrections, write_corrections
 from medvlm.report.edits import (
     KINDS,
     AddFinding,
@@ -271,6 +271,22 @@ def test_what_cannot_be_made_is_said_in_a_sentence(one, words):
     with pytest.raises(RequestError, match=words) as refused:
         apply(draft, Corrections.from_json({"report": Corrections.of(draft).report, "corrections": [one]}), study)
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
+
+def test_a_person_tells_of_an_added_finding_in_their_own_words():
+    draft, study = drafted()
+    made = [AddFinding("fracture"), AddSentence("Findings", "An old fracture.", len(draft.findings))]
+    found = texts(apply(draft, Corrections.of(draft, made), study), "Findings")
+    assert "An old fracture." in found and not any(text.startswith("Fracture") for text in found)
+
+
+def test_regions_of_the_corrected_report_are_named_as_corrections_name_them():
+    draft, study = drafted()
+    made = [RejectRegion(0), AddRegion("fracture", 0, (1.0, 2.0, 9.0, 9.0))]
+    corrections = Corrections.of(draft, made)
+    assert places(draft, corrections, study) == [1, 2]
+    again = Corrections.of(draft, [*made, RedrawRegion(2, (3.0, 3.0, 8.0, 8.0))])
+    assert apply(draft, again, study).regions[1].box == (3, 3, 8, 8)
+
 
 
 @pytest.mark.parametrize(

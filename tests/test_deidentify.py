@@ -98,6 +98,25 @@ def test_every_attribute_of_the_standard_s_table(tmp_path):
     assert not leaks((tmp_path / "out/00001.dcm").read_bytes(), HIDDEN)
 
 
+def test_what_the_table_does_not_name(tmp_path):
+    """Pixels of an item, elements of no dictionary, free text and addresses go; a text goes that quotes an identifier."""
+    path = write(tmp_path / "a.dcm", gradient(), StudyInstanceUID="1.2.3.44", PatientID="192")
+    data = pydicom.dcmread(path)
+    data.SpecificCharacterSet = "ISO_IR 192"  # which is no number of a patient
+    small = pydicom.Dataset()
+    small.PixelData = b"Thistleby."
+    small["PixelData"].VR = "OB"
+    data.SourceImageSequence = [small]
+    data.add_new(0x00129998, "LO", "Thistleby")
+    data.UnformattedTextValue = data.SegmentDescription = "Thistleby"
+    data.RetrieveURL = "https://thistleby/studies/1.2.3.44"
+    data.LUTExplanation = "of 1.2.3.44"
+    data.save_as(path)
+    (copy,) = plain(tmp_path / "out", path)
+    assert not leaks((tmp_path / "out/00001.dcm").read_bytes(), (*HIDDEN, "1.2.3.44"))
+    assert copy.SpecificCharacterSet == "ISO_IR 192"
+
+
 def test_compressed_frames_are_written_without_their_comments(tmp_path):
     import io
 
@@ -122,6 +141,12 @@ def test_text_in_12_bits_that_the_window_hides(tmp_path):
     assert deidentify([path], tmp_path / "out").texts >= 1
     (copy,) = copies(tmp_path / "out")
     assert copy.pixel_array.max() == 180 and copy.BitsStored == 12
+
+
+def test_text_in_8_bits_that_the_window_hides(tmp_path):
+    path = write(tmp_path / "a.dcm", burned_in(), WindowCenter=INK + 60, WindowWidth=20)
+    assert deidentify([path], tmp_path / "out").texts >= 1
+    assert not (copies(tmp_path / "out")[0].pixel_array == INK).any()
 
 
 def test_a_class_that_only_the_file_s_meta_information_states(tmp_path):

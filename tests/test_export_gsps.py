@@ -226,6 +226,7 @@ def test_colours_are_captured_with_the_regions_in_them(tmp_path):
         (item,) = made.SourceImageSequence
         assert item.ReferencedSOPInstanceUID == source.SOPInstanceUID
         assert item.ReferencedFrameNumber == image.origin.frame + 1
+        assert (made.ConversionType, made.BurnedInAnnotation) == ("WSD", "YES")
         assert (made.StudyInstanceUID, made.PatientName) == (source.StudyInstanceUID, source.PatientName)
     assert len({pydicom.dcmread(path).SeriesInstanceUID for path in paths}) == 1
 

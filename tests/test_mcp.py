@@ -22,6 +22,7 @@ from medvlm.progress import tracked
 from medvlm.types import decode_mask
 from serving.mcp import ASK, COUNT, MEASURE, MOST_OPEN, OUTSIDE, make_server
 from tests.fakes import FakeAssistant, square
+from tests.studies import write
 
 TOOLS = ["open_study", "ask", "find", "count", "measure", "segment", "report", "check_report", "close_study"]
 FAKE = "from medvlm.cli import main; from tests.fakes import FakeAssistant; import sys; "
@@ -129,6 +130,27 @@ def test_reports_are_drafted_and_checked(root):
     assert drafted["text"].startswith("# Report draft") and drafted["sections"] and "disclaimer" in drafted
     assert [claim["verdict"] for claim in checked["claims"]] == ["supported", "contradicted"]
     assert checked["claims"][0]["regions"][0]["mask"] is None
+
+
+def test_a_prior_of_another_patient_is_refused(root):
+    for name, elements in {
+        "now": {"StudyDate": "20200301"}, "before": {"StudyDate": "20200202"}, "other": {"PatientID": "9999"},
+    }.items():  # fmt: skip
+        write(root / f"{name}.dcm", square(), StudyInstanceUID="1.2.3", **elements)
+    opening = [("open_study", {"path": f"{name}.dcm"}) for name in ("now", "before", "other")]
+    reports = [("report", {"study": "study-1", "prior": f"study-{number}"}) for number in (2, 3)]
+    *_, same, other = talk(make_server(Comparing, [root]), *opening, *reports)
+    assert same.structured_content["notices"] == [
+        "The prior is 28 days earlier than the image, by the dates in the headers."
+    ]
+    assert other.is_error and "another patient" in other.content[0].text and "9999" not in other.content[0].text
+
+
+class Comparing(FakeAssistant):
+    def report(self, study, prior=None, remarks=()):
+        report = super().report(study)
+        report.notices = list(remarks)
+        return report
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,16 @@ from medvlm.progress import tracked
 from medvlm.types import Answer, Image, Study, decode_mask
 from serving.openai import recent, router, routes
 from serving.openai.replies import said
-from serving.openai.requests import ELSEWHERE, MOST_IMAGES, MOST_MESSAGES, NO_IMAGE, NOT_BASE64
+from serving.openai.requests import (
+    ELSEWHERE,
+    MOST_IMAGES,
+    MOST_MESSAGES,
+    MOST_PARTS,
+    NO_IMAGE,
+    NOT_BASE64,
+    Refused,
+    read_chat,
+)
 from serving.openai.trace import functions, traced
 from tests.fakes import FakeAssistant, square
 
@@ -307,6 +316,11 @@ def test_bodies_that_are_none(address, body):
     reply = httpx.post(f"{address}/chat/completions", content=body)
     assert reply.status_code == 400
     assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_body_of_many_parts_is_refused_before_it_fills_the_memory():
+    with pytest.raises(Refused, match="too many parts"):
+        read_chat(b"[" + b"{}," * MOST_PARTS + b"{}]")
 
 
 def test_large_bodies_are_refused_before_they_are_read(client, monkeypatch):

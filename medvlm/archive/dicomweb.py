@@ -54,7 +54,8 @@ class Archive:
             )
 
         for found in self._pages(search, "StudyInstanceUID"):
-            study = study_of(found)
+            with asking(self.host):
+                study = study_of(found)
             # Some archives overlook filters that they do not know.
             known = rule.modality is None or not study.modalities or rule.modality in study.modalities
             if known and uid in (None, study.uid) and within(study.date, rule):
@@ -163,7 +164,10 @@ class Archive:
         return sum(file.uid in confirmed for file in batch), failure
 
     def _pages(self, search: Callable[[int, int], list[Any]], key: str) -> Iterator[Dataset]:
-        """All results of a search, each once; also where the archive gives less than it is asked for, or the same again."""
+        """All results of a search, each once; also where the archive gives less than it is asked for, or the same again.
+
+        Raises `ArchiveError` for `MOST_RESULTS` or more, so that none is overlooked in silence.
+        """
         seen: set[str] = set()
         offset = 0
         while offset < MOST_RESULTS:
@@ -176,6 +180,9 @@ class Archive:
             yield from (found for uid, found in fresh.items() if uid in new)
             seen |= new
             offset += len(page)
+        raise ArchiveError(
+            f"{self.host} finds {MOST_RESULTS:,} or more: narrow the search with --since, --until or --modality."
+        )
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,9 @@ def check_uid(text: str) -> str:
 
 
 def _is_uid(text: str) -> bool:
-    return re.fullmatch(r"[0-9.]{1,64}", text) is not None
+    return (
+        len(text) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)*", text) is not None
+    )  # ".." would lead elsewhere in an address
 
 
 def uid_of(data: Dataset, keyword: str) -> str:

@@ -1,4 +1,4 @@
-"""DICOM objects made of a study, under identifiers that follow from what they were made of: made anew they are the same."""
+"""DICOM objects made of a study, under identifiers that follow from what made them of what: made anew they are the same."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 _OWN = ("SOPInstanceUID", "SeriesInstanceUID")
+_MAKER = ("ManufacturerModelName", "SoftwareVersions")  # another model finds something else: not the same objects
 
 
 def identify(paths: Sequence[Path], sources: Iterable[str]) -> None:
@@ -19,10 +20,11 @@ def identify(paths: Sequence[Path], sources: Iterable[str]) -> None:
 
     Args:
         paths: what was made, under names that are the same each time.
-        sources: SOP Instance UIDs of what it was made of.
+        sources: SOP Instance UIDs of what they were made of.
     """
     objects = [pydicom.dcmread(path) for path in paths]
-    seed = " ".join(sorted(sources))
+    makers = {str(data.get(keyword, "")) for data in objects for keyword in _MAKER}
+    seed = " ".join([*sorted(makers), *sorted(sources)])
     made: dict[str, str] = {}
     for path, data in zip(paths, objects, strict=True):
         for keyword in _OWN:

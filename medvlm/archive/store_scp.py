@@ -93,11 +93,14 @@ class Receiver:
             (evt.EVT_ABORTED, self._end),
             (evt.EVT_CONN_CLOSE, self._end),
         ]
+        host, port = self.address
         try:
             server = self._entity.start_server(self.address, block=False, evt_handlers=handlers)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or "there is no such port"
-            raise RequestError(f"Port {self.address[1]} cannot be listened on ({reason}): choose another.") from None
+            raise RequestError(
+                f"{host}:{port} cannot be listened on ({reason}): choose another port, or an address of this computer."
+            ) from None
         self._server = cast(ThreadedAssociationServer, server)  # as it does not block
         self.port = int(self._server.server_address[1])
         return self
@@ -140,7 +143,7 @@ class Receiver:
         received = association.studies.get(study)
         if received is None:
             received = Received(self.folder / f"{HIDDEN}{secrets.token_hex(6)}")
-            received.folder.mkdir()
+            received.folder.mkdir(mode=0o700)
             association.studies[study] = received
         if uid in received.objects:
             return SUCCESS

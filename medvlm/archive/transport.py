@@ -34,7 +34,8 @@ class Patience:
     silence: float = 30.0  # seconds without a byte
     start: float = 60.0  # seconds that any answer may take
     slowest: float = 32 * 2**10  # bytes a second, below which a longer answer is given up
-    most_bytes: int = 2 * 2**30  # of one answer
+    most_bytes: int = 2 * 2**30  # of an answer with files
+    most_listed: int = 64 * 2**20  # bytes of any other, which is held in memory as a whole
 
 
 def check_address(url: str) -> str:
@@ -101,6 +102,7 @@ class _Body:
     def __init__(self, response: Response, patience: Patience):
         self.raw, self.patience, self.start = response.raw, patience, time.monotonic()
         self.closing = _closing(response.headers.get("Content-Type", ""))
+        self.most = patience.most_bytes if self.closing else min(patience.most_bytes, patience.most_listed)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
@@ -109,7 +111,7 @@ class _Body:
         count, tail = 0, b""
         while piece := self.raw.read1(size, decode_content=decode_content):
             count += len(piece)
-            if count > self.patience.most_bytes:
+            if count > self.most:
                 raise ArchiveError("The archive answers with more than a study may hold: ask for less.")
             if time.monotonic() - self.start > self.patience.start + count / self.patience.slowest:
                 raise Timeout

@@ -17,6 +17,7 @@ from . import (
     ground,
     listen,
     mcp,
+    password,
     report,
     segment,
     series,
@@ -45,6 +46,7 @@ COMMANDS = {
     "tune": tune,
     "data check": data_check,
     "serve": serve,
+    "password": password,
     "mcp": mcp,
     "bench": bench,
 }

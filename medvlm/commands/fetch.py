@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RequestError
+from ..errors import RequestError, StudyError
 from . import archives
 from .options import Load, Output
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, load: Load) -> Output:
     for study in studies:
         entry = _entry(study, args.show_patients)
         if args.output:
-            entry |= _brought(archive, rule, study, args.output, notices)
+            entry |= _brought(archive, study, args, notices)
         entries.append(entry)
     if more:
         notices.append(f"There are more studies than the {args.limit} of --limit.")
@@ -58,12 +58,19 @@ def _chosen(archive: Archive, rule: Rule, args: argparse.Namespace) -> tuple[lis
     return studies[: args.limit], len(studies) > args.limit
 
 
-def _brought(archive: Archive, rule: Rule, study: ArchivedStudy, output: Path, notices: list[str]) -> dict[str, Any]:
-    folder = output / study.name
+def _brought(archive: Archive, study: ArchivedStudy, args: argparse.Namespace, notices: list[str]) -> dict[str, Any]:
+    """Where a study lies now; of several, one that is too large is left out."""
+    folder = args.output / study.name
     if folder.exists():  # it is only there where it is whole
         notices.append(f"{study.name} is there already and was not fetched again.")
         return {"folder": str(folder), "files": len(list(folder.glob("*.dcm")))}
-    return {"folder": str(folder), "files": len(archive.fetch(study, folder, archive.series(study.uid)))}
+    try:
+        return {"folder": str(folder), "files": len(archive.fetch(study, folder, archive.series(study.uid)))}
+    except StudyError as error:
+        if args.study:
+            raise
+        notices.append(f"{study.name} was not fetched. {error}")
+        return {}
 
 
 def _entry(study: ArchivedStudy, patients: bool) -> dict[str, Any]:

@@ -23,6 +23,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a name or address that others open the page under, besides loopback names and --host; needed with "
         "--host 0.0.0.0 or behind a proxy; repeatable",
     )
+    parser.add_argument(
+        "--passwords",
+        metavar="FILE",
+        help="accounts that may log in, a line NAME:HASH each as `medvlm password NAME` prints it; needed on any address "
+        "but loopback, unless a proxy has the accounts",
+    )
+    parser.add_argument(
+        "--trust-header",
+        metavar="NAME",
+        help="the header in which a reverse proxy names the account that it has let in, such as X-Remote-User",
+    )
+    parser.add_argument(
+        "--from",
+        action="append",
+        default=[],
+        dest="proxies",
+        metavar="ADDRESS",
+        help="of the reverse proxy; its word is taken for accounts (--trust-header), https and the addresses that it "
+        "serves, nobody else's; repeatable",
+    )
+    parser.add_argument(
+        "--idle",
+        type=float,
+        default=60,
+        metavar="MINUTES",
+        help="until a session that nobody uses ends, with all that it held (default: 60)",
+    )
+    parser.add_argument(
+        "--audit",
+        metavar="FILE",
+        help="write there who did what to which study, a JSON object a line (default: with a login stderr, else nowhere)",
+    )
 
 
 def run(args: argparse.Namespace, load: Load) -> Output:
@@ -34,5 +66,11 @@ def run(args: argparse.Namespace, load: Load) -> Output:
         ) from error
     model = {"model": args.model, "device": args.device, "language": args.language}
     uses = {"phrase": args.phrased, "send_images": args.send_images}
-    serve(**model, **uses, host=args.host, port=args.port, allowed=args.allow_host)
+    if args.passwords and args.trust_header:
+        raise RequestError("Accounts come from --passwords or from --trust-header, not from both; leave one out.")
+    if not 1 <= args.idle <= 7 * 24 * 60:
+        raise RequestError("--idle is 1 minute to 7 days (10080 minutes).")
+    entering = {"passwords": args.passwords, "trust_header": args.trust_header, "proxies": args.proxies}
+    kept = {"idle_minutes": args.idle, "audit_log": args.audit}
+    serve(**model, **uses, **entering, **kept, host=args.host, port=args.port, allowed=args.allow_host)
     return {}, ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ..errors import RequestError
 from ..notices import notices, scope
 from ..perception import Finder
-from ..report.draft import examined_images
+from ..sampling import examined_images
 from ..types import Answer, Region, Study
 from ..validation import check_image, check_question, check_sensitivity
 from ..which import Meant, images_meant

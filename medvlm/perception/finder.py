@@ -23,8 +23,7 @@ from ..model.prompts import Prompt
 from ..notices import notices, scope
 from ..operating import Scores, read_operating
 from ..policy import DecisionPolicy, read_policy
-from ..report.draft import examined_images
-from ..sampling import batches
+from ..sampling import batches, examined_images
 from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble

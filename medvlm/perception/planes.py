@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -33,12 +34,16 @@ class Cut:
 
     def picture(self, study: Study, index: int) -> np.ndarray:
         """uint8 `shown` or `(*shown, 3)`: one picture, of a plane that is not the slices' own."""
-        cut = np.stack([image.pixels.take(index, axis=self.across - 1) for image in study.images])
+        picture = PIL.Image.fromarray(self.section([image.pixels for image in study.images], index))
+        return np.asarray(picture.resize(self.shown[::-1], PIL.Image.Resampling.BILINEAR))
+
+    def section(self, slices: Sequence[np.ndarray], index: int) -> np.ndarray:
+        """One picture of slices `(H, W)` or `(H, W, 3)` in voxels, `size` or `(*size, 3)`."""
+        cut = np.stack([numbers.take(index, axis=self.across - 1) for numbers in slices])
         cut = cut if self.down == 0 else cut.swapaxes(0, 1)
         for axis, turned in enumerate(self.turned):
             cut = np.flip(cut, axis) if turned else cut
-        picture = PIL.Image.fromarray(np.ascontiguousarray(cut))
-        return np.asarray(picture.resize(self.shown[::-1], PIL.Image.Resampling.BILINEAR))
+        return np.ascontiguousarray(cut)
 
 
 def planes_of(study: Study) -> dict[str, Cut]:

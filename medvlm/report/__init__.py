@@ -1,4 +1,5 @@
-from .draft import draft_report, examined_images
+from ..sampling import examined_images
+from .draft import draft_report
 from .export import write_report
 from .overlay import draw_overlay
 

@@ -23,9 +23,9 @@ from ..conversation.writer import phrase
 from ..mentions import label_of
 from ..mentions import read as labels_and_words
 from ..policy import DecisionPolicy
+from ..sampling import examined_images
 from ..types import Measurement, Region, Study
 from ..vocabulary import ASKING, LABELS, LUMPS
-from .draft import examined_images
 from .sentences import Clause, check_report_text, clauses, sentences
 
 SUPPORTED, CONTRADICTED, UNSHOWN = "supported", "contradicted", "cannot be shown"

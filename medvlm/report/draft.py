@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..policy import DecisionPolicy
-from ..sampling import evenly_spaced
 from ..types import EXTENTS, Body, Finding, Grounding, ImageFacts, Measurement, Region, Report, Section, Sentence, Study
 from ..vocabulary import LABELS, is_finding, other_types
 from .agreement import agree, ratio_of
@@ -15,19 +14,8 @@ from .location import container, locate
 from .measurements import measure
 from .volumes import ALONG, WITHHELD, on_slices, sizes
 
-MOST_IMAGES = 8
 NOT_FOUND = "Looked for and not found"  # starts the sentence that lists the absent
 MODALITY_WORDS = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI", "fundus": "fundus photograph"}
-
-
-def examined_images(study: Study, limit: int = MOST_IMAGES) -> list[int]:
-    """Indices of the images to examine: all slices of a volume and all of a few, else `limit` evenly spaced ones with the
-    default among them."""
-    if len(study.images) <= limit or study.is_volume:
-        return list(range(len(study.images)))
-    spread = evenly_spaced(range(len(study.images)), limit)
-    nearest = min(spread, key=lambda index: abs(index - study.default))
-    return sorted({study.default if index == nearest else index for index in spread})
 
 
 def draft_report(

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import RequestError
+from ..sampling import examined_images
 from ..types import ImageFacts, Report, Study
 from .alignment import Alignment, align, moved
 from .changes import section
 from .comparison import INCOMPARABLE, UNCHANGED, Change, Comparison, Side, compare
-from .draft import MODALITY_WORDS, examined_images
+from .draft import MODALITY_WORDS
 
 SURE = 0.6  # probability of what an image is taken for, from which it decides whether two are of one kind
 
@@ -32,7 +33,7 @@ def report_with_prior(
     modality = check_kind(study, prior, facts(study), facts(prior))
     alignment = align(study, prior, modality)
     current, earlier = report(study), report(prior)
-    sides = [Side(s, r, _examined(s)) for s, r in ((study, current), (prior, earlier))]
+    sides = [Side(s, r, examined_images(s)) for s, r in ((study, current), (prior, earlier))]
     current.comparison = Comparison(compare(sides[0], sides[1], alignment), earlier, alignment, list(remarks))
     at = next((i for i, s in enumerate(current.sections) if s.title == "Impression"), len(current.sections))
     current.sections.insert(at, section(current.comparison, study))
@@ -58,10 +59,6 @@ def check_kind(study: Study, prior: Study, facts: ImageFacts, prior_facts: Image
                 f"The {key} of the image is {stated[0]} and that of the prior {stated[1]}: give a prior of the same {key}."
             )
     return str(kinds[0][0][0])
-
-
-def _examined(study: Study) -> list[int]:
-    return list(range(len(study.images))) if study.is_volume else examined_images(study)
 
 
 def told(comparison: Comparison, study: Study) -> dict[str, list[Change]]:

@@ -91,7 +91,9 @@ def _section(
             group += [] if text is None else [Sentence(text, linked.finding, linked.regions)]
         elif sentence.finding in anew:
             group += [] if sentence.finding in said else _anew(title, sentence.finding, telling)
-        elif not (title not in TOLD_ANEW and _is_gone(sentence, telling)) and not (anew and group is rest):
+        elif anew and group is rest:
+            pass  # summed up anew below
+        elif title in TOLD_ANEW or not _is_gone(sentence, telling):
             group.append(linked)
         said |= set() if sentence.finding is None else {sentence.finding}
     for number in sorted(anew - said - told_of):

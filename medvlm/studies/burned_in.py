@@ -4,7 +4,7 @@ The OCR (PP-OCR in the package rapidocr, which carries its model and asks no net
 reads decides whether a box may stay, and is forgotten at once: it is kept, written and understood nowhere.
 
 What may stay names nobody: single characters (side marks such as L and R, and most of what is taken for text in tissue), the
-side marks in `_STAYS`, and lengths in cm or mm. All other text of two or more letters or digits is blacked out, although most
+side marks in `_STAYS`, and lengths in cm or mm, which are shorter than any id. All other text of two or more letters or digits is blacked out, although most
 of it is a machine's settings: what could be a name, an id or a date cannot be told from these. On 33 images of 33 public data
 sets, 90 of 93 names, ids and dates that were drawn on them were covered (`benchmarks/burned_in.py`); on the images as they were
 it made 28 boxes, 22 of them in the four sets that carry writing. So a few are missed: whoever hands pictures on has to look.
@@ -32,7 +32,7 @@ MISSING = (
     "Text in the pixels, which may name the patient, can only be found with rapidocr: pip install "
     "'medvlm-assistant[privacy]', or let it stay with --keep-text."
 )
-_STAYS = re.compile(r"(lt?|rt?|left|right|[\d.,]*\s*[cm]m)", re.IGNORECASE)
+_STAYS = re.compile(r"(lt?|rt?|left|right|[\d.,]{0,5}\s*[cm]m)", re.IGNORECASE)
 _SURE = 0.4  # of the OCR, that it reads text at all; the texts above were all read with more than 0.55
 _BESIDE, _ABOVE = 0.5, 0.25  # of a text's height, by which its box grows: letters at an end are missed at times
 _MOST_LOOKS = 3  # what the first one leaves over is found by the second

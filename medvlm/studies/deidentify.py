@@ -141,12 +141,12 @@ def _cleaned(source: Source, key: bytes, keep_text: bool, limits: Limits) -> tup
 
 
 def _texts(stored: np.ndarray, frame: Frame) -> list[burned_in.Spot]:
-    """Boxes of text in stored pixels as they are shown, and over their full range, where another window hides it."""
+    """Boxes of text in stored pixels as they are shown, and over their full range, where a window hides it."""
     code = str(frame.facts.get("Modality") or "")
     how = windowing([(frame, stored)] if stored.ndim == 2 else [], code == "CT", None)
     shown = to_pixels(stored, frame, how.window, how.stated)
     out = burned_in.find_text(shown)
-    if stored.ndim == 2 and stored.dtype != np.uint8:
+    if stored.ndim == 2 and not any(np.array_equal(stored, seen) for seen in (shown, 255 - shown)):
         full = apply_window(stored.astype(np.float32), (float(stored.min()), float(stored.max())))
         out += burned_in.find_text(burned_in.blacked_out(full, out))
     return out

@@ -15,7 +15,7 @@ from .dicom_geometry import pixel_shape, space_of, spacing_mm, step_mm
 from .dicom_header import Frame, NoPicture, numbers, origin_of, read_frames
 from .dicom_mosaic import found_tiles, is_mosaic
 from .dicom_orientation import laterality, orientation, plane_of, sides_known, turn_of, view
-from .dicom_pixels import Windowing, decode, stated_voi, to_pixels, windowing
+from .dicom_pixels import Windowing, decode, modality_values, stated_voi, to_pixels, windowing
 from .dicom_series import Group, groups
 from .dicom_slide import put_together
 from .dicom_stacks import grouped
@@ -23,6 +23,7 @@ from .dicom_words import MODALITIES, SECTIONS, body_part, modality_code
 from .display import default_image
 from .files import Source
 from .limits import Limits, reading
+from .values import Kept
 
 _WINDOW_SLICES = 9  # slices that the window is taken from where the file states none
 
@@ -100,7 +101,8 @@ def read(group: Group, limits: Limits) -> Study:
     part = parts.pop() if len(parts) == 1 else None
     frames = _sampled(group, limits)
     how = _windowing(frames, code, part, limits)
-    pixels = _decode(frames, how, limits)
+    kept = Kept(limits.max_value_bytes, how.hounsfield)
+    pixels = _decode(frames, how, limits, kept)
     if how.notice:
         notices.append(how.notice)
     if lost := {frame.source for frame in frames} - {frame.source for frame in pixels}:
@@ -109,6 +111,8 @@ def read(group: Group, limits: Limits) -> Study:
         pixels = {replace(frames[0], tile=(0, 0, *group.slide)): put_together(pixels, group.slide)}
     group = replace(group, frames=list(pixels))
     images = [_image(frame, pixels[frame], f"{group.noun} {at} of {len(pixels)}") for at, frame in enumerate(pixels, 1)]
+    for frame, image in zip(pixels, images, strict=True):
+        image.values = kept.of(frame)
     return Study(
         images,
         MODALITIES.get(code or ""),
@@ -183,13 +187,17 @@ def _windowing(frames: Sequence[Frame], code: str | None, part: str | None, limi
     return windowing(list(_stored(chosen, limits)), code == "CT", part)
 
 
-def _decode(frames: Sequence[Frame], how: Windowing, limits: Limits) -> dict[Frame, np.ndarray]:
-    """8-bit pixels as stored, in the order of `frames`; files that cannot be decoded are left out.
+def _decode(frames: Sequence[Frame], how: Windowing, limits: Limits, kept: Kept) -> dict[Frame, np.ndarray]:
+    """8-bit pixels as stored, in the order of `frames`; files that cannot be decoded are left out. Their values are kept.
 
     Raises:
         StudyError: none can be decoded.
     """
-    decoded = {frame: to_pixels(stored, frame, how.window, how.stated) for frame, stored in _stored(frames, limits)}
+    decoded = {}
+    for frame, stored in _stored(frames, limits):
+        decoded[frame] = to_pixels(stored, frame, how.window, how.stated)
+        if kept.wanted and stored.ndim == 2:
+            kept.add(frame, modality_values(stored, frame.facts), turn_of(frame, pixel_shape(frame.facts)))
     return {frame: decoded[frame] for frame in frames if frame in decoded}
 
 

@@ -24,6 +24,7 @@ from .decoders import plugins
 from .dicom_header import Frame, numbers
 from .display import Window, apply_window, default_window, thinned, without_background
 from .files import Source
+from .hounsfield import ct_offset
 from .jpeg import jpeg_colours
 from .limits import Limits
 from .palette import palette_colours
@@ -93,6 +94,7 @@ class Windowing:
     name: str
     stated: bool = True  # whether the windows that frames state are heeded
     notice: str | None = None
+    hounsfield: float | None = None  # what was added to Hounsfield units; None where the values are others
 
 
 def windowing(samples: Sequence[tuple[Frame, np.ndarray]], ct: bool, body_part: str | None) -> Windowing:
@@ -104,16 +106,18 @@ def windowing(samples: Sequence[tuple[Frame, np.ndarray]], ct: bool, body_part: 
     """
     if not samples:
         return Windowing((0.0, 255.0), "as stored")
-    facts = samples[0][0].facts
+    facts, offset = samples[0][0].facts, None
     if int(facts.BitsStored) <= 8 and "RescaleSlope" not in facts and not facts.get("ModalityLUTSequence"):
         window, name = (0.0, 2.0 ** int(facts.BitsStored) - 1), "as stored"  # no VOI is identity, PS3.3 C.11.2.1
     else:
         values = [modality_values(stored, f.facts)[~is_padding(stored, f.facts)] for f, stored in samples]
-        window, name = default_window(np.concatenate([v.astype(np.float32) for v in values]), ct, body_part)
+        pooled = np.concatenate([v.astype(np.float32) for v in values])
+        window, name = default_window(pooled, ct, body_part)
+        offset = ct_offset(pooled) if ct else None
     if not shows_nothing(samples):
-        return Windowing(window, name)
+        return Windowing(window, name, hounsfield=offset)
     notice = f"The window that the file states shows nothing: another one is used ({name})."
-    return Windowing(window, name, False, notice)
+    return Windowing(window, name, False, notice, offset)
 
 
 def shows_nothing(samples: Sequence[tuple[Frame, np.ndarray]]) -> bool:

@@ -3,8 +3,8 @@
 What is to be done with an attribute comes from the table of `dicomanonymizer` (PS3.15 E.1-1 of 2024b), applied here in
 sequences too. Beyond it: dates are not removed but moved back by one number of days a patient (the option Retain Longitudinal
 Temporal Information With Modified Dates, but for birth), every UID that is not the standard's own is replaced, and so that
-nothing is missed, names are emptied, bulk data that is no pixels, private and unknown elements go, and texts that are left are
-searched for the patient's own names and numbers.
+nothing is missed, names are emptied, free text and addresses of which the table says nothing, pixels in items, bulk data that is no pixels,
+private and unknown elements go, and texts that are left are searched for the patient's own names and numbers.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ _IDS = (
     "AdmissionID",
     "StudyID",
     "PatientTelephoneNumbers",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
 )
 _TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
+_FREE = ("LT", "ST", "UT", "UR")  # of these, which hold whole sentences or addresses
 _BULK = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 _TABLES = ("PaletteColorLookupTableData", "LUTData")  # ends of the keywords of bulk data that pixels are shown by
 _SHORTEST = 3  # letters of a name or number that is searched for: shorter ones are parts of anything
@@ -101,7 +105,7 @@ def _clean(data: Dataset, person: Person, key: bytes, words: re.Pattern[str] | N
     for tag in list(data.keys()):
         element = data[tag]
         action = _table().get((tag.group, tag.element))
-        if _is_removed(element):
+        if _is_removed(element) or (element.VR in _FREE and not action):
             del data[tag]
         elif element.VR == "PN":
             element.value = ""  # some must be there, if empty
@@ -114,10 +118,14 @@ def _clean(data: Dataset, person: Person, key: bytes, words: re.Pattern[str] | N
                 del data[tag]
                 continue
             for item in element.value:
+                for keyword in _PIXELS:  # of a small copy, in which no text was sought
+                    item.pop(keyword, None)
                 _clean(item, person, key, words)
         else:
             if action and (element.VR != "TM" or "Birth" in element.keyword):
                 action(data, (tag.group, tag.element))
+            if element.keyword == "SpecificCharacterSet":  # other texts cannot be read without it
+                continue
             if tag in data and data[tag].VR in _TEXTS and words and any(map(words.search, _strings(data[tag]))):
                 data[tag].value = ""
 
@@ -125,7 +133,7 @@ def _clean(data: Dataset, person: Person, key: bytes, words: re.Pattern[str] | N
 def _is_removed(element: DataElement) -> bool:
     """Whether an element goes whatever the table says: private, unknown, a curve, an overlay, bulk that is no pixels."""
     group = element.tag.group
-    if element.tag.is_private or element.VR == "UN" or group & 0xFF00 in (0x5000, 0x6000):
+    if element.tag.is_private or not element.keyword or element.VR == "UN" or group & 0xFF00 in (0x5000, 0x6000):
         return True
     if element.keyword in _PIXELS or element.keyword.endswith(_TABLES):
         return False

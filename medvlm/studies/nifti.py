@@ -15,6 +15,7 @@ from .display import apply_window, default_image, unstated_window
 from .files import Source
 from .limits import Limits, reading
 from .nifti_header import Grid, checked_shape, grid_of, has_colours, header_of, scale_of
+from .values import Kept, offset_of
 
 _THICK = 1.5  # an axis so many times coarser than the next one is the one that slices were acquired along
 _SQUARE = 0.02  # pixels that are this much higher than wide still count as square
@@ -63,10 +64,13 @@ def load(source: Source, limits: Limits) -> Study:
         if volumes > 1:
             notices.insert(0, f"The first of {volumes} volumes is shown.")
         planes, facts = _shown(voxels, slices, scale_of(header), source.name, notices)
+        kept = _kept(voxels, slices, scale_of(header), facts, limits)
     turn = None if slices.turn.identity else slices.turn
     images = [
         Image(pixels, slices.spacing, f"slice {number} of {count}", turn) for number, pixels in enumerate(planes, 1)
     ]
+    for number, image in enumerate(images):
+        image.values = kept.of(number)
     plane, order, directions, _ = _PLANES[slices.ras]
     metadata: dict[str, Any] = {
         "format": "NIfTI",
@@ -177,6 +181,20 @@ def _shown(
     if broken:
         notices.append("Invalid numbers (NaN) are shown black.")
     return planes, {"window": [round(value, 3) for value in window], "window_name": window_name}
+
+
+def _kept(
+    voxels: np.ndarray, slices: _Slices, scale: tuple[float, float], facts: dict[str, Any], limits: Limits
+) -> Kept:
+    """The values of all slices, by their number as shown, where they are wanted."""
+    offset = offset_of(facts.get("window"), facts.get("window_name"))
+    kept = Kept(limits.max_value_bytes if voxels.ndim == 3 else 0, offset)
+    stack = np.moveaxis(voxels, slices.axis, 0)
+    for number, plane in enumerate(reversed(stack) if slices.reversed else stack):
+        if not kept.wanted:
+            break
+        kept.add(number, _scaled(plane, scale), slices.turn)
+    return kept
 
 
 def _thin(voxels: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -18,6 +19,7 @@ from .display import PERCENTILES, apply_window, default_image, percentile_window
 from .files import Source
 from .jpeg import jpeg_colours
 from .limits import Limits, reading
+from .values import Kept, offset_of
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 _ANIMATED = ("GIF", "WEBP", "PNG")
@@ -34,6 +36,7 @@ class _Page:
     values: np.ndarray
     deep: bool = False
     inverted: bool = False
+    numbers: np.ndarray | None = None  # its values, once they are brought to 8 bits
 
 
 def load(sources: Sequence[Source], limits: Limits, name: str, hounsfield: bool | float | None = None) -> Study:
@@ -72,6 +75,12 @@ def load(sources: Sequence[Source], limits: Limits, name: str, hounsfield: bool 
     shown, facts = _shown(pages, name, hounsfield, notices)
     word = "frame" if kind == "video" else "image"
     found = [Image(pixels, name=f"{word} {number} of {len(shown)}") for number, pixels in enumerate(shown, 1)]
+    kept = Kept(limits.max_value_bytes, offset_of(facts.get("window"), facts.get("window_name")))
+    for number, page in enumerate(pages):
+        if page.numbers is not None:
+            kept.add(number, page.numbers)
+    for number, image in enumerate(found):
+        image.values = kept.of(number)
     return Study(
         found,
         default=default_image(found) if kind == "video" else 0,
@@ -108,7 +117,7 @@ def _over_black(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def _shown(
     pages: list[_Page], name: str, hounsfield: bool | float | None, notices: list[str]
-) -> tuple[list[np.ndarray], dict[str, object]]:
+) -> tuple[list[np.ndarray], dict[str, Any]]:
     """All pages as uint8; deep ones in one window if they are of a CT, else each in its own."""
     deep = [page for page in pages if page.deep]
     if not deep:
@@ -128,7 +137,7 @@ def _shown(
     for page in pages:
         if page.deep:
             own = percentile_window(page.values) if window_name == PERCENTILES else window
-            page.values = apply_window(page.values, own)
+            page.numbers, page.values = page.values, apply_window(page.values, own)
         shown.append(255 - page.values if page.inverted else page.values)
     return shown, {"window_name": window_name} | (
         {"window": [round(value, 3) for value in window]} if window_name != PERCENTILES or len(deep) == 1 else {}

@@ -12,10 +12,23 @@ import numpy as np
 
 from ..errors import MedVLMError, RecordError, RequestError, StudyError
 from ..geometry import Space, Turn
-from ..types import Image, Origin, Series, Study
+from ..types import Image, Origin, Series, Study, Values
 from .listing import Listing
 
-_KNOWN = (Study, Image, Origin, Series, Turn, Space, Listing, MedVLMError, RecordError, RequestError, StudyError)
+_KNOWN = (
+    Study,
+    Image,
+    Origin,
+    Values,
+    Series,
+    Turn,
+    Space,
+    Listing,
+    MedVLMError,
+    RecordError,
+    RequestError,
+    StudyError,
+)
 _CLASSES = {(known.__module__, known.__qualname__): known for known in _KNOWN}
 _HEAD = struct.Struct(">Q")  # bytes of the pickle that follows
 _MAX_PICKLE = 2**26

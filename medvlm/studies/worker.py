@@ -105,7 +105,7 @@ def job(task: str, paths: Sequence[str | PathLike[str]], limits: Limits, *more: 
 
 def _result(task: str, paths: Paths, limits: Limits, *more: Any) -> Any:
     given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-    result = run(job(task, given, limits, *more), limits.max_held_bytes)[0]
+    result = run(job(task, given, limits, *more), limits.max_held_bytes + limits.max_value_bytes)[0]
     if isinstance(result, MedVLMError):
         raise result
     return result

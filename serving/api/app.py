@@ -6,21 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
 
 import medvlm
 
 from ..turns import Turns
 from ..uploads import Inbox
 from . import asking, opening
-from .errors import add_handlers
+from .errors import ApiError, add_handlers
 from .schemas import ErrorBody, Health, Ready
 from .service import Service, TheService
 from .studies import Budget, Studies
 
 PREFIX = "/v1"
+STUCK = "The model does not come back from its work; the server has to be started anew."
 SUMMARY = "Studies are opened by an upload and asked about: answers, outlines, report drafts. For research; not a medical device."
 REFUSED = (
-    "Refused: 400 cut short or unreadable, 403 asked under another name or by another site, 404 no such study or image, 409 "
+    "Refused: 400 cut short or unreadable, 401 without a login, 403 asked under another name or by another site, 404 no such study or image, 408 too slow, 409 "
     "another request or another patient stands against it, 413 too large, 415 of a kind that is not taken, 422 readable but not "
     "usable, 429 too many at a time (`Retry-After` says when to try again)."
 )
@@ -34,8 +36,10 @@ state = APIRouter(tags=["state"])
 
 
 @state.get("/health", response_model=Health, summary="Whether the server answers", operation_id="health")
-async def health() -> dict[str, str]:
-    """Also while the model loads or works."""
+async def health(service: TheService) -> dict[str, str]:
+    """Also while the model loads or works; 503 where its thread does not come back from its work."""
+    if not await run_in_threadpool(service.turns.answers):
+        raise ApiError(503, STUCK, "Stuck", retry_after=10)
     return {"status": "ok"}
 
 

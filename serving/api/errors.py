@@ -21,9 +21,11 @@ MOST_BYTES = 2**24  # of a body, whose history may hold many masks
 SORRY = "Something went wrong here, which is no fault of the request; try it again."
 TYPES = {
     400: "BadRequest",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "NotFound",
     405: "MethodNotAllowed",
+    408: "TooSlow",
     409: "Conflict",
     413: "TooLarge",
     415: "UnsupportedMediaType",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
+from ..clients import client_of, user_of
 from ..turns import Job, QueueFull, Turns
 from ..uploads import Inbox
 from .errors import ApiError
@@ -39,7 +39,7 @@ class Service:
         with ExitStack() as stack:
             stack.enter_context(self.studies.using(*studies))
             try:
-                job = self.turns.submit(client, lambda: work(model))
+                job = self.turns.submit(user_of(client), lambda: work(model))
             except QueueFull:
                 raise ApiError(429, BUSY, retry_after=1 + len(self.turns)) from None
             done = stack.pop_all()
@@ -49,18 +49,6 @@ class Service:
 
 def service_of(request: Request) -> Service:
     return request.app.state.service
-
-
-def client_of(request: Request) -> str:
-    """Who asks: the network address, of IPv6 the half that names the network, one name for all of loopback."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.is_loopback:
-        return "loopback"
-    return str(ipaddress.ip_network((int(address), 64), strict=False)) if address.version == 6 else str(address)
 
 
 TheService = Annotated[Service, Depends(service_of)]

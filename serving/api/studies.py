@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from medvlm.types import Study
 
+from ..clients import user_of
 from .errors import ApiError
 
 GONE = "There is no such study here; it was closed, was not used for too long, or made room for a newer one: send it again."
@@ -25,7 +26,7 @@ class Budget:
 
     studies: int = 32
     bytes: int = 2 * 2**30
-    studies_of_one: int = 8  # of one client
+    studies_of_one: int = 8  # of one user
     bytes_of_one: int = 2**30
     opening: int = 8  # uploads at a time
     opening_of_one: int = 4
@@ -70,19 +71,20 @@ class Studies:
     @contextmanager
     def opening(self, client: str, key: str = "") -> Iterator[None]:
         """While a client sends a study. Raises `ApiError` where too many are sent at once, or one with the same key."""
+        user = user_of(client)
         with self._lock:
             if (client, key) in self._keys:
                 raise ApiError(409, "An upload with this Idempotency-Key is on its way; wait for it.", retry_after=1)
             most, most_of_one = self.budget.opening, self.budget.opening_of_one
-            if self._opening.total() >= most or self._opening[client] >= most_of_one:
+            if self._opening.total() >= most or self._opening[user] >= most_of_one:
                 raise ApiError(429, "Too many uploads at a time; send one after another.", retry_after=2)
-            self._opening[client] += 1
+            self._opening[user] += 1
             self._keys |= {(client, key)} if key else set()
         try:
             yield
         finally:
             with self._lock:
-                self._opening[client] -= 1
+                self._opening[user] -= 1
                 self._opening += Counter()  # without those at zero
                 self._keys.discard((client, key))
 
@@ -112,7 +114,7 @@ class Studies:
         raise ApiError(429, FULL, retry_after=WAIT)
 
     def _fit(self, studies: list[Held], client: str) -> bool:
-        own, budget = [h for h in studies if h.client == client], self.budget
+        own, budget = [h for h in studies if user_of(h.client) == user_of(client)], self.budget
         return (
             len(studies) <= budget.studies
             and len(own) <= budget.studies_of_one
@@ -154,6 +156,12 @@ class Studies:
         with self._lock:
             if self._held.pop(held.id, None):
                 self._close(held)
+
+    def leave(self, client: str) -> None:
+        """Let go all that a client opened: it has logged out."""
+        with self._lock:
+            for held in [held for held in self._held.values() if held.client == client]:
+                self.drop(held)
 
     def sweep(self) -> None:
         """Let go what was not used for too long."""

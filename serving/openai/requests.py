@@ -19,6 +19,7 @@ from medvlm.validation import check_question
 
 MOST_MESSAGES = 200
 MOST_IMAGES = 100  # in all messages
+MOST_PARTS = 1_000_000  # of JSON, each of which takes some dozen bytes of memory as an object; images have none inside
 NO_IMAGE = "Send the image that the question is about, as a data URL in an image_url part of a user's message."
 ELSEWHERE = (
     "Send the image itself as a data URL, such as data:image/png;base64,…: nothing is fetched from another place."
@@ -60,6 +61,8 @@ class Chat:
 
 def read_chat(body: bytes) -> Chat:
     """The chat in the body of a request. Raises `Refused` and `RequestError`."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
+        raise Refused("The body has too many parts: send fewer messages.")
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

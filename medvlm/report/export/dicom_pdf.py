@@ -8,12 +8,11 @@ from pathlib import Path
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+from pydicom.uid import EncapsulatedPDFStorage
 
-from ... import __version__
 from ...types import Report, Study
 from . import pdf
-from .dicom_seg import MAKER
+from .dicom_maker import made_by
 from .dicom_source import source_frames, writing
 
 _SERIES_NUMBER = 9003
@@ -49,13 +48,9 @@ def _document(page: bytes, headers: list[Dataset], report: Report) -> Dataset:
         sop_class_uid=EncapsulatedPDFStorage,
         instance_number=1,
         modality="DOC",
-        manufacturer=MAKER,
-        manufacturer_model_name=report.model[:64] or MAKER,
-        software_versions=__version__,
-        device_serial_number="1",
         series_description="Draft report",
         specific_character_set=source.SpecificCharacterSet,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **made_by(report),
     )
     out.copy_patient_and_study_information(source)
     out.ConversionType = "WSD"  # made on a workstation

@@ -14,7 +14,7 @@ import pydicom
 from highdicom.color import CIELabColor
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from ... import __version__
 from ...errors import RequestError
@@ -23,10 +23,8 @@ from ...vocabulary import parts
 from ..corrections import is_corrected
 from ..overlay import label_colours
 from .dicom_codes import IDENTIFICATION, category_code, label_code, side_code, site_code
+from .dicom_maker import DESCRIPTION, MAKER, made_by
 from .dicom_source import Key, SourceFrame, key_of, source_frames, whole_frame, writing
-
-DESCRIPTION = "Draft by a research model; not for diagnosis"
-MAKER = "medvlm"
 
 _MOST_THINGS = 64  # of one label that get a segment each; more are one segment
 _MOST_VALUES = 2**29  # bytes of masks that are held at once, where segments overlap
@@ -189,15 +187,11 @@ def _segmentation(
         series_number=_SERIES_NUMBER,
         sop_instance_uid=uids[1],
         instance_number=number,
-        manufacturer=MAKER,
-        manufacturer_model_name=report.model[:64] or MAKER,
-        software_versions=__version__,
-        device_serial_number="1",
         content_description=DESCRIPTION,
         content_label="FINDINGS",
         series_description="Draft segmentation",
         coding_schemes=[IDENTIFICATION],
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **made_by(report),
     )
     if not first.placed:
         out.PatientOrientation = first.header.get("PatientOrientation") or ""

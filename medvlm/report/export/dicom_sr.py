@@ -13,14 +13,14 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
 
 from ... import __version__
 from ...types import EXTENTS, Finding, Measurement, Region, Report, Study
 from ..measurements import measure
 from . import dicom_seg
 from .dicom_codes import IDENTIFICATION, label_code, measured_code, site_code, unit_code
-from .dicom_seg import MAKER, Thing
+from .dicom_maker import MAKER, made_by
+from .dicom_seg import Thing
 from .dicom_source import Key, SourceFrame, key_of, source_frames, whole_box, writing
 
 _SERIES_NUMBER = 9002
@@ -70,15 +70,12 @@ def write(report: Report, study: Study, folder: Path) -> list[Path]:
             series_number=_SERIES_NUMBER,
             sop_instance_uid=hd.UID(),
             instance_number=1,
-            manufacturer=MAKER,
-            manufacturer_model_name=report.model[:64] or MAKER,
-            software_versions=__version__,
             is_complete=True,
             is_final=False,
             is_verified=False,
             series_description="Draft report",
             coding_schemes=[IDENTIFICATION],
-            transfer_syntax_uid=ExplicitVRLittleEndian,
+            **made_by(report),
         )
         path = folder / "report.sr.dcm"
         document.save_as(path, enforce_file_format=True)

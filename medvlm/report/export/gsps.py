@@ -15,19 +15,19 @@ from highdicom.color import CIELabColor
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 from skimage.measure import find_contours
 
-from ... import __version__
 from ...geometry import Turn
 from ...studies.dicom_pixels import stated_voi
 from ...types import Image, Region, Report, Study, mask_box
-from ..overlay import MOST_TAGS, Colour, draw_overlay, label_colours
-from .dicom_seg import DESCRIPTION, MAKER
+from ..overlay import MOST_TAGS, label_colours
+from .dicom_capture import capture
+from .dicom_maker import DESCRIPTION, made_by
 from .dicom_source import Key, SourceFrame, key_of, source_frames, whole_box, whole_frame, writing
 
 _MOST_POINTS = 8000  # of a polyline, whose coordinates must fit into 64 KB
-_STATE_SERIES, _CAPTURE_SERIES = 9004, 9005
+_SERIES_NUMBER = 9004
 _RESCALE = ("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence")
 _VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
 _OWN = (
@@ -71,7 +71,7 @@ def write(report: Report, study: Study, folder: Path) -> list[Path]:
         flat = [i for i in images if _is_flat(frames[key_of(study.images[i])])]
         states = [_state(group, report, study) for group in _groups(flat, study, frames)]
         captures = [
-            _capture(i, frames[key_of(study.images[i])], report, study, number)
+            capture(i, frames[key_of(study.images[i])], report, study, number)
             for number, i in enumerate((i for i in images if i not in flat), 1)
         ]
         series = hd.UID(), hd.UID()
@@ -115,19 +115,6 @@ def _stand_in(frame: SourceFrame) -> Dataset:
     return out
 
 
-def _equipment(report: Report) -> dict[str, Any]:
-    return {
-        "manufacturer": MAKER,
-        "manufacturer_model_name": report.model[:64] or MAKER,
-        "software_versions": __version__,
-        "device_serial_number": "1",
-        "transfer_syntax_uid": ExplicitVRLittleEndian,
-    }
-
-
-# Presentation states
-
-
 def _state(group: list[_Shown], report: Report, study: Study) -> Dataset:
     colours = label_colours(region.label for region in report.regions)
     here = {i for shown in group for i in shown.images}
@@ -140,7 +127,7 @@ def _state(group: list[_Shown], report: Report, study: Study) -> Dataset:
     out = hd.pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[shown.stand_in for shown in group],
         series_instance_uid=hd.UID(),
-        series_number=_STATE_SERIES,
+        series_number=_SERIES_NUMBER,
         sop_instance_uid=hd.UID(),
         instance_number=1,
         content_label="FINDINGS",
@@ -149,7 +136,7 @@ def _state(group: list[_Shown], report: Report, study: Study) -> Dataset:
         graphic_layers=list(layers.values()),
         graphic_annotations=[one for shown in group for one in _annotations(shown, layers, report, study)],
         presentation_lut_transformation=hd.PresentationLUTTransformation("INVERSE" if grey else "IDENTITY"),
-        **_equipment(report),
+        **made_by(report),
     )
     out.Laterality = group[0].frame.header.get("Laterality") or ""
     for keyword in _RESCALE:
@@ -275,36 +262,3 @@ def _references(items: list[Dataset], frames: dict[str, SourceFrame]) -> list[Da
             before = made.get("ReferencedFrameNumber") or []
             made.ReferencedFrameNumber = [*([before] if isinstance(before, int) else before), frame.number]
     return list(out.values())
-
-
-# Secondary captures
-
-
-def _capture(index: int, frame: SourceFrame, report: Report, study: Study, number: int) -> Dataset:
-    """An image as shown with its regions burned in; other text in its pixels stays, as the capture stays in the record."""
-    colours: dict[str, Colour] = label_colours(region.label for region in report.regions)
-    regions = [region for region in report.regions if region.image == index]
-    out = hd.sc.SCImage.from_ref_dataset(
-        frame.header,
-        pixel_array=draw_overlay(study.images[index].pixels, regions, colours=colours),
-        photometric_interpretation="RGB",
-        bits_allocated=8,
-        coordinate_system="PATIENT",
-        patient_orientation=("L", "P"),
-        series_instance_uid=hd.UID(),
-        series_number=_CAPTURE_SERIES,
-        sop_instance_uid=hd.UID(),
-        instance_number=number,
-        series_description="Draft regions",
-        **_equipment(report),
-    )
-    out.Laterality = frame.header.get("Laterality") or ""
-    out.PatientOrientation = []  # unknown, whatever highdicom asks for
-    out.BurnedInAnnotation = "YES"
-    out.DerivationDescription = DESCRIPTION
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = frame.header.SOPClassUID, frame.header.SOPInstanceUID
-    if frame.number is not None:
-        item.ReferencedFrameNumber = frame.number
-    out.SourceImageSequence = [item]
-    return out

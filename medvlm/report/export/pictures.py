@@ -10,9 +10,9 @@ from typing import Any
 import PIL.Image
 
 from ...progress import tracked
+from ...sampling import examined_images
 from ...studies.burned_in import leaving_pixels
 from ...types import Region, Report, Study, encode_mask
-from ..draft import examined_images
 from ..overlay import draw_overlay, label_colours
 from .wording import shown_images
 

@@ -1,0 +1,108 @@
+"""Who did what to which study: one JSON object a line, without what was said or sent. And logs that quote nobody."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from medvlm.errors import RequestError
+
+from .limits import Rate
+
+LINES_S, LINES = 5.0, 100.0  # of the log, over time and at once
+
+audit = logging.getLogger("medvlm.audit")
+
+
+def note(user: str, action: str, study: str = "", status: int | None = None, session: str = "") -> None:
+    """Log an action. Of a study's id only the start is told, which tells studies apart and opens none."""
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "user": user,
+        "session": session,
+        "action": action,
+        "study": study[:8],
+        "status": status,
+    }
+    audit.info(json.dumps({key: value for key, value in line.items() if value}))
+
+
+def action_of(method: str, path: str) -> tuple[str, str]:
+    """What a request of the API does, and to which study; ("", "") for what changes and shows nothing."""
+    found = re.fullmatch(r"/v1/studies(?:/([\w-]{8,64})(?:/([\w-]{1,20})(?:/\d{1,6})?)?)?", path)
+    if found:
+        return found[2] or {"POST": "open", "DELETE": "close"}.get(method, "show"), found[1] or ""
+    known = {"/uploads": "upload", "/v1/chat/completions": "chat"}
+    return (known.get(path, ""), "") if method == "POST" else ("", "")
+
+
+def keep(path: str | Path | None) -> None:
+    """Write the audit log to the end of a file, or to stderr where none is named. Raises `RequestError`."""
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8") if path else logging.StreamHandler(sys.stderr)
+    except OSError as error:
+        raise RequestError(
+            f"The audit log {str(path)!r} cannot be written ({error.strerror}); name another file."
+        ) from None
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    audit.handlers[:] = [handler]
+    audit.setLevel(logging.INFO)
+    audit.propagate = False
+
+
+class Discreet(logging.Filter):
+    """Lets through a few lines a second, with the place of an exception instead of its traceback, which may quote a patient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = Rate(LINES_S, LINES)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self.rate.take(""):
+            return False
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if error is not None:
+            record.msg, record.args = f"{type(error).__name__} at {place_of(error)}", ()
+        elif "Traceback" in str(record.msg):  # written into the message, as uvicorn does at its start and end
+            record.msg, record.args = "an exception", ()
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True
+
+
+def place_of(error: BaseException) -> str:
+    """Where an exception arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+class _Traceback:
+    """Stands for the module `traceback` in Gradio, which prints exceptions with all that they quote."""
+
+    def __init__(self, log: logging.Logger):
+        self.log = log
+
+    def print_exc(self, *_: Any, **__: Any) -> None:
+        error = sys.exc_info()[1]
+        if error is not None:
+            self.log.error("%s at %s", type(error).__name__, place_of(error))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(traceback, name)
+
+
+def be_discreet() -> None:
+    """From now on nothing that a framework logs quotes what was sent, and a flood of faults is no flood of lines."""
+    from gradio import queueing, routes, utils
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(Discreet())
+    logging.getLogger().handlers[:] = [handler]
+    for module in (queueing, routes, utils):
+        module.traceback = _Traceback(logging.getLogger("medvlm.serving"))

@@ -1,0 +1,78 @@
+// Keys of the viewer: what each does, the sheet that lists them, and a pointer that is moved by keys, so that all can be drawn without a mouse.
+(function () {
+  "use strict";
+  const SHEET = [
+    ["Slices", [["Wheel, ↑ ↓", "one slice back or on"], ["Page up, Page down", "five slices"], ["Home, End", "first and last slice"]]],
+    ["View", [["Ctrl + wheel, pinch, + −", "zoom (the wheel alone on a single picture)"], ["F, double click", "whole image"], ["Drag, middle button", "move the image"], ["H", "flip left and right"]]],
+    ["Window", [["Right button, dragged", "up and down: level; left and right: width"], ["1 … 9", "presets in their order"], ["0", "as the image comes"], ["I", "invert"]]],
+    ["Tools", [["Esc", "move and select"], ["M", "ruler"], ["Delete", "remove the last ruler"], ["B", "box"], ["P, N", "point inside, point outside"], ["S", "scribble"], ["R, E", "brush, eraser"], ["[ ]", "their width"], ["Ctrl + Z, Ctrl + Shift + Z", "undo, redo"]]],
+    ["Without a mouse", [["Shift + arrows", "move a pointer over the image (with Alt by one pixel)"], ["Enter", "click there; with box, ruler and freehand tools: begin, then end"]]],
+    ["Help", [["?", "this sheet; Esc closes it"]]],
+  ];
+  const TOOLS = { Escape: "move", m: "ruler", b: "box", p: "plus", n: "minus", s: "scribble", r: "brush", e: "eraser" };
+  const STEPS = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5, Home: -Infinity, End: Infinity };
+  const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const HELD = ["box", "ruler", "scribble", "brush", "eraser"]; // tools that are dragged
+  const FAST = 12, ZOOM = 1.25;
+  const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text || "" });
+
+  // `does` is what the viewer lends: whether a picture is open, and what the keys do with it.
+  function keys(root, does) {
+    const stage = root.querySelector(".mv-stage"), canvas = stage.querySelector("canvas"), cross = stage.querySelector(".mv-cross"), sheet = root.querySelector(".mv-help");
+    let place = null, pressed = false;
+
+    const rows = SHEET.flatMap(([title, lines]) => [make("h3", title), lines.reduce((list, [key, words]) => { list.append(make("dt", key), make("dd", words)); return list; }, document.createElement("dl"))]);
+    sheet.querySelector("div").replaceChildren(...rows);
+    const help = () => (sheet.open ? sheet.close() : sheet.showModal());
+    root.querySelector("[data-read=help]").addEventListener("click", help);
+    sheet.querySelector("button").addEventListener("click", () => sheet.close());
+    sheet.addEventListener("click", (event) => { if (event.target === sheet) sheet.close(); });
+
+    // The pointer that keys move: it acts as a mouse does.
+    function act(type) {
+      const frame = canvas.getBoundingClientRect();
+      canvas.dispatchEvent(new PointerEvent(type, { bubbles: true, cancelable: true, pointerId: 1000, pointerType: "mouse", button: type === "pointermove" ? -1 : 0, clientX: frame.left + place[0], clientY: frame.top + place[1] }));
+    }
+    function point([dx, dy], by) {
+      const size = [stage.clientWidth, stage.clientHeight];
+      place = (place || size.map((v) => v / 2)).map((v, i) => Math.min(size[i] - 1, Math.max(0, v + [dx, dy][i] * by)));
+      cross.hidden = false;
+      cross.style.left = place[0] + "px"; cross.style.top = place[1] + "px";
+      act("pointermove");
+    }
+    function enter() {
+      if (cross.hidden) return;
+      const drags = HELD.includes(stage.dataset.tool);
+      if (!pressed) act("pointerdown");
+      if (pressed || !drags) act("pointerup");
+      pressed = drags && !pressed;
+    }
+    function hide() {
+      if (pressed) act("pointercancel");
+      pressed = false; cross.hidden = true;
+    }
+    stage.addEventListener("pointerdown", (event) => { if (event.isTrusted) hide(); }, true);
+
+    const deeds = { "?": help, f: does.fit, i: does.invert, h: does.flip, "+": () => does.zoom(ZOOM), "=": () => does.zoom(ZOOM), "-": () => does.zoom(1 / ZOOM), Delete: does.unrule, Backspace: does.unrule };
+    const typing = (target) => /^(TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable || (target.tagName === "INPUT" && target.type !== "checkbox");
+    function press(event) {
+      const { target, key } = event, letter = key.length === 1 ? key.toLowerCase() : key;
+      const there = target === document.body || root.contains(target);
+      if (event.ctrlKey || event.metaKey || typing(target) || sheet.open) return;
+      const button = /^(BUTTON|INPUT)$/.test(target.tagName);
+      if (key === "?") { event.preventDefault(); return help(); }
+      if (!does.open()) return;
+      if (event.shiftKey && WAYS[key]) { event.preventDefault(); return point(WAYS[key], event.altKey ? 1 : FAST); }
+      if (event.altKey) return;
+      if (key === "Enter" && !button && there) return enter();
+      if (TOOLS[letter]) { hide(); does.choose(TOOLS[letter]); }
+      else if (STEPS[key] && (there || WAYS[key])) { event.preventDefault(); does.step(STEPS[key]); } // a list is paged by itself
+      else if (/^\d$/.test(key)) does.preset(Number(key));
+      else if (deeds[letter]) deeds[letter]();
+      else does.other(key);
+    }
+    document.addEventListener("keydown", press);
+  }
+
+  Object.assign(window.medvlm, { keys });
+})();

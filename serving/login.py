@@ -1,0 +1,156 @@
+"""The pages for logging in and out: plain forms, of which each carries a token that only this server can make for this browser."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import html
+import secrets
+import threading
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from . import audit
+from .accounts import Accounts
+from .limits import Rate
+from .sessions import Refused, Sessions
+
+PAGE = Template((Path(__file__).parent / "login.html").read_text("utf-8"))
+FIELDS = (
+    '<label>Name <input name="name" autocomplete="username" required autofocus maxlength="64"></label>'
+    '<label>Password <input name="password" type="password" autocomplete="current-password" required maxlength="1024"></label>'
+)
+# Under "no-referrer" browsers would send the form with the origin "null".
+OWN = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+WRONG = "The name or the password is not right."
+STALE = "The page was open for too long; log in once more."
+OFTEN = "Too many tries; wait a moment before the next one."
+MOST_BODY = 2**13  # bytes of a form
+TRIES, TRIES_S = 10, 300  # wrong passwords from one address, and in how many seconds they are forgotten
+WAITING = 8  # passwords that are checked or wait for it
+
+
+class Login:
+    """Lets an account in, and out again."""
+
+    def __init__(self, accounts: Accounts | None, sessions: Sessions):
+        """Without accounts, which another vouches for, there is only a log-out."""
+        self.accounts, self.sessions, self._key = accounts, sessions, secrets.token_bytes(32)
+        self.tries = Rate(TRIES / TRIES_S, TRIES)
+        self._places = threading.BoundedSemaphore(WAITING)
+
+    async def respond(self, request: Request, cookie: str, address: str) -> Response:
+        """`cookie` is the name of the session's cookie; `address` is where the request comes from."""
+        path = request.url.path.rpartition("/")[2]
+        if request.method == "GET":
+            return self.shown(request, cookie, path)
+        fields = await _fields(request)
+        if not self.genuine(request, cookie, fields.get("token", "")):
+            return self.shown(request, cookie, path, STALE, 403)
+        if path == "logout":
+            return await self.leave(request, cookie)
+        try:
+            value = await self.enter(fields.get("name", ""), fields.get("password", ""), address)
+        except Refused as refused:
+            reply = self.shown(request, cookie, path, refused.message, refused.status)
+            if refused.retry_after:
+                reply.headers["retry-after"] = str(refused.retry_after)
+            return reply
+        await run_in_threadpool(self.sessions.end, request.cookies.get(cookie))  # a session is of one account
+        reply = RedirectResponse("./", 303, OWN)
+        give(reply, request, cookie, value)
+        take(reply, request, f"{cookie}-form")
+        return reply
+
+    async def enter(self, name: str, password: str, address: str) -> str:
+        """The cookie of a new session. Raises `Refused`."""
+        await self.check(name, password, address)
+        value, browser = self.sessions.start(name, login=True)
+        audit.note(name, "login", session=browser.name)
+        return value
+
+    async def check(self, name: str, password: str, address: str) -> None:
+        """Raises `Refused` for a wrong password, or where too many were wrong lately."""
+        assert self.accounts is not None
+        wait = self.tries.take(address)  # before it is checked, or many at once would all be checked
+        if wait:
+            raise Refused(429, OFTEN, 1 + int(wait))
+        if not self._places.acquire(blocking=False):
+            self.tries.give_back(address)
+            raise Refused(429, OFTEN, 2)
+        try:
+            right = await run_in_threadpool(self.accounts.check, name, password)
+        finally:
+            self._places.release()
+        if not right:  # what was typed for a name may be a password
+            audit.note(name if name in self.accounts.hashes else "unknown", "login refused")
+            raise Refused(401, WRONG)
+        self.tries.give_back(address)
+
+    async def leave(self, request: Request, cookie: str) -> Response:
+        value = request.cookies.get(cookie)
+        browser = self.sessions.find(value)
+        await run_in_threadpool(self.sessions.end, value)
+        if browser:
+            audit.note(browser.user, "logout", session=browser.name)
+        reply = RedirectResponse("./", 303, {**OWN, "clear-site-data": '"storage"'})
+        take(reply, request, cookie)
+        return reply
+
+    def shown(self, request: Request, cookie: str, path: str, said: str = "", status: int = 200) -> Response:
+        form = request.cookies.get(f"{cookie}-form") or secrets.token_urlsafe(24)
+        out = path == "logout"
+        page = PAGE.substitute(
+            title="log out" if out else "log in",
+            action="logout" if out else "login",
+            said=f'<p role="alert">{html.escape(said)}</p>' if said else "",
+            token=self._token(form),
+            fields="<p>What is open here is deleted on the server.</p>" if out else FIELDS,
+            button="Log out" if out else "Log in",
+        )
+        reply = HTMLResponse(page, status, OWN)
+        give(reply, request, f"{cookie}-form", form)
+        return reply
+
+    def genuine(self, request: Request, cookie: str, token: str) -> bool:
+        """Whether a form was shown to the browser that sends it."""
+        form = request.cookies.get(f"{cookie}-form", "")
+        return bool(form) and hmac.compare_digest(self._token(form).encode(), token.encode("utf-8", "replace"))
+
+    def _token(self, form: str) -> str:
+        return hmac.new(self._key, form.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+def give(reply: Response, request: Request, cookie: str, value: str) -> None:
+    """Give a browser a cookie that no script reads and no other site's request carries."""
+    reply.set_cookie(cookie, value, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https")
+
+
+def take(reply: Response, request: Request, cookie: str) -> None:
+    """Take a cookie back."""
+    secure = request.url.scheme == "https"
+    reply.delete_cookie(cookie, path="/", httponly=True, samesite="strict", secure=secure)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """The fields of a form. Raises `Refused`."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY:
+            raise Refused(413, "The form is too large.")
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        raise Refused(400, "The form has too many fields.") from None
+    return {name: values[0] for name, values in fields.items() if len(values) == 1}

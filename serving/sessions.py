@@ -1,0 +1,197 @@
+"""Browsers, each known by a cookie that the server made, and the tabs that each has open.
+
+Gradio knows a tab by a number that the browser chose and sends in addresses. So each number belongs to the browser that used
+it first, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+WAIT = 30  # seconds after which there may be room again
+FOREIGN = "This tab belongs to another session; load the page again."
+CROWDED = "Too many tabs are open on this server; close one, or try again later."
+
+
+class Refused(Exception):
+    """A sentence, with its status and in how many seconds it is worth trying again, if at all."""
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None):
+        super().__init__(message)
+        self.status, self.message, self.retry_after = status, message, retry_after
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How many sessions and tabs there may be, and for how long."""
+
+    idle_s: float = 3600.0  # until a session that is not used ends
+    tab_idle_s: float = 300.0  # until a tab that holds no line open is forgotten
+    sessions: int = 1000
+    tabs: int = 64
+    tabs_of_one: int = 64  # of one user
+    open_tabs_last: bool = True  # whether a tab that is only left open counts as use
+
+
+@dataclass(eq=False)
+class Tab:
+    used: float
+    streams: list[Callable[[], None]] = field(default_factory=list)  # each ends one
+
+
+@dataclass(eq=False)
+class Browser:
+    """One that was given a cookie."""
+
+    user: str
+    used: float
+    login: bool = False  # whether an account is behind it
+    name: str = field(default_factory=lambda: secrets.token_hex(6))  # for logs; it opens nothing
+    tabs: dict[str, Tab] = field(default_factory=dict)  # by Gradio's session hash
+
+    @property
+    def client(self) -> str:
+        """Whose its studies are."""
+        return f"{self.user} session {self.name}"
+
+
+class Sessions:
+    """All browsers. `forget` is told each tab that is over, `close` each client whose session has ended."""
+
+    def __init__(
+        self,
+        forget: Callable[[str], None] = lambda _: None,
+        close: Callable[[str], None] = lambda _: None,
+        terms: Terms | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ):
+        self.terms, self._forget, self._close, self._now = terms or Terms(), forget, close, now
+        self._browsers: dict[bytes, Browser] = {}  # by the digest of the cookie, so that a look-up's time tells nothing
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._browsers)
+
+    def start(self, user: str, login: bool = False) -> tuple[str, Browser]:
+        """A new session: the cookie's value, which nobody can guess, and the browser. Raises `Refused`."""
+        with self._lock:
+            self.sweep()
+            if len(self._browsers) >= self.terms.sessions:
+                empty = [(key, one) for key, one in self._browsers.items() if not one.tabs and not one.login]
+                if not empty:
+                    raise Refused(429, CROWDED, WAIT)
+                self._end(min(empty, key=lambda pair: pair[1].used)[0])
+            value = secrets.token_urlsafe(32)
+            browser = self._browsers[_digest(value)] = Browser(user, self._now(), login)
+            self._watch()
+            return value, browser
+
+    def find(self, value: str | None, use: bool = True) -> Browser | None:
+        """The browser with a cookie's value; with `use` that counts as being there."""
+        with self._lock:
+            self.sweep()
+            browser = self._browsers.get(_digest(value)) if value else None
+            if browser and use:
+                browser.used = self._now()
+            return browser
+
+    def end(self, value: str | None) -> None:
+        """Log-out: nothing that the session held stays."""
+        with self._lock:
+            if value and _digest(value) in self._browsers:
+                self._end(_digest(value))
+
+    def tab(self, browser: Browser, hash: str) -> Tab:
+        """The browser's tab of that hash, a new one where nobody has it yet. Raises `Refused`."""
+        with self._lock:
+            owner = next((one for one in self._browsers.values() if hash in one.tabs), None)
+            if owner is None:
+                self._check_room(browser)
+                owner, browser.tabs[hash] = browser, Tab(self._now())
+            if owner is not browser:
+                raise Refused(403, FOREIGN)
+            browser.tabs[hash].used = self._now()
+            return browser.tabs[hash]
+
+    def tabs_of(self, user: str) -> list[str]:
+        with self._lock:
+            return [hash for one in self._browsers.values() if one.user == user for hash in one.tabs]
+
+    @contextmanager
+    def stream(self, tab: Tab) -> Iterator[None]:
+        """While a tab holds a line open: it is not forgotten, and the line ends with the session."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        with self._lock:
+            tab.streams.append(stop)
+        try:
+            yield
+        finally:
+            with self._lock:
+                tab.used = self._now()
+                tab.streams.remove(stop)
+
+    def leave(self, browser: Browser, hash: str) -> None:
+        """The tab was closed."""
+        with self._lock:
+            if hash in browser.tabs:
+                self._leave(browser, hash)
+
+    def sweep(self) -> None:
+        """End the sessions and forget the tabs that were not used for too long."""
+        with self._lock:
+            now, terms = self._now(), self.terms
+            for key, browser in list(self._browsers.items()):
+                for hash, tab in list(browser.tabs.items()):
+                    if not tab.streams and now - tab.used > terms.tab_idle_s:
+                        self._leave(browser, hash)
+                held = terms.open_tabs_last and any(tab.streams for tab in browser.tabs.values())
+                if not held and now - browser.used > terms.idle_s:
+                    self._end(key)
+
+    def _check_room(self, browser: Browser) -> None:
+        self.sweep()
+        whole = sum(len(one.tabs) for one in self._browsers.values())
+        if whole >= self.terms.tabs or len(self.tabs_of(browser.user)) >= self.terms.tabs_of_one:
+            raise Refused(429, CROWDED, WAIT)
+
+    def _end(self, key: bytes) -> None:
+        browser = self._browsers.pop(key)
+        for hash in list(browser.tabs):
+            self._leave(browser, hash)
+        self._close(browser.client)
+
+    def _leave(self, browser: Browser, hash: str) -> None:
+        tab = browser.tabs.pop(hash)
+        for stop in list(tab.streams):
+            stop()
+        self._forget(hash)
+
+    def _watch(self) -> None:
+        """Sweep again and again while there is something to sweep, also when nobody asks for anything."""
+        if self._timer is None and self._browsers:
+            self._timer = threading.Timer(max(0.05, min(self.terms.idle_s, self.terms.tab_idle_s) / 4), self._swept)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _swept(self) -> None:
+        with self._lock:
+            self._timer = None
+            self.sweep()
+            self._watch()
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()

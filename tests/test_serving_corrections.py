@@ -1,0 +1,312 @@
+"""A report draft corrected on the page, without a browser: what its listeners do to it, what is sent of it, and what is saved."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+
+from medvlm.report.corrections import Corrections, apply
+from medvlm.types import Image, Region, Study, mask_box
+from serving import payload
+from serving.correcting import Correcting
+from serving.drawing import Drawing
+from serving.handlers import Handlers
+from serving.history import MOST_STATES, History
+from serving.saving import download
+from serving.session import Session
+from serving.uploads import Inbox
+
+from .fakes import FakeAssistant, square
+
+HEAD = 0  # number of the draft's only region
+
+
+def event(**fields):
+    return SimpleNamespace(_data=fields)
+
+
+class Page:
+    """A session with a report draft, and what the user does to it."""
+
+    def __init__(self, folder):
+        self.fake, self.session, self.folder = FakeAssistant(), Session(), folder
+        self.do, self.drawing, self.correcting = (
+            Handlers(lambda: self.fake, Inbox(folder)),
+            Drawing(lambda: self.fake),
+            Correcting(),
+        )
+        self.session.open(Study([Image(square())], "ultrasound"))
+        self.report()
+
+    def report(self):
+        self.do.report(self.session)
+        self.do.work(self.session)
+
+    @property
+    def layer(self) -> dict:
+        return json.loads(payload.layer(self.session))
+
+    @property
+    def work(self):
+        return self.session.layer.work
+
+    def correct(self, do, **more) -> str:
+        """The note that the user gets."""
+        sent = event(**{"layer": self.session.layer.key, "do": do, **more})
+        return json.loads(self.correcting.correct(self.session, sent)[1])["note"]
+
+    def paint(self, tool, points, radius=0, **more):
+        given = {"image": 0, "layer": self.session.layer.key, "tool": tool, "stroke": points, "radius": radius, **more}
+        return [
+            json.loads(part) if isinstance(part, str) else part
+            for part in self.drawing.paint(self.session, event(**given))
+        ]
+
+    def segment(self, **given):
+        given = {"image": 0, "layer": self.session.layer.key, **given}
+        return json.loads(self.drawing.segment(self.session, event(**given))[1])["note"]
+
+    def step(self, by):
+        return json.loads(self.correcting.step(self.session, event(by=by))[0])
+
+    def sentences(self, title) -> list[tuple[str, str, str]]:
+        section = next(s for s in self.layer["sections"] if s["title"] == title)
+        return [(one["name"], one["text"], one["mark"]) for one in section["sentences"]]
+
+    def mask(self, number=HEAD):
+        return self.session.layer.regions[number].mask
+
+
+@pytest.fixture
+def page(tmp_path):
+    return Page(tmp_path)
+
+
+def test_a_sentence_is_edited_in_its_place_and_marked(page):
+    (name, text, mark), *rest = page.sentences("Findings")
+    assert mark == "" and not page.layer["unsaved"]
+    assert page.correct("edit", section="Findings", name=name, text="  A head\n of <b>normal</b> size. ") == ""
+    assert page.sentences("Findings") == [(name, "A head of <b>normal</b> size.", "edited"), *rest]
+    assert page.layer["unsaved"] and (page.layer["undo"], page.layer["redo"]) == (True, False)
+    page.correct("edit", section="Findings", name=name, text=text)
+    assert page.sentences("Findings")[0] == (name, text, "") and page.session.layer.report is page.work.draft
+
+
+def test_a_rejected_sentence_is_shown_and_can_be_put_back(page):
+    before = page.sentences("Findings")
+    page.correct("reject", section="Findings", name="0")
+    assert page.sentences("Findings")[0] == ("0", before[0][1], "rejected")
+    assert before[0][1] not in [s.text for section in page.session.layer.report.sections for s in section.sentences]
+    page.correct("restore", section="Findings", name="0")
+    assert page.sentences("Findings") == before
+
+
+def test_a_sentence_is_added_changed_and_taken_out(page):
+    page.correct("add", section="Impression", text="A second look is wanted.")
+    assert ("+0", "A second look is wanted.", "added") in page.sentences("Impression")
+    page.correct("edit", section="Impression", name="+0", text="No second look.")
+    assert ("+0", "No second look.", "added") in page.sentences("Impression")
+    page.correct("reject", section="Impression", name="+0")
+    assert not page.work.history.now
+
+
+def test_a_rejected_finding_goes_with_its_region_and_comes_back(page):
+    number = next(f["number"] for f in page.layer["findings"] if f["regions"])
+    page.correct("judge", number=number, text="absent")
+    assert page.layer["regions"] == [] and page.layer["findings"][0]["mark"] == "rejected"
+    page.correct("judge", number=number, text="")
+    assert len(page.layer["regions"]) == 1 and page.layer["findings"][0]["mark"] == ""
+
+
+def test_a_finding_is_added_drawn_and_told_in_the_persons_words(page):
+    page.correct("add finding", text="heart")
+    assert page.layer["findings"][-1]["mark"] == "added"
+    page.paint("brush", [[50, 50], [58, 50]], 3, label="heart")
+    assert page.layer["regions"][1]["label"] == "heart" and page.layer["regions"][1]["mark"] == "drawn"
+    name = next(name for name, text, _ in page.sentences("Findings") if text.startswith("Heart"))
+    page.correct("edit", section="Findings", name=name, text="The heart is small.")
+    texts = [text for _, text, _ in page.sentences("Findings")]
+    assert "The heart is small." in texts and not any(text.startswith("Heart") for text in texts)
+    assert "vocabulary" in page.correct("add finding", text="heartt")
+    assert page.paint("brush", [[5, 5]], 3, label="<b>x")[1]["note"] and len(page.layer["regions"]) == 2
+
+
+def test_what_is_told_anew_can_be_edited_in_the_place_of_the_drafts(page):
+    page.paint("eraser", [[20, 20]], 4, region=HEAD)
+    number = next(f["number"] for f in page.layer["findings"] if f["regions"])
+    (name, text, mark), *_ = page.sentences("Findings")
+    assert mark == "told anew" and "corrected by a person" in text and name.isdigit() and number == 0
+    page.correct("edit", section="Findings", name=name, text="Mine.")
+    assert page.sentences("Findings")[0] == (name, "Mine.", "edited")
+
+
+def test_brush_and_eraser_are_honoured_to_the_pixel(page):
+    before = page.mask().copy()
+    layer, _ = page.paint("brush", [[60.9, 3.1]], 0, region=HEAD)
+    assert layer["selected"] == [HEAD]
+    page.paint("eraser", [[20.5, 20.5]], 0.5, region=HEAD)
+    assert np.argwhere(page.mask() ^ before).tolist() == [[3, 60], [20, 20]]
+    assert len(page.work.history.now) == 1, "one correction of a region, however many strokes"
+    page.step(-1)
+    assert np.argwhere(page.mask() ^ before).tolist() == [[3, 60]]
+    page.step(-1)
+    assert page.session.layer.report is page.work.draft and page.step(-1)["undo"] is False
+    assert page.step(1)["regions"][HEAD]["mark"] == "drawn"
+    page.paint("brush", [[1, 1]], 0, region=HEAD)
+    assert page.layer["redo"] is False
+
+
+def test_what_is_erased_is_rejected(page):
+    page.paint("eraser", [[30, 30]], 60, region=HEAD)
+    assert page.layer["regions"] == [] and page.work.history.now[0].to_json() == {"kind": "reject region", "region": 0}
+    page.step(-1)
+    assert len(page.layer["regions"]) == 1
+
+
+@pytest.mark.parametrize("inside", [1, 0])
+def test_a_click_on_a_region_of_the_report_is_honoured(page, inside):
+    before, (x, y) = page.mask().copy(), (50, 20) if inside else (40, 30)
+    page.segment(tool="points", points=[[x, y, inside]], region=HEAD)
+    changed = np.argwhere(page.mask() ^ before)
+    assert page.mask()[y, x] == bool(inside) and np.hypot(*(changed - [y, x]).T).max() <= 12
+
+
+def test_box_and_scribble_draw_the_selected_region(page):
+    page.segment(tool="box", box=[2, 2, 12, 9], region=HEAD)
+    assert mask_box(page.mask()) == (2, 2, 12, 9)
+    page.segment(tool="scribble", stroke=[[20, 5], [25, 5]], radius=0, region=HEAD)
+    assert page.mask()[5, 20:26].all() and page.mask()[2:9, 2:12].all()
+    page.correct("reject region", number=HEAD)
+    assert page.layer["regions"] == []
+
+
+def test_without_a_selection_the_report_stays_and_brushes_say_so(page):
+    key = page.session.layer.key
+    assert "Select a finding" in page.paint("brush", [[5, 5]], 3)[1]["note"]
+    page.segment(tool="box", box=[2, 2, 12, 9])
+    assert page.session.layer.drawn and not page.layer["sections"]
+    page.correct("add", layer=key, section="Impression", text="Late.")  # its editor was open when the other layer came
+    assert page.session.layer.drawn
+    page.do.recall(page.session, event(index=1))
+    assert ("+0", "Late.", "added") in page.sentences("Impression")
+
+
+def test_a_painted_outline_of_ones_own_is_undone_and_asked_over(page):
+    page.do.clear_layer(page.session)
+    stroke = {"image": 0, "tool": "brush", "stroke": [[10, 10], [30, 10]], "radius": 4}
+    page.drawing.paint(page.session, event(**stroke))
+    first = page.session.layer
+    page.drawing.paint(page.session, event(**stroke | {"tool": "eraser", "radius": 2}))
+    assert first.regions[0].mask[10, 20] and not page.session.layer.regions[0].mask[10, 20]
+    page.step(-1)
+    assert page.session.layer.regions[0].mask[10, 20] and page.session.drawn is page.session.layer
+
+
+def test_corrections_are_saved_to_be_applied_again_and_as_records(page, tmp_path):
+    page.paint("eraser", [[20, 20]], 4, region=HEAD)
+    page.correct("edit", section="Impression", name="0", text="A head.")
+    assert page.session.unsaved
+    name, url = download(page.session, "corrections", 0.3, tmp_path)
+    assert name == "report.corrections.json" and not page.session.unsaved
+    read = Corrections.from_json(json.loads(base64.b64decode(url.split(",")[1])))
+    assert apply(page.work.draft, read, page.session.study).to_json() == page.session.layer.report.to_json()
+    name, url = download(page.session, "records", 0.3, tmp_path)
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(url.split(",")[1]))) as archive:
+        assert name == "report.records.zip" and "metadata.jsonl" in archive.namelist()
+    _, url = download(page.session, "md", 0.3, tmp_path)
+    assert "A head." in base64.b64decode(url.split(",")[1]).decode() and not list(tmp_path.iterdir())
+    page.step(-1)
+    assert page.session.unsaved
+    page.do.ask("Is it large?", page.session)
+    page.do.work(page.session)
+    assert json.loads(payload.layer(page.session))["unsaved"], "also while an answer is shown"
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"do": 3}, {"do": "judge", "number": 99}, {"do": "judge", "number": True}]
+    + [{"do": "edit", "section": "Findings", "name": "99", "text": "x"}, {"do": "edit", "section": [], "name": {}}]
+    + [{"do": "edit", "section": "Findings", "name": "0", "text": ""}, {"do": "reject region", "number": -1}]
+    + [{"do": "edit", "section": "Findings", "name": "0", "text": "x" * 9_999}, {"do": "add", "section": "", "text": "a"}])  # fmt: skip
+def test_what_is_no_correction_gets_a_sentence_and_changes_nothing(page, data):
+    data = {"layer": page.session.layer.key, **data} if isinstance(data, dict) else data
+    note = json.loads(page.correcting.correct(page.session, SimpleNamespace(_data=data))[1])["note"]
+    assert note.endswith(".") and "went wrong" not in note and not page.work.history.now
+
+
+def test_history_forgets_what_is_oldest():
+    history = History(0)
+    for state in range(1, MOST_STATES + 10):
+        history.push(state)
+    assert len(history.states) == MOST_STATES and history.now == MOST_STATES + 9 and history.unsaved
+    assert not history.step(1) and not history.step(7) and history.step(-1)
+
+
+# Carrying
+
+
+class SlicedAssistant(FakeAssistant):
+    """Carries a drawn mask to the slices in which what is under it is bright."""
+
+    def carry(self, study, drawn):
+        from medvlm.perception.carry import carry
+
+        return carry(study, drawn, self.bright)
+
+    def bright(self, study, image, scribble):
+        mask = study.images[image].pixels > 100
+        return [Region("region", image, mask_box(mask), mask, 0.9)] if (mask & scribble).any() else []
+
+
+@pytest.fixture
+def volume(tmp_path):
+    page = Page(tmp_path)
+    page.fake = SlicedAssistant()
+    bright = [square() if 1 <= n <= 6 else np.zeros((64, 64), np.uint8) for n in range(9)]
+    page.session.open(Study([Image(pixels) for pixels in bright], "CT", default=3, kind="volume"))
+    page.drawing.segment(page.session, event(image=3, tool="box", box=[16, 16, 48, 40]))
+    return page
+
+
+def carry(page):
+    return json.loads(page.drawing.carry(page.session, event())[1])["note"]
+
+
+def test_an_outline_is_carried_and_its_extent_is_said(volume):
+    assert volume.layer["carry"] and volume.layer["title"] == "From the drawn box"
+    assert carry(volume) == "Carried: slices 2 to 7 of 9." and volume.layer["title"] == "Carried: slices 2 to 7 of 9"
+    assert [(r["image"], r["mark"]) for r in volume.layer["regions"]] == [
+        (n, "drawn" if n == 3 else "carried") for n in range(1, 7)
+    ]
+    assert len(volume.step(-1)["regions"]) == 1
+
+
+def test_what_is_drawn_on_another_slice_stays_when_it_is_carried_again(volume):
+    carry(volume)
+    volume.drawing.paint(
+        volume.session, event(image=5, tool="brush", stroke=[[50, 20]], radius=3, layer=volume.session.layer.key)
+    )
+    mine = volume.session.layer.on(5).mask.copy()
+    assert mine[20, 50] and mine[20, 20] and len(volume.layer["regions"]) == 6
+    carry(volume)
+    assert (volume.session.layer.on(5).mask == mine).all()
+    assert {r["image"] for r in volume.layer["regions"] if r["mark"] == "drawn"} == {3, 5}
+    volume.drawing.paint(
+        volume.session, event(image=5, tool="eraser", stroke=[[30, 30]], radius=90, layer=volume.session.layer.key)
+    )
+    carry(volume)
+    assert [r["image"] for r in volume.layer["regions"]] == [1, 2, 3, 4]
+
+
+def test_what_cannot_be_carried_gets_a_sentence(page, volume):
+    assert "Draw an outline" in carry(page)
+    page.do.clear_layer(page.session)
+    page.drawing.segment(page.session, event(image=0, tool="box", box=[1, 1, 9, 9]))
+    page.fake = SlicedAssistant()
+    assert "slice of a volume" in carry(page) and not page.layer["carry"]
