@@ -115,6 +115,11 @@ class Image:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that its pixels and values take."""
+        return self.pixels.nbytes + (self.values.numbers.nbytes if self.values else 0)
+
+    @property
     def rgb(self) -> np.ndarray:
         """uint8 `(H, W, 3)`."""
         return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)

@@ -13,14 +13,11 @@
     return labels.size === 1 && !here.length ? { label: selected[0].label } : {};
   }
 
-  // Whether what is not saved may be lost. Before a tab closes, the browser asks by itself; Gradio must not hear of that, for it
-  // would end the session though the user stays.
-  function guard() {
-    let unsaved = false;
-    for (const name of ["layer", "message"]) bus.addEventListener(name, (event) => { unsaved = Boolean(event.detail.unsaved); });
-    window.addEventListener("beforeunload", (event) => { if (unsaved) { event.preventDefault(); event.stopImmediatePropagation(); } }, { capture: true });
-    return () => !unsaved || window.confirm("Corrections of a report are not saved (Save corrections). Open another study all the same?");
-  }
+  // Whether what is not saved may be lost. Before a tab closes, the browser asks by itself.
+  let unsaved = false;
+  for (const name of ["layer", "message"]) bus.addEventListener(name, (event) => { unsaved = Boolean(event.detail.unsaved); });
+  window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+  const leaving = () => !unsaved || window.confirm("Corrections of a report are not saved (Save corrections). Open another study all the same?");
 
   function action(sign, title, run) {
     const button = Object.assign(make("button", "mv-act", sign), { type: "button", title });
@@ -123,5 +120,5 @@
     return { report, region, settle: () => { if (open) open(); } };
   }
 
-  Object.assign(window.medvlm, { corrections, target, guard });
+  Object.assign(window.medvlm, { corrections, target, leaving });
 })();

@@ -6,6 +6,7 @@ of a proxy is asked for. It stands behind the gate, which has refused foreign si
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -13,7 +14,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -156,16 +156,17 @@ class Entrance:
                 self.check_room(asker)
             if path == JOIN:
                 self.check_event(scope, asker)
-            streamed = self.streamed(request)
-            tab = self.sessions.tab(browser_of(asker), streamed) if streamed else None
-            if tab:
-                stack.enter_context(self.sessions.stream(tab))
-            try:
-                await self.app(scope, receive, told)
-            finally:
-                if streamed and path != STREAM and asker.browser:  # the line that a tab holds as long as it is open
-                    await run_in_threadpool(self.sessions.leave, asker.browser, streamed)
-                self.note(scope, asker, told)
+            if hash := self.streamed(request):
+                stack.callback(self.closed, path, asker, hash)
+                stack.enter_context(self.sessions.stream(self.sessions.tab(browser_of(asker), hash)))
+            stack.callback(self.note, scope, asker, told)
+            await self.app(scope, receive, told)
+        await told.end()
+
+    def closed(self, path: str, asker: Asker, hash: str) -> None:
+        """A line has ended; the heartbeat's is held as long as the tab is open."""
+        if path != STREAM and asker.browser:
+            asyncio.get_running_loop().run_in_executor(None, self.sessions.leave, asker.browser, hash)
 
     def check_origin(self, request: Request, asker: Asker) -> None:
         """The gate has refused wrong ones; of a browser that was let in by its cookie, one must be there."""
@@ -220,7 +221,7 @@ class _Told:
 
     def __init__(self, send: Send, request: Request, cookies: dict[str, str]):
         self.send, self.request, self.cookies = send, request, cookies
-        self.status, self.opened = 0, ""
+        self.status, self.opened, self.whole = 0, "", False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -231,7 +232,14 @@ class _Told:
                 reply = Response()
                 give(reply, self.request, name, value)
                 message["headers"] = [*message["headers"], *(h for h in reply.raw_headers if h[0] == b"set-cookie")]
+        elif message["type"] == "http.response.body":
+            self.whole = not message.get("more_body", False)
         await self.send(message)
+
+    async def end(self) -> None:
+        """The session was over before the reply was."""
+        if self.status and not self.whole:
+            await self.send({"type": "http.response.body"})
 
 
 def browser_of(asker: Asker) -> Browser:

@@ -59,7 +59,7 @@ def picture(session: Session) -> str:
     image = study.images[session.image]
     height, width = image.size
     shown = fitted(image.size)[::-1]
-    value = {
+    value: dict[str, Any] = {
         "seq": session.count(),
         "study": session.key,
         "image": session.image,

@@ -128,16 +128,21 @@ class Sessions:
     @contextmanager
     def stream(self, tab: Tab) -> Iterator[None]:
         """While a tab holds a line open: it is not forgotten, and the line ends with the session."""
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        task, loop, stopped = asyncio.current_task(), asyncio.get_running_loop(), threading.Event()
         assert task is not None
 
         def stop() -> None:
+            stopped.set()
             loop.call_soon_threadsafe(task.cancel)
 
         with self._lock:
             tab.streams.append(stop)
         try:
             yield
+        except asyncio.CancelledError:
+            if not stopped.is_set():
+                raise
+            task.uncancel()
         finally:
             with self._lock:
                 tab.used = self._now()

@@ -1,6 +1,7 @@
 // No click is lost. Gradio's results come through one stream, which the server closes when no result is awaited. Where an
 // event joins just then, Gradio can read the answer to the join before the closing, open no other stream, and never hear
 // the result. So the answer is handed on only when the stream has told of that event, or is known to be closed.
+// Nor is a session lost by staying: Gradio ends it when a tab is about to close, before the user has said whether it shall.
 (function () {
   "use strict";
   const plain = window.fetch, news = new EventTarget();
@@ -39,6 +40,11 @@
     news.addEventListener("told", look);
     look();
   });
+
+  const abort = AbortController.prototype.abort;
+  AbortController.prototype.abort = function (...reason) {
+    if (!window.event || window.event.type !== "beforeunload") abort.apply(this, reason);
+  };
 
   window.fetch = async (request, options) => {
     const { pathname } = new URL(request.url || request, location.href);

@@ -40,7 +40,7 @@ class Tabs:
         studies = []
         for session in filter(None, map(self.session, known)):
             studies += [session.study, *(prior.study for prior in (session.prior, session.candidate) if prior)]
-        return sum(image.pixels.nbytes for study in filter(None, studies) for image in study.images)
+        return sum(image.nbytes for study in filter(None, studies) for image in study.images)
 
     def forget(self, hash: str) -> None:
         """Nothing of a tab stays in memory or on disk."""

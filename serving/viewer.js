@@ -172,8 +172,6 @@
       const { label } = target();
       if (label && tool !== "move") say("Drawing changes: " + label, true);
     }
-    const outlined = () => Boolean(target().label) || (layer && layer.carry !== undefined && here(false).length > 0);
-    const leaving = medvlm.guard();
     function choose(name) {
       tool = name;
       all("[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === name));
@@ -216,7 +214,8 @@
         const positive = tool === "plus" && !shift ? 1 : 0;
         points.push([Math.min(p.ix / s, picture.size[0] - 0.01), Math.min(p.iy / s, picture.size[1] - 0.01), positive]);
         draw();
-        if (points.some((q) => q[2]) || outlined()) prompt({ points, tool: "points" });
+        const drawn = (target().label || (layer && layer.carry !== undefined)) && hit(here(false), p, s);
+        if (drawn || points.some((q) => q[2])) prompt({ points, tool: "points" });
         else say("Now add a point inside what you want.");
       }
     }
@@ -274,7 +273,7 @@
     slider.addEventListener("input", () => goTo(slider.value - 1));
     find(".mv-series select").addEventListener("change", (event) => {
       const list = event.target, taken = picture.series.find((one) => one.taken);
-      if (!leaving()) { list.value = taken.number; return; }
+      if (!medvlm.leaving()) { list.value = taken.number; return; }
       say("Opening…", true); send("series", { number: Number(list.value) });
     });
     find(".mv-plane select").addEventListener("change", (event) => {
@@ -290,7 +289,7 @@
     const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut("Saving an overlay") && save("png") };
     actions.clear = () => { points = []; draft = null; send("clear_layer", {}); draw(); };
     all("[data-do]").forEach((b) => b.addEventListener("click", () => actions[b.dataset.do]()));
-    medvlm.intake(stage, find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }), leaving);
+    medvlm.intake(stage, find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }), () => medvlm.leaving());
 
     watch("value", receive);
     new ResizeObserver(resize).observe(stage);

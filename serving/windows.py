@@ -67,10 +67,10 @@ def window_of(numbers: np.ndarray, pixels: np.ndarray) -> tuple[Window, bool]:
     white. What is stated in files may be a curve; this is its middle."""
     values, shown = (each.ravel()[:: (each.size // SAMPLE) | 1].astype(np.float64) for each in (numbers, pixels))
     inside = (shown > 0) & (shown < 255) & np.isfinite(values)
-    if len(np.unique(values[inside])) < 2:
-        low, high = extremes(values)
-        return (low, high), False
-    slope, start = np.polyfit(values[inside], shown[inside], 1)
+    known, first = np.unique(values[inside], return_index=True)
+    if len(known) < 2:
+        return extremes(values), False
+    slope, start = np.polyfit(known, shown[inside][first], 1)
     if not slope:
         return extremes(values), False
     low, high = sorted((-start / slope, (255 - start) / slope))

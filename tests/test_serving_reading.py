@@ -159,3 +159,8 @@ def test_sides_are_told_only_where_the_files_state_them(ct, tmp_path):
     assert reading(volume, 4)["letters"] is None
     bare = reading(Study([Image(np.zeros((9, 9), np.uint8))]), 0)
     assert (bare["letters"], bare["spacing"], bare["name"]) == (None, None, "")
+
+
+def test_what_an_image_holds_counts_its_values(ct):
+    plain, kept = load_study(ct).images[0], load_study(ct, KEEP).images[0]
+    assert (plain.nbytes, kept.nbytes) == (2000, 6000)

@@ -77,14 +77,13 @@ def enlarged(pixels: np.ndarray, regions: Sequence[Region], least: int = LEAST_S
         return pixels, list(regions)
     size = (pixels.shape[1] * times, pixels.shape[0] * times)
     large = np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC))
-    return large, [
-        replace(
-            region,
-            box=tuple(float(v * times) for v in region.box),
-            mask=None if region.mask is None else region.mask.repeat(times, axis=0).repeat(times, axis=1),
-        )
-        for region in regions
-    ]
+    return large, [_larger(region, times) for region in regions]
+
+
+def _larger(region: Region, times: int) -> Region:
+    x0, y0, x1, y1 = (float(v * times) for v in region.box)
+    mask = None if region.mask is None else region.mask.repeat(times, axis=0).repeat(times, axis=1)
+    return replace(region, box=(x0, y0, x1, y1), mask=mask)
 
 
 def draw_overlay(

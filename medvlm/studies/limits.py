@@ -20,9 +20,7 @@ class Limits:
     max_pixels: int = 64_000_000  # of one image
     max_total_pixels: int = 2**28  # of all images together: 1024 slices of 512 x 512
     max_held_bytes: int = 2**29  # of all pixels as shown, a byte a channel
-    max_value_bytes: int = (
-        0  # of the values before any window, which a reader's page keeps; none are kept of what has more
-    )
+    max_value_bytes: int = 0  # of values before any window, for a viewer; of a study with more none are kept
     max_frames: int = 1000  # images in one study
     video_frames: int = 64  # a longer video is sampled down to this many frames
     max_video_seconds: float = 600.0

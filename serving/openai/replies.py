@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 
 from medvlm.errors import LanguageError, MedVLMError, ModelError
@@ -91,6 +92,8 @@ def error(raised: BaseException) -> tuple[dict[str, Any], int]:
     )
     if isinstance(raised, MedVLMError):
         message, status = str(raised), 503 if isinstance(raised, (LanguageError, ModelError)) else 400
+    if isinstance(raised, HTTPException):  # of a body that came too slowly
+        message, status = raised.detail, raised.status_code
     if isinstance(raised, Refused):
         status, param, code = raised.status, raised.param, raised.code
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"

@@ -248,7 +248,7 @@ def test_slices(open_page):
     wait_data(page, "image", "20")
     page.locator(".mv-slices input").fill("3")
     wait_data(page, "image", "2")
-    page.get_by_text("frame 3 of 30").wait_for()
+    page.locator(".mv-facts", has_text="frame 3 of 30").wait_for()
     page.focus(".mv-stage canvas")
     page.keyboard.press("ArrowDown")
     wait_data(page, "image", "3")

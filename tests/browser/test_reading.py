@@ -21,6 +21,7 @@ def ct(tmp_path):
     stored = np.full(SIZE, LUNG, np.int16)
     stored[:, 150:] = TISSUE
     stored[:4] = -1024
+    stored[196:] = np.linspace(-200, 300, SIZE[1]).astype(np.int16)
     for n in range(9):
         stated = {"RescaleIntercept": 0, "RescaleSlope": 1, "PixelSpacing": [0.5, 0.5], "InstanceNumber": n}
         write(tmp_path / f"{n}.dcm", stored, WindowCenter=40, WindowWidth=400, **stated, **placed(2.0 * n))
@@ -77,7 +78,7 @@ def test_window_value_sides_and_flip(open_page, ct):
     page.mouse.move(*place(page, 80.5, 100.5))
     assert page.inner_text(".mv-under") == "x 219, y 100  ·  40 HU"
     page.mouse.down(button="right")
-    page.mouse.move(*place(page, 80, 60), steps=3)
+    page.mouse.move(*place(page, 80.5, 60), steps=3)
     page.mouse.up(button="right")
     low, high = map(int, data(page, "window").split())
     assert low > -1350 and high - low == 1500  # up: a higher level
