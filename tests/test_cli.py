@@ -9,8 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from medvlm.cli import build_parser, main
-from medvlm.cli import load_assistant
+from medvlm.cli import build_parser, load_assistant, main
 from medvlm.report.claims import Claim
 from medvlm.types import DISCLAIMER, Region, decode_mask
 

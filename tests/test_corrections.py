@@ -272,6 +272,7 @@ def test_what_cannot_be_made_is_said_in_a_sentence(one, words):
         apply(draft, Corrections.from_json({"report": Corrections.of(draft).report, "corrections": [one]}), study)
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
 
+
 def test_a_person_tells_of_an_added_finding_in_their_own_words():
     draft, study = drafted()
     made = [AddFinding("fracture"), AddSentence("Findings", "An old fracture.", len(draft.findings))]
@@ -286,7 +287,6 @@ def test_regions_of_the_corrected_report_are_named_as_corrections_name_them():
     assert places(draft, corrections, study) == [1, 2]
     again = Corrections.of(draft, [*made, RedrawRegion(2, (3.0, 3.0, 8.0, 8.0))])
     assert apply(draft, again, study).regions[1].box == (3, 3, 8, 8)
-
 
 
 @pytest.mark.parametrize(

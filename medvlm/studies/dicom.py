@@ -101,7 +101,8 @@ def read(group: Group, limits: Limits) -> Study:
     part = parts.pop() if len(parts) == 1 else None
     frames = _sampled(group, limits)
     how = _windowing(frames, code, part, limits)
-    kept = Kept(limits.max_value_bytes, how.hounsfield)
+    total = sum(int(np.prod(frame.shape)) for frame in frames)
+    kept = Kept(limits.max_value_bytes, total, how.hounsfield)
     pixels = _decode(frames, how, limits, kept)
     if how.notice:
         notices.append(how.notice)

@@ -188,7 +188,7 @@ def _kept(
 ) -> Kept:
     """The values of all slices, by their number as shown, where they are wanted."""
     offset = offset_of(facts.get("window"), facts.get("window_name"))
-    kept = Kept(limits.max_value_bytes if voxels.ndim == 3 else 0, offset)
+    kept = Kept(limits.max_value_bytes if voxels.ndim == 3 else 0, voxels.size, offset)
     stack = np.moveaxis(voxels, slices.axis, 0)
     for number, plane in enumerate(reversed(stack) if slices.reversed else stack):
         if not kept.wanted:

@@ -75,7 +75,7 @@ def load(sources: Sequence[Source], limits: Limits, name: str, hounsfield: bool 
     shown, facts = _shown(pages, name, hounsfield, notices)
     word = "frame" if kind == "video" else "image"
     found = [Image(pixels, name=f"{word} {number} of {len(shown)}") for number, pixels in enumerate(shown, 1)]
-    kept = Kept(limits.max_value_bytes, offset_of(facts.get("window"), facts.get("window_name")))
+    kept = Kept(limits.max_value_bytes, total, offset_of(facts.get("window"), facts.get("window_name")))
     for number, page in enumerate(pages):
         if page.numbers is not None:
             kept.add(number, page.numbers)

@@ -32,9 +32,10 @@ def offset_of(window: Sequence[float] | None, name: str | None) -> float | None:
 class Kept:
     """The values of a study's images as they are read; none once they pass a limit."""
 
-    def __init__(self, most: int, offset: float | None = None):
-        """`most` bytes are kept; `offset` was added to Hounsfield units, None where the values are others."""
-        self.left, self.offset = most, offset
+    def __init__(self, most: int, pixels: int, offset: float | None = None):
+        """`most` bytes are kept of `pixels` values; `offset` was added to Hounsfield units, None where the values are others."""
+        too_many = pixels * np.dtype(np.int16).itemsize >= most  # known before memory is taken
+        self.left, self.offset = 0 if too_many else most, offset
         self._of: dict[Hashable, Values] = {}
 
     @property
