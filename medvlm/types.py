@@ -6,7 +6,6 @@ Pixels have their origin at the top left of the image as shown, x to the right a
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +14,7 @@ from pycocotools import mask as coco
 
 from .errors import RequestError
 from .geometry import Space, Turn
+from .sent import MOST_SIDE, checked_field, checked_mask, checked_object
 
 if TYPE_CHECKING:
     from .report.comparison import Comparison
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 DISCLAIMER = "Draft by a research model. Not a medical device; not for diagnosis or treatment."
 
 EXTENTS = ("extent left to right", "extent front to back", "extent head to foot")  # names of a body's measurements
-
-MOST_PIXELS, MOST_SIDE = 64_000_000, 1_000_000  # of a mask that somebody sent, and of a side of its image
 
 Box = tuple[float, float, float, float]
 
@@ -37,37 +35,6 @@ def encode_mask(mask: np.ndarray) -> dict[str, Any]:
 def decode_mask(code: dict[str, Any]) -> np.ndarray:
     """The bool mask `(H, W)` behind a COCO compressed run-length code."""
     return coco.decode({"size": code["size"], "counts": code["counts"].encode("ascii")}).astype(bool)
-
-
-def _told(data: dict[str, Any], what: str, name: str, kind: tuple[type, ...], otherwise: Any = None) -> Any:
-    """A field of an object that somebody sent, `otherwise` where it is left out or null. Raises `RequestError` where it is
-    of none of some types, or a number that is not finite; a field without another value must be there."""
-    value = data.get(name)
-    if value is None and otherwise is not None:
-        return otherwise
-    right = isinstance(value, kind) and (not isinstance(value, bool) or bool in kind)
-    if not right or (isinstance(value, float) and not math.isfinite(value)):
-        words = {str: "text", list: "a list", bool: "true or false", dict: "an object"}
-        raise RequestError(
-            f"The {name} of {what} must be {words.get(kind[0], 'a number')}; send back what was answered."
-        )
-    return value
-
-
-def _sent(data: Any, what: str) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise RequestError(f"{what[0].upper()}{what[1:]} must be an object; send back what was answered.")
-    return data
-
-
-def _sent_mask(code: Any) -> np.ndarray:
-    from .validation import check_rle
-
-    size = _told(_sent(code, "the mask of a region"), "a region's mask", "size", (list,))
-    whole = len(size) == 2 and all(type(n) is int and n > 0 for n in size)
-    if not whole or size[0] * size[1] > MOST_PIXELS:
-        raise RequestError(f"The size of a region's mask must be two whole numbers of pixels, {MOST_PIXELS:,} at most.")
-    return check_rle(code, (size[0], size[1]))
 
 
 def mask_box(mask: np.ndarray) -> Box:
@@ -196,19 +163,19 @@ class Region:
         from .validation import check_box
 
         what = "a region"
-        data = _sent(data, what)
-        image, instance = (_told(data, what, name, (int,), 0) for name in ("image", "instance"))
-        score = _told(data, what, "score", (int, float), 1.0)
+        data = checked_object(data, what)
+        image, instance = (checked_field(data, what, name, (int,), 0) for name in ("image", "instance"))
+        score = checked_field(data, what, "score", (int, float), 1.0)
         if image < 0 or instance < 0 or not 0 <= score <= 1:
             raise RequestError("The image and the instance of a region count from 0, and its score lies within 0..1.")
         return cls(
-            _told(data, what, "label", (str,)),
+            checked_field(data, what, "label", (str,)),
             image,
-            check_box(_told(data, what, "box", (list,)), (MOST_SIDE, MOST_SIDE)),
-            None if data.get("mask") is None else _sent_mask(data["mask"]),
+            check_box(checked_field(data, what, "box", (list,)), (MOST_SIDE, MOST_SIDE)),
+            None if data.get("mask") is None else checked_mask(data["mask"]),
             score,
             instance,
-            _told(data, what, "phrase", (str,), ""),
+            checked_field(data, what, "phrase", (str,), ""),
         )
 
     def _stored(self, turn: Turn) -> dict[str, Any]:
@@ -339,28 +306,30 @@ class Answer:
         """The answer that `to_json` wrote; all but its text may be left out. Raises `RequestError` in one sentence that names
         what is wrong."""
         what = "an answer"
-        data = _sent(data, what)
+        data = checked_object(data, what)
         texts = {
-            name: _told(data, what, name, (str,), "") for name in ("detail", "thoughts", "reason", "model", "scope")
+            name: checked_field(data, what, name, (str,), "")
+            for name in ("detail", "thoughts", "reason", "model", "scope")
         }
-        numbers = {name: _told(data, what, name, (int, float), 0.0) for name in ("confidence", "seconds")}
+        numbers = {name: checked_field(data, what, name, (int, float), 0.0) for name in ("confidence", "seconds")}
         if not 0 <= numbers["confidence"] <= 1:
             raise RequestError("The confidence of an answer lies within 0..1.")
-        notices = _told(data, what, "notices", (list,), [])
+        notices = checked_field(data, what, "notices", (list,), [])
         if not all(isinstance(notice, str) for notice in notices):
             raise RequestError("The notices of an answer must be a list of texts.")
-        scores = _sent(data.get("scores") or {}, "the scores of an answer")
+        scores = checked_object(data.get("scores") or {}, "the scores of an answer")
         return cls(
-            _told(data, what, "text", (str,)),
+            checked_field(data, what, "text", (str,)),
             numbers["confidence"],
-            [Region.from_json(region) for region in _told(data, what, "regions", (list,), [])],
+            [Region.from_json(region) for region in checked_field(data, what, "regions", (list,), [])],
             thoughts=texts["thoughts"] or None,
             detail=texts["detail"],
-            abstained=_told(data, what, "abstained", (bool,), False),
+            abstained=checked_field(data, what, "abstained", (bool,), False),
             reason=texts["reason"] or None,
             model=texts["model"],
             seconds=numbers["seconds"],
-            scores={option: _told(scores, "an option's scores", option, (int, float)) for option in scores} or None,
+            scores={option: checked_field(scores, "an option's scores", option, (int, float)) for option in scores}
+            or None,
             scope=texts["scope"],
             notices=notices,
         )
