@@ -30,6 +30,8 @@ UNKNOWN_KIND = "This does not look like a medical image of a kind the model know
 WITHHELD = "I cannot tell from this image."
 NO_IMAGE_CAN = "no image can answer this question"
 UNREAD = "I am not sure what you ask for."
+PASTED = "The picture holds several images, so I cannot tell: open them one at a time."
+SEEN = ("present", "find", "count", "measure", "place", "compare", "grade", "describe")  # tools that look at one image
 ARROW = " → "
 
 
@@ -196,6 +198,9 @@ class Conversation:
                 result = self.preferred(result, scene)
                 if call.tool == "compare" and not result.answered:
                     result = self.tools.facts.words(call, scene, result.why_not)
+            pasted = abstain and call.tool in SEEN and scene.study.images[scene.index].parts
+            if pasted and result.answered and not result.regions:
+                result = replace(result, value=None, why_not=PASTED)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
                 offer = writer.offers(self.tools.expected(scene))

@@ -213,6 +213,16 @@ def test_an_image_of_no_known_kind_is_not_asked():
     assert talk(finder, "decline(outlook)").ask(study_of(), "Is it bad?").declined
 
 
+def test_what_is_not_found_in_a_picture_of_several_is_not_called_absent():
+    pasted = study_of()
+    pasted.images[0].parts = ((0, 0, 100, 100), (100, 0, 200, 100))
+    conversation = talk(MadeUpFinder(SMALL, kind=COLON), {"polyp?": "present(polyp)"})
+    assert conversation.ask(pasted, "polyp?").text == "Yes"
+    for study, abstained in ((pasted, True), (study_of(), False)):
+        answer = talk(MadeUpFinder(kind=COLON), {"polyp?": "present(polyp)"}).ask(study, "polyp?")
+        assert answer.abstained is abstained and ("one at a time" in answer.text) is abstained
+
+
 def test_words_without_an_outline_are_withheld_where_they_are_unsure():
     recall = MadeUpRecall(said=("the stomach", 0.4))
     conversation = talk(POLYPS, "recall()", recall)
