@@ -18,7 +18,7 @@ serve: .venv/serve.stamp
 	$(BIN)/medvlm serve
 
 test: lint chromium orthanc
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 fuzz: .venv/test.stamp
 	$(BIN)/python -m tests.fuzz

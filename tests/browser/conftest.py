@@ -48,7 +48,7 @@ def served(assistant, inbox):
     thread.join(timeout=20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory):
     """Address of the page, the folder that its uploads pass through, and what Gradio keeps of each session."""
     inbox = tmp_path_factory.mktemp("inbox")
@@ -56,7 +56,7 @@ def server(tmp_path_factory):
         yield address, inbox, app.routes[-1].app.state_holder.session_data
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")

@@ -22,8 +22,39 @@ SPY = """window.stranger = []; window.violations = [];
 # Of what the page's own parts are made; anything else in them came from a stranger.
 OWN = {
     "#mv-chat": {"DIV", "P", "DETAILS", "SUMMARY", "LABEL", "SPAN", "INPUT"},
-    "#mv-panel": {"DIV", "SPAN", "BUTTON", "I", "H4", "P", "DETAILS", "SUMMARY", "TEXTAREA"},
-    "#mv-viewer": {"DIV", "SPAN", "BUTTON", "LABEL", "INPUT", "CANVAS", "P", "OUTPUT", "SELECT", "OPTION"},
+    "#mv-panel": {
+        "DIV",
+        "SPAN",
+        "BUTTON",
+        "I",
+        "H4",
+        "P",
+        "DETAILS",
+        "SUMMARY",
+        "TEXTAREA",
+        "FORM",
+        "INPUT",
+        "DATALIST",
+        "OPTION",
+    },
+    "#mv-viewer": {
+        "DIV",
+        "SPAN",
+        "BUTTON",
+        "LABEL",
+        "INPUT",
+        "CANVAS",
+        "P",
+        "OUTPUT",
+        "SELECT",
+        "OPTION",
+        "I",
+        "H3",
+        "DL",
+        "DT",
+        "DD",
+        "DIALOG",
+    },
 }
 
 
@@ -110,7 +141,7 @@ def address(tmp_path_factory, html):
 def foreign(page) -> list[str]:
     """Elements of the page that are not its own."""
     script = """(own) => [...document.querySelectorAll('[data-stranger]'), ...document.body.querySelectorAll(
-        'img, video, audio, iframe, object, embed, meta, base, form, a')]
+        'img, video, audio, iframe, object, embed, meta, base, form:not(.mv-add), a')]
       .concat(Object.entries(own).flatMap(([id, tags]) =>
         [...document.querySelector(id).querySelectorAll('*')].filter((e) => !tags.includes(e.tagName))))
       .map((e) => e.outerHTML)"""
