@@ -183,11 +183,11 @@ def test_steps_that_are_changed_in_the_middle_are_told(values, tmp_path, monkeyp
 
 
 def test_a_run_ends_by_the_clock(values, tmp_path):
-    values["stages"] = {"heads": values["stages"]["heads"] | {"steps": 100_000, "max_seconds": 3.0}}
+    values["stages"] = {"heads": values["stages"]["heads"] | {"steps": 100_000, "max_seconds": 8.0}}
     began = time.monotonic()
     folder = sft.run(recipe(values))
     record = read_chain(folder)[1]
-    assert 1 < record["steps"] < 1000 and 3 <= record["seconds"] < 30 > time.monotonic() - began - 20
+    assert 1 < record["steps"] < 1000 and 8 <= record["seconds"] < 40 > time.monotonic() - began - 20
     rates = [row["learning_rate"] for _, row in sorted(curve(tmp_path / "whole").items()) if "learning_rate" in row]
     assert rates[-1] < max(rates)  # the rate followed the clock: by its steps it would be flat
 
