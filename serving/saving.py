@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import io
 import tempfile
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import PIL.Image
@@ -20,6 +17,7 @@ from medvlm.studies.burned_in import leaving_pixels
 from medvlm.types import Study
 
 from .corrections import Corrected
+from .packing import packed
 from .pictures import data_url
 from .session import Layer, Session
 from .windows import Display, displayed
@@ -48,7 +46,7 @@ def download(
             paths = written(top, study, what, Path(scratch))
             if not paths:
                 raise RequestError("The report has no region that this format could hold.")
-            name, content = _packed(paths, Path(scratch), what)
+            name, content = packed(paths, Path(scratch), f"report.{what}.zip")
     except OSError as error:
         raise RequestError("The file does not fit on this machine's disk; make room there.") from error
     return name, f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
@@ -68,14 +66,3 @@ def written(top: Layer, study: Study, what: str, folder: Path) -> list[Path]:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
     work.history.saved = work.history.at
     return paths
-
-
-def _packed(paths: Sequence[Path], folder: Path, what: str) -> tuple[str, bytes]:
-    """Name and content of one file, or of an archive of several."""
-    if len(paths) == 1:
-        return paths[0].name, paths[0].read_bytes()
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in paths:
-            archive.write(path, path.relative_to(folder))
-    return f"report.{what}.zip", stream.getvalue()

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from .sweeper import Sweeper
+
 WAIT = 30  # seconds after which there may be room again
 FOREIGN = "This tab belongs to another session; load the page again."
 CROWDED = "Too many tabs are open on this server; close one, or try again later."
@@ -75,7 +77,9 @@ class Sessions:
         self.terms, self._forget, self._close, self._now = terms or Terms(), forget, close, now
         self._browsers: dict[bytes, Browser] = {}  # by the digest of the cookie, so that a look-up's time tells nothing
         self._lock = threading.RLock()
-        self._timer: threading.Timer | None = None
+        self._sweeper = Sweeper(
+            self._lock, min(self.terms.idle_s, self.terms.tab_idle_s), self.sweep, lambda: bool(self._browsers)
+        )
 
     def __len__(self) -> int:
         return len(self._browsers)
@@ -91,7 +95,7 @@ class Sessions:
                 self._end(min(empty, key=lambda pair: pair[1].used)[0])
             value = secrets.token_urlsafe(32)
             browser = self._browsers[_digest(value)] = Browser(user, self._now(), login)
-            self._watch()
+            self._sweeper.watch()
             return value, browser
 
     def find(self, value: str | None, use: bool = True) -> Browser | None:
@@ -183,19 +187,6 @@ class Sessions:
         for stop in list(tab.streams):
             stop()
         self._forget(hash)
-
-    def _watch(self) -> None:
-        """Sweep again and again while there is something to sweep, also when nobody asks for anything."""
-        if self._timer is None and self._browsers:
-            self._timer = threading.Timer(max(0.05, min(self.terms.idle_s, self.terms.tab_idle_s) / 4), self._swept)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _swept(self) -> None:
-        with self._lock:
-            self._timer = None
-            self.sweep()
-            self._watch()
 
 
 def _digest(value: str) -> bytes:

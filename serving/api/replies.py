@@ -7,7 +7,6 @@ import base64
 import io
 import json
 import tempfile
-import zipfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +20,7 @@ from medvlm.errors import RequestError
 from medvlm.report.export import write_report
 from medvlm.types import Report, Study, decode_mask
 
+from ..packing import packed
 from ..turns import Abandoned, Job
 from .errors import ApiError, api_error
 from .service import Client, TheService, TheStudy
@@ -79,7 +79,7 @@ class Asked:
         with self.service.studies.using(self.held, *others):
             job = self.service.submit(self.client, lambda assistant: work(assistant, self.held.study))
             report, study = await finished(self.request, job)
-            name, content = await asyncio.to_thread(packed, report, study, formats, self.service.inbox.folder)
+            name, content = await asyncio.to_thread(report_file, report, study, formats, self.service.inbox.folder)
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         kind = TYPES.get(Path(name).suffix, "application/octet-stream")
         return Response(content, headers=headers | {"content-type": kind})
@@ -153,7 +153,7 @@ def png(image: PIL.Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def packed(report: Report, study: Study, formats: Sequence[str], folder: Path) -> tuple[str, bytes]:
+def report_file(report: Report, study: Study, formats: Sequence[str], folder: Path) -> tuple[str, bytes]:
     """Name and content of a report's file, or of an archive of several; they lie in `folder` for that moment.
 
     Raises `RequestError` where there is nothing to write, `ApiError` (507) where there is no room.
@@ -163,12 +163,6 @@ def packed(report: Report, study: Study, formats: Sequence[str], folder: Path) -
             paths = write_report(report, study, scratch, formats)
             if not paths:
                 raise RequestError(NOTHING)
-            if len(paths) == 1:
-                return paths[0].name, paths[0].read_bytes()
-            stream = io.BytesIO()
-            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-                for path in paths:
-                    archive.write(path, path.relative_to(scratch))
-            return "report.zip", stream.getvalue()
+            return packed(paths, Path(scratch), "report.zip")
     except OSError:
         raise ApiError(507, NO_ROOM) from None

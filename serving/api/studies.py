@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from medvlm.types import Study
 
 from ..clients import user_of
+from ..sweeper import Sweeper
 from .errors import ApiError
 
 GONE = "There is no such study here; it was closed, was not used for too long, or made room for a newer one: send it again."
@@ -63,7 +64,7 @@ class Studies:
         self._opening: Counter[str] = Counter()
         self._keys: set[tuple[str, str]] = set()  # of uploads on their way
         self._lock = threading.RLock()
-        self._timer: threading.Timer | None = None
+        self._sweeper = Sweeper(self._lock, self.budget.idle_s, self.sweep, lambda: bool(self._held))
 
     def __len__(self) -> int:
         return len(self._held)
@@ -100,7 +101,7 @@ class Studies:
                 self.drop(old)
             held.used = self._now()
             self._held[held.id] = held
-            self._watch()
+            self._sweeper.watch()
             return held
 
     def _making_room(self, held: Held) -> list[Held]:
@@ -169,16 +170,3 @@ class Studies:
             for held in list(self._held.values()):
                 if not held.users and self._now() - held.used > self.budget.idle_s:
                     self.drop(held)
-
-    def _watch(self) -> None:
-        """Sweep again and again while there is something to sweep, also when nobody asks for anything."""
-        if self._timer is None and self._held:
-            self._timer = threading.Timer(max(0.05, self.budget.idle_s / 4), self._swept)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _swept(self) -> None:
-        with self._lock:
-            self._timer = None
-            self.sweep()
-            self._watch()

@@ -1,0 +1,79 @@
+"""Sessions by themselves: when they and their tabs end, and that strangers evict nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+
+from serving.sessions import Refused, Sessions, Terms
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_sessions_and_tabs_that_are_not_used_end():
+    clock, forgotten, closed = Clock(), [], []
+    sessions = Sessions(forgotten.append, closed.append, Terms(idle_s=100, tab_idle_s=10), clock)
+    value, browser = sessions.start("alice")
+    sessions.tab(browser, "a")
+    clock.now = 11
+    sessions.sweep()
+    assert forgotten == ["a"] and sessions.find(value) is browser
+    clock.now = 112
+    assert sessions.find(value) is None and closed == [browser.client]
+
+
+def test_they_end_without_a_request():
+    closed = threading.Event()
+    sessions = Sessions(close=lambda _: closed.set(), terms=Terms(idle_s=0.2))
+    sessions.start("alice")
+    assert closed.wait(5) and len(sessions) == 0
+
+
+@pytest.mark.parametrize("open_tabs_last", [True, False])
+def test_a_tab_that_is_left_open_lasts_on_loopback_alone(open_tabs_last):
+    clock, forgotten = Clock(), []
+    terms = Terms(idle_s=100, open_tabs_last=open_tabs_last)
+
+    async def left_open():
+        sessions = Sessions(forgotten.append, terms=terms, now=clock)
+        value, browser = sessions.start("alice")
+        with sessions.stream(sessions.tab(browser, "a")):
+            clock.now = 1000
+            there = sessions.find(value) is browser
+            await asyncio.sleep(0.05)
+            return there, False
+        return there, True  # the line was ended
+
+    assert asyncio.run(left_open()) == (open_tabs_last, not open_tabs_last)
+    assert forgotten == ([] if open_tabs_last else ["a"])
+
+
+def test_strangers_evict_nobody():
+    sessions = Sessions(terms=Terms(sessions=3, tabs=2, tabs_of_one=1))
+    value, alice = sessions.start("alice")
+    sessions.tab(alice, "a")
+    for _ in range(70):
+        sessions.start("mallory")
+    assert sessions.find(value) is alice and len(sessions) == 3
+    _, bob = sessions.start("bob")
+    sessions.tab(bob, "b")
+    with pytest.raises(Refused) as refused:
+        sessions.tab(bob, "c")
+    assert refused.value.status == 429 and refused.value.retry_after
+    _, carol = sessions.start("carol")
+    with pytest.raises(Refused):
+        sessions.tab(carol, "d")
+    sessions.leave(bob, "b")
+    sessions.tab(carol, "d")
+    with pytest.raises(Refused) as refused:
+        sessions.tab(carol, "a")
+    assert refused.value.status == 403
