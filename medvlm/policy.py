@@ -45,6 +45,7 @@ class DecisionPolicy:
     # Answers
     medical: float = 0.5  # probability of a known kind of medical image from which questions are answered
     read: float = 0.3  # chance that a question's calls are the right ones, from which they are run
+    read_reversed: float = 0.5  # the same of a reading that turns yes into no: "is it normal?", "no fracture, right?"
     answer: float = 0.5  # confidence from which an answer that no outline shows is given
     short_answer: float = 0.3  # likelihood from which a short answer is preferred to the language model's words
     recalled: dict[str, float] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from ..types import Answer, Region, Study
 from ..validation import check_image, check_question, check_sensitivity
 from ..which import Meant, images_meant
 from . import writer
+from .facts import NORMAL
 from .grammar import ANYTHING, IT, Call, Program, parse
 from .phrasing import Phraser
 from .places import same_place
@@ -183,7 +184,9 @@ class Conversation:
         plain = all(call.tool in ("decline", "help") for call in calls)
         if abstain and not plain and self.finder.view(scene.study, scene.index).described().medical < policy.medical:
             return unknown_kind(calls)
-        if reading.chance < policy.read and not plain:
+        least = policy.read_reversed if any(map(reverses, calls)) else policy.read
+        doubtful = reading.chance < least and not plain
+        if doubtful:
             calls = tuple(call for call in calls if call.tool == "decline") or (Call("recall"),)
         if any(call.tool == "decline" for call in calls):  # recalled words could pass for an answer to what is declined
             calls = tuple(call for call in calls if call.tool != "recall")
@@ -204,7 +207,7 @@ class Conversation:
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
                 offer = writer.offers(self.tools.expected(scene))
-                unread = UNREAD if reading.chance < policy.read else WITHHELD
+                unread = UNREAD if doubtful else WITHHELD
                 result = replace(result, why_not=f"{unread}{offer}", value=None)
             results.append((result, chance))
             if result.regions and call.tool not in ("compare", "grade"):
@@ -273,6 +276,11 @@ class Conversation:
             likelihood=best[0].likelihood if best else 0.0,
             operating=next((r.operating for r, _ in results if r.operating), None),
         )
+
+
+def reverses(call: Call) -> bool:
+    """Whether yes to it means that the thing is not there."""
+    return call.denied or call.get("is") in NORMAL
 
 
 def is_absent(result: Result) -> bool:

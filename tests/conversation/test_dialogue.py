@@ -243,6 +243,12 @@ def test_a_reading_that_is_unsure_is_not_run():
     assert unsure.abstained and unsure.text.startswith(UNREAD)
 
 
+def test_a_reading_that_turns_yes_into_no_has_to_be_surer():
+    for calls, unsure in (("present(polyp)", False), ("present(polyp, not)", True), ("grade(abnormal, is=no)", True)):
+        answer = talk(POLYPS, calls, MadeUpRecall(said=("a polyp", 0.1)), chance=0.4).ask(study_of(), "Is it?")
+        assert answer.abstained is unsure and answer.text.startswith(UNREAD if unsure else "Yes")
+
+
 def test_an_unsure_reading_that_declines_keeps_to_that():
     recall = MadeUpRecall({"No": 0.9})
     answer = talk(POLYPS, "decline(medicine); present(steroid)", recall, chance=0.2).ask(
