@@ -32,8 +32,8 @@ def serve(
     names who it let in. A session that nobody uses ends after `idle_minutes`, with all that it held.
     Raises `RequestError` where the address cannot be used, `ModelError` and `LanguageError` where a model cannot be loaded.
     """
-    from .accounts import Accounts, Proxies, TrustedHeader
-    from .entrance import Way
+    from .access.accounts import Accounts, Proxies, TrustedHeader
+    from .access.entrance import Way
     from .server import run
 
     header = TrustedHeader(trust_header, Proxies(proxies)) if trust_header else None

@@ -21,17 +21,18 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from medvlm.errors import RequestError
 
-from . import audit, openai
-from .accounts import Proxies
+from . import openai
+from .access import audit
+from .access.accounts import Proxies
+from .access.clients import PEER
+from .access.entrance import ANYBODY, Entrance, Way
+from .access.gate import LOOPBACK, Gate, host_name
+from .access.limits import Allowance, Ration
+from .access.sessions import Sessions, Terms
 from .api import PREFIX, make_api
-from .clients import PEER
-from .entrance import ANYBODY, Entrance, Way
 from .folder import private_folder
-from .gate import LOOPBACK, Gate, host_name
-from .limits import Allowance, Ration
-from .page import HERE, build, head, scripts, theme
-from .sessions import Sessions, Terms
-from .tabs import Tabs
+from .page.layout import HERE, build, head, scripts, theme
+from .page.tabs import Tabs
 from .turns import InTurn, Turns
 from .uploads import Inbox, add_route
 

@@ -19,7 +19,7 @@ from medvlm.errors import RequestError
 from medvlm.studies import Limits, load_study, warm
 from medvlm.types import Study
 
-from .clients import client_of, user_of
+from .access.clients import client_of, user_of
 from .multipart import FilesForm, check_length
 
 UNCLAIMED = 600  # seconds until an upload that no page asked for is removed

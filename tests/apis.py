@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 
 from medvlm.progress import tracked
 from medvlm.types import Report, Study
+from serving.access.gate import Gate
 from serving.api import PREFIX, Budget, make_api
 from serving.api.service import Service
-from serving.gate import Gate
 from serving.turns import Turns
 from serving.uploads import Inbox
 

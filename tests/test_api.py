@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("fastapi", reason="FastAPI is not installed: pip install -e '.[serving]'")
 
 from medvlm.types import decode_mask
+from serving.access.gate import WRONG_NAME, WRONG_ORIGIN
 from serving.api import schemas
-from serving.gate import WRONG_NAME, WRONG_ORIGIN
 
 from .apis import SlowAssistant, app_over, client_over, opened, png, refused, service_of
 from .dicom_export import series

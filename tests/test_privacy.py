@@ -158,8 +158,8 @@ def test_downloads_of_the_page(study, tmp_path):
     import base64
     import io
 
-    from serving.saving import download
-    from serving.session import Layer, Session
+    from serving.page.saving import download
+    from serving.page.session import Layer, Session
 
     report = FakeAssistant().report(study)
     session = Session()

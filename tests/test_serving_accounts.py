@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 
 from medvlm.cli import main
 from medvlm.errors import RequestError
-from serving.accounts import Accounts, Proxies, TrustedHeader, check_name, password_line
-from serving.entrance import ANYBODY, Way
+from serving.access.accounts import Accounts, Proxies, TrustedHeader, check_name, password_line
+from serving.access.entrance import ANYBODY, Way
 from serving.server import check_way
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

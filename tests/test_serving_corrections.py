@@ -15,13 +15,13 @@ pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.
 
 from medvlm.report.corrections import Corrections, apply
 from medvlm.types import Image, Region, Study, mask_box
-from serving import payload
-from serving.correcting import Correcting
-from serving.drawing import Drawing
-from serving.handlers import Handlers
-from serving.history import MOST_STATES, History
-from serving.saving import download
-from serving.session import Session
+from serving.page import payload
+from serving.page.correcting import Correcting
+from serving.page.drawing import Drawing
+from serving.page.handlers import Handlers
+from serving.page.history import MOST_STATES, History
+from serving.page.saving import download
+from serving.page.session import Session
 from serving.uploads import Inbox
 
 from .fakes import FakeAssistant, square

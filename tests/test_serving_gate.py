@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from medvlm.errors import RequestError
-from serving.gate import WRONG_EVENT, WRONG_NAME, WRONG_ORIGIN, host_name
+from serving.access.gate import WRONG_EVENT, WRONG_NAME, WRONG_ORIGIN, host_name
 from serving.server import make_app, names
 from tests.fakes import FakeAssistant
 

@@ -18,8 +18,8 @@ from fastapi.testclient import TestClient
 
 from medvlm.errors import MedVLMError
 from medvlm.progress import tracked
-from serving.audit import Discreet
-from serving.limits import Paced, Rate
+from serving.access.audit import Discreet
+from serving.access.limits import Paced, Rate
 from serving.server import listen, make_app
 from serving.turns import MOST_STUCK, Abandoned, Overdue, Turns
 from tests.apis import app_over, client_over, png, refused, service_of
@@ -249,7 +249,7 @@ def test_logs_quote_nobody_and_are_no_flood():
 
 
 def test_gradios_own_tracebacks_are_places(caplog):
-    from serving.audit import _Traceback
+    from serving.access.audit import _Traceback
 
     try:
         json.loads("{DOE^JANE")

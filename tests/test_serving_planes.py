@@ -13,9 +13,9 @@ pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.
 from medvlm.report.alignment import Alignment
 from medvlm.studies import load_study
 from medvlm.studies.priors import Relation
-from serving import payload
-from serving.handlers import Handlers
-from serving.session import Prior, Session
+from serving.page import payload
+from serving.page.handlers import Handlers
+from serving.page.session import Prior, Session
 from serving.uploads import Inbox
 
 from .fakes import FakeAssistant

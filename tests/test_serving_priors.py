@@ -16,10 +16,10 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed: pip install
 from medvlm.report.alignment import Alignment
 from medvlm.report.prior import laid, middle_on_middle, told
 from medvlm.types import Image, Study
-from serving import payload
-from serving.handlers import Handlers
-from serving.priors import Priors
-from serving.session import Session
+from serving.page import payload
+from serving.page.handlers import Handlers
+from serving.page.priors import Priors
+from serving.page.session import Session
 from serving.uploads import UNCLAIMED, Inbox
 
 from .priors import SIZE, ComparingAssistant, drawn, pair

@@ -16,10 +16,10 @@ from medvlm.errors import RequestError
 from medvlm.studies import Limits, load_study
 from medvlm.studies.display import apply_window
 from medvlm.types import Image, Region, Study, Values
-from serving.reading import reading
-from serving.saving import download
-from serving.session import Layer, Session
-from serving.windows import Display, display_of, displayed, packed, window_of
+from serving.page.reading import reading
+from serving.page.saving import download
+from serving.page.session import Layer, Session
+from serving.page.windows import Display, display_of, displayed, packed, window_of
 
 from .studies import write, write_nifti, write_series
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 
-from serving.sessions import Refused, Sessions, Terms
+from serving.access.sessions import Refused, Sessions, Terms
 
 
 class Clock:

@@ -16,14 +16,14 @@ from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
 from medvlm.types import Image, Study
-from serving import audit, entrance
-from serving.accounts import Accounts, Proxies, TrustedHeader
-from serving.clients import PEER
-from serving.entrance import Way
-from serving.limits import Allowance
+from serving.access import audit, entrance
+from serving.access.accounts import Accounts, Proxies, TrustedHeader
+from serving.access.clients import PEER
+from serving.access.entrance import Way
+from serving.access.limits import Allowance
+from serving.page.session import Session
+from serving.page.tabs import Tabs
 from serving.server import make_app
-from serving.session import Session
-from serving.tabs import Tabs
 from tests.apis import png
 from tests.fakes import FakeAssistant, square
 

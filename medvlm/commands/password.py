@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, load: Load) -> Output:
     try:
-        from serving.accounts import check_name, password_line
+        from serving.access.accounts import check_name, password_line
     except ImportError as error:
         raise RequestError(
             f"Accounts need {error.name or 'more packages'}; pip install 'medvlm-assistant[serving]'."

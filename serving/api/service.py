@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
-from ..clients import client_of, user_of
+from ..access.clients import client_of, user_of
 from ..turns import Job, QueueFull, Turns
 from ..uploads import Inbox
 from .errors import ApiError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from medvlm.types import Study
 
-from ..clients import user_of
+from ..access.clients import user_of
 from ..sweeper import Sweeper
 from .errors import ApiError
 

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 from medvlm.operating import Scores
 from medvlm.types import Answer, Image, Point, Study
-from serving.drawing import Drawing
-from serving.handlers import SORRY, Handlers
-from serving.replies import worth
-from serving.session import Session
+from serving.page.drawing import Drawing
+from serving.page.handlers import SORRY, Handlers
+from serving.page.replies import worth
+from serving.page.session import Session
 from serving.uploads import Inbox
 from tests.fakes import FakeAssistant, square
 

@@ -10,10 +10,10 @@ pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.
 
 from medvlm.report.sentences import MOST_CHARACTERS
 from medvlm.types import Image, Study
-from serving.drawing import Drawing
-from serving.handlers import Handlers
-from serving.replies import claim_lines, distinct
-from serving.session import MOST_TURNS, Session
+from serving.page.drawing import Drawing
+from serving.page.handlers import Handlers
+from serving.page.replies import claim_lines, distinct
+from serving.page.session import MOST_TURNS, Session
 from serving.uploads import Inbox
 from tests.fakes import FakeAssistant, FakeClaim, square
 

@@ -20,12 +20,12 @@ from fastapi.testclient import TestClient
 from medvlm.errors import RequestError, StudyError
 from medvlm.studies import Limits
 from medvlm.types import Image, Study
-from serving.drawing import Drawing
-from serving.handlers import SORRY, Handlers
 from serving.multipart import FilesForm
-from serving.pictures import run_lengths
+from serving.page.drawing import Drawing
+from serving.page.handlers import SORRY, Handlers
+from serving.page.pictures import run_lengths
+from serving.page.session import Session
 from serving.server import listen, make_app
-from serving.session import Session
 from serving.uploads import Inbox, add_route
 from tests.fakes import FakeAssistant, square
 

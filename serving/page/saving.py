@@ -16,8 +16,8 @@ from medvlm.report.overlay import draw_overlay, enlarged, label_colours
 from medvlm.studies.burned_in import leaving_pixels
 from medvlm.types import Study
 
+from ..packing import packed
 from .corrections import Corrected
-from .packing import packed
 from .pictures import data_url
 from .session import Layer, Session
 from .windows import Display, displayed

@@ -12,13 +12,13 @@ from gradio.themes.utils import fonts
 
 from medvlm.vocabulary import LABELS
 
+from ..uploads import Inbox
 from .correcting import Correcting
 from .drawing import Drawing
 from .examples import EXAMPLES
 from .handlers import Handlers
 from .priors import Priors
 from .session import Session
-from .uploads import Inbox
 
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")

@@ -12,10 +12,10 @@ from medvlm.report.prior import check_kind, middle_on_middle
 from medvlm.studies.priors import Relation, relate, remarks_on
 from medvlm.types import Study
 
+from ..uploads import Inbox, needs_files
 from . import payload
 from .handlers import field, message, opened, told
 from .session import Prior, Session
-from .uploads import Inbox, needs_files
 
 LAYING = "Laying the prior on the image…"
 NOT_OPENED = "The prior was not opened."

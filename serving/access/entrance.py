@@ -19,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..page.tabs import Tabs
+from ..uploads import Inbox
 from . import audit
 from .accounts import Accounts, TrustedHeader
 from .clients import CLIENT, PEER, network_of, user_of
@@ -26,8 +28,6 @@ from .gate import EVENT, JOIN, refusal
 from .limits import FULL, Ration
 from .login import OWN, Login, give
 from .sessions import Browser, Refused, Sessions
-from .tabs import Tabs
-from .uploads import Inbox
 
 HEARTBEAT = r"/gradio_api/heartbeat/(\w+)"
 STREAM = "/gradio_api/queue/data"

@@ -17,12 +17,12 @@ from medvlm.report.sentences import check_report_text
 from medvlm.types import Study
 from medvlm.validation import check_image, check_phrase, check_question
 
+from ..uploads import Inbox, needs_files
 from . import payload
 from .examples import load_example
 from .replies import greeting, reply_to
 from .saving import download
 from .session import Pending, Session, said
-from .uploads import Inbox, needs_files
 from .windows import display_of
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."

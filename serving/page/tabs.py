@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..uploads import Inbox
 from .session import Session
-from .uploads import Inbox
 
 
 class Tabs:

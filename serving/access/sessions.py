@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .sweeper import Sweeper
+from ..sweeper import Sweeper
 
 WAIT = 30  # seconds after which there may be room again
 FOREIGN = "This tab belongs to another session; load the page again."

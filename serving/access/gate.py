@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medvlm.errors import RequestError
 
-from .api.errors import ApiError
+from ..api.errors import ApiError
 from .limits import Paced
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

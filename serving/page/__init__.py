@@ -1,0 +1,1 @@
+"""The page: what Gradio hosts, its viewer, and what its buttons do."""
