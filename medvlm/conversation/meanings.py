@@ -43,7 +43,13 @@ def labels_of(thing: str, kind: Kind, expected: Sequence[str], spoken_of: Sequen
         return [base]
     if not here and own and (own in LUMPS or own in TYPES) and not named(own, question):
         here = [name for name in LUMPS if kind in LABELS[name].places]
-    return here or ([own] if own else sides)
+    return here or ([own] if own else sides) or parts_called(single, kind, expected)
+
+
+def parts_called(word: str, kind: Kind, expected: Sequence[str]) -> list[str]:
+    """The labels of many parts in such an image with an unknown word in their names, as cells are in "red blood cell"."""
+    many = [name for name in expected if LABELS[name].multiplicity == "many" and not is_finding(name)]
+    return [name for name in many if kind in LABELS[name].places and any(word in split(own) for own in names_of(name))]
 
 
 def other_side(label: str, side: str) -> str:

@@ -64,6 +64,9 @@ class Sizes:
             result.regions = [max(result.regions, key=extent)]
         if found[0].name == "width" and call.word == "width":
             result.remarks.append("From side to side of the image, not across its longest diameter.")
+        if call.word == "size" and result.things == ("heart",) and self.tools.modality(scene) == "x-ray":
+            ratio = self.values(replace(call, word="ratio"), scene, result.regions, result.things)
+            result.remarks += [f"The cardiothoracic ratio is {m.value:.2f}." for m in ratio]
         if scene.spacing is None and any(m.unit.startswith("px") for m in found):
             result.remarks.append("The pixel spacing is unknown, so sizes are in pixels.")
         return self.judged(result, scene) if call.get("is") else self.against(result)

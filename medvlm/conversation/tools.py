@@ -116,6 +116,10 @@ class Tools:
             why_not = f"I have not learned to find {label} in this kind of image ({shown_kind(kind[0])}, {kind[1]})."
             return replace(reply, call=call) if reply else Result(call, why_not=why_not)
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
+        if call.denied and regions and len(labels) == 1 and is_one_of_many(label):
+            counted = self.count(replace(call, tool="count", denied=False), scene)
+            counted.remarks.append("Whether any is missing I cannot tell: I count those that I see.")
+            return counted
         there = bool(regions) or (presence >= least and not call.modifiers)
         likelihood = sure_of(presence, least)
         result = Result(call, likelihood, "", there != call.denied, regions, things=tuple(labels))
@@ -259,6 +263,11 @@ def over_slices(result: Result, scene: Scene) -> Result:
         single = [sentence(label, body, scene.study) for label, body in bodies.items()]
         result.remarks += single if len(single) == 1 else [summary(bodies)]
     return result
+
+
+def is_one_of_many(label: str) -> bool:
+    """Whether a label is of the body's parts of which there are many, so that one can be missing while others are there."""
+    return label in LABELS and LABELS[label].multiplicity == "many" and LABELS[label].kind == "anatomy"
 
 
 def sure_of(presence: float, least: float) -> float:

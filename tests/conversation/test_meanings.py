@@ -30,6 +30,12 @@ def test_a_lump_is_what_such_an_image_shows():
     assert meant("brain tumour", BREAST, "is there a brain tumour?") == ["brain tumour"], "named by the question"
 
 
+def test_cells_are_what_such_an_image_shows_of_them():
+    assert meant("cells", CELLS) == ["nucleus"]
+    assert {"red blood cell", "white blood cell"} <= set(meant("cells", ("microscopy", "blood")))
+    assert meant("cells", COLON) == meant("cavities", ("x-ray", "teeth")) == []
+
+
 def test_a_misspelt_name_is_read():
     assert misspelt("heamorrhages") == "haemorrhages" and misspelt("hilum") is None
     assert meant("heamorrhages", ("fundus", "retina")) == ["haemorrhages"]

@@ -78,6 +78,11 @@ def test_a_ratio_is_of_the_heart_to_the_chest_or_of_the_cup_to_the_disc():
         assert found.value == 0.5
 
 
+def test_the_size_of_a_heart_on_a_film_comes_with_its_ratio():
+    assert "The cardiothoracic ratio is 0.38." in run("measure(heart, size)", MadeUpFinder(HEART, *LUNGS)).remarks
+    assert not any("ratio" in one for one in run("measure(heart, size)", MadeUpFinder(HEART)).remarks)
+
+
 def test_a_ratio_without_its_other_half_says_what_is_missing():
     why_not = run("measure(heart, ratio)", MadeUpFinder(HEART)).why_not
     assert (

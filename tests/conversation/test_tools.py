@@ -42,6 +42,13 @@ def test_a_denial_turns_yes_and_no_and_nothing_else():
     assert there.likelihood == pytest.approx(0.9) == absent.likelihood
 
 
+def test_that_some_teeth_are_there_does_not_deny_that_one_is_missing():
+    teeth = MadeUpFinder(*(shown("tooth", (x, 10, x + 10, 30)) for x in (10, 40, 70)), kind=("x-ray", "teeth"))
+    result = run("present(tooth, not)", teeth)
+    assert answer_text(result, scene_of(teeth)) == "3" and "missing I cannot tell" in result.remarks[-1]
+    assert run("present(tooth, not)", MadeUpFinder(kind=("x-ray", "teeth"))).value is True
+
+
 def test_an_answer_is_the_less_sure_the_nearer_a_presence_is_to_its_threshold():
     close = run("present(polyp)", MadeUpFinder(SMALL, kind=COLON, presence={"polyp": 0.55}))
     assert close.value is True and close.likelihood == pytest.approx(0.55)
