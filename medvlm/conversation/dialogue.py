@@ -125,6 +125,10 @@ class Conversation:
         scene.focus, scene.things = self.focus(region, past, scene)
         scene.shown = [r for r in past.shown if r.image == scene.index]
         scene.sensitivity = check_sensitivity(sensitivity)
+        if any(map(looks_again, reading.calls)) and not (scene.things or scene.focus) and past.calls:
+            reading = replace(
+                reading, calls=past.calls
+            )  # "it's an MRI?" "Are you sure?": nothing to look at, so it is said again
         if study.is_volume and not (meant.named or meant.shown or region or image is not None):
             if any(IT in call.things for call in reading.calls):
                 self.finder.volumes.search(study, [thing for thing in past.things if thing in self.finder.numbers])
@@ -199,7 +203,7 @@ class Conversation:
                 len(calls) == 1 and IT not in call.things and call.word != "image"
             ):  # a short answer is one to the question's words alone
                 result = self.preferred(result, scene)
-                if call.tool == "compare" and not result.answered:
+                if call.tool == "compare" and not result.answered and self.tools.can_show(call.things, scene):
                     result = self.tools.facts.words(call, scene, result.why_not)
             pasted = abstain and call.tool in SEEN and scene.study.images[scene.index].parts
             if pasted and result.answered and not result.regions:
@@ -276,6 +280,11 @@ class Conversation:
             likelihood=best[0].likelihood if best else 0.0,
             operating=next((r.operating for r, _ in results if r.operating), None),
         )
+
+
+def looks_again(call: Call) -> bool:
+    """Whether it doubts what was said before."""
+    return call.tool == "look" and call.things == (IT,)
 
 
 def reverses(call: Call) -> bool:

@@ -14,7 +14,7 @@ from ..report.agreement import RATIO
 from ..report.measurements import head_circumference, measure
 from ..types import Measurement, Region
 from ..vocabulary import LABELS
-from .grammar import IT, Call
+from .grammar import ANYTHING, IT, Call
 from .places import extent
 from .results import CONFLICT, Result, Scene
 from .units import in_unit, quantity, shown, wished
@@ -50,6 +50,8 @@ class Sizes:
     def measure(self, call: Call, scene: Scene) -> Result:
         if call.word == "ratio":
             call = self.of_ratio(call, scene)
+        if call.word == "share" and call.things == (call.get("of"),):  # "how much of it is affected?"
+            call = replace(call, things=(ANYTHING,))
         result = self.tools.find(call, scene)
         if not result.answered or not result.regions:
             return result

@@ -66,6 +66,12 @@ class Tools:
         kind = self.finder.view(scene.study, scene.index).kind
         return labels_of(thing, kind, self.expected(scene), scene.things, scene.question)
 
+    def can_show(self, things: Sequence[str], scene: Scene) -> bool:
+        """Whether such an image can show one of some things, or nobody knows."""
+        kind = self.finder.view(scene.study, scene.index).kind
+        known = [label for thing in things for label in self.labels(thing, scene) if label in LABELS]
+        return not known or any(kind in LABELS[label].places for label in known)
+
     def detect(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
         """The regions of labels in the image, and the highest presence among them."""
         found = self.finder.ground(scene.study, list(dict.fromkeys(labels)), scene.index)
@@ -144,6 +150,8 @@ class Tools:
     def count(self, call: Call, scene: Scene) -> Result:
         if call.things[0] == IT and call.get("which") == "" and scene.focus and self.labels(IT, scene):
             call = replace(call, things=(self.labels(IT, scene)[0],))  # how many there are, not how many were shown
+        if call.get("which") in ("largest", "smallest"):  # "how many are there?" "And the largest?"
+            return self.measure(replace(call, tool="measure", word="size"), scene)
         result = self.find(call, scene)
         bodies = bodies_of(result, scene) if result.regions else {}
         if len(bodies) == 1:  # of several things that may overlap there is no one number
@@ -200,12 +208,14 @@ class Tools:
             why_not = unknown(thing) if thing else "I know nothing to look for in this kind of image."
             return self.facts.words(call, scene, why_not)
         regions, presence = self.detect(labels, scene)
-        return Result(call, max(presence, 0.5), "", len(regions), likeliest_types(regions), things=tuple(labels))
+        shown = sorted(likeliest_types(regions), key=lambda region: not is_finding(region.phrase or region.label))
+        return Result(call, max(presence, 0.5), "", len(regions), shown, things=tuple(labels))
 
     def identify(self, call: Call, scene: Scene) -> Result:
         if not scene.focus:  # nothing is pointed at, so "this" is the image
             return self.facts.kind(Call("kind", word="image"), scene)
-        pointed, labels = scene.focus[0], self.expected(scene)
+        pointed = scene.focus[0]
+        labels = [label for label in self.expected(scene) if label != (pointed.phrase or pointed.label)]
         found = self.detect(labels, scene)[0] if labels else []
         best = max(found, key=lambda region: overlap(region, pointed), default=None)
         if best is None or overlap(best, pointed) < SAME:
@@ -222,11 +232,18 @@ class Tools:
     def look(self, call: Call, scene: Scene) -> Result:
         """The same thing asked again of an enlarged part around where it was found, or around a drawn region."""
         regions, labels, presence = self.picked(call, scene, call.things[0])
-        if not labels:
-            labels = self.labels(ANYTHING, scene)
-        window = around(_around(regions), scene.size) if regions else None
-        if not labels or window is None:
+        labels = labels or self.labels(ANYTHING, scene)
+        if len(labels) > 1 and (surest := max(regions, key=lambda region: region.score, default=None)):
+            name = surest.phrase or surest.label
+            regions, labels, presence = [r for r in regions if (r.phrase or r.label) == name], [name], surest.score
+        if not labels or not regions:
             return self.describe(replace(call, tool="describe"), scene)
+        window = around(_around(regions), scene.size)
+        if window is None:  # the image is as close a look as there is
+            least = self.finder.policy.least(labels[0])
+            remark = f"In the image as a whole its probability is {min(presence, 0.99):.2f}."
+            likelihood = sure_of(presence, least)
+            return Result(call, likelihood, "present", True, regions, things=tuple(labels), remarks=[remark])
         closer = crop(scene.study.images[scene.index], window)
         again = self.finder.ground(_alone(scene.study, closer), labels, 0)
         chance = max(again.presence.values())

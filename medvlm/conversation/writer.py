@@ -218,7 +218,12 @@ def _describe(result: Result, scene: Scene) -> str:
         return _identify(result, scene)
     if not result.regions:
         return f"I find none of what I look for in this kind of image ({', '.join(result.things)})."
-    return f"I find {listed(result.regions)}."
+    findings, others = (
+        [r for r in result.regions if is_finding(r.phrase or r.label) == wanted] for wanted in (True, False)
+    )
+    if not (findings and others):
+        return f"I find {listed(result.regions)}."
+    return f"I find {listed(findings)}. Also shown: {listed(others)}."
 
 
 def _identify(result: Result, scene: Scene) -> str:

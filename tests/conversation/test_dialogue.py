@@ -14,7 +14,7 @@ from medvlm.notices import SIDES_ASSUMED
 from medvlm.operating import Scores
 from medvlm.types import Answer, Region
 
-from .made_up import COLON, CT, SIZE, MadeUpFinder, MadeUpRecall, shown, study_of, talk
+from .made_up import COLON, CT, FILM, SIZE, MadeUpFinder, MadeUpRecall, shown, study_of, talk
 
 SMALL, LARGE = shown("polyp", (10, 10, 30, 20)), shown("polyp", (120, 50, 180, 90))
 POLYPS = MadeUpFinder(SMALL, LARGE, kind=COLON)
@@ -354,3 +354,18 @@ def test_what_kind_a_picture_is_not_is_told_of_any_picture():
     answer = talk(photograph, "kind(modality, is=x-ray)").ask(study_of(), "is this an xray?")
     assert answer.text.startswith("No. This does not look like a medical image") and not answer.abstained
     assert talk(photograph, "present(polyp)").ask(study_of(), "polyp?").abstained
+
+
+def test_doubt_about_what_cannot_be_looked_at_has_it_said_again():
+    doubted = talk(POLYPS, {"which organ?": "kind(body part)", "are you sure?": "look(it)"})
+    first = doubted.ask(study_of(), "which organ?")
+    again = doubted.ask(study_of(), "are you sure?", [("which organ?", first)])
+    assert again.text == first.text and again.confidence == first.confidence
+
+
+def test_what_such_an_image_cannot_show_is_not_compared_by_heart():
+    recall = MadeUpRecall(short={"No": 0.9})
+    answer = talk(MadeUpFinder(kind=FILM), "compare(left kidney | right kidney, larger)", recall).ask(
+        study_of(), "larger?"
+    )
+    assert answer.abstained and "nothing to compare" in answer.text

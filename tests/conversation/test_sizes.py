@@ -171,3 +171,12 @@ def test_whether_a_thing_is_enlarged_is_told_by_the_short_answers_with_its_size_
     assert unsure.value is None and unsure.measurements and "no normal size" in unsure.remarks[-1]
     missing = run(call, MadeUpFinder(kind=CT), recall=MadeUpRecall({"Yes": 0.9}))
     assert missing.value == 0, "what is not there is not enlarged"
+
+
+def test_no_thing_is_a_share_of_itself():
+    lesion = shown("consolidation", (30, 30, 60, 60))
+    film = MadeUpFinder(*LUNGS, lesion)
+    (share,) = run("measure(right lung, share, of=right lung)", film).measurements
+    assert (
+        share.value < 50 and run("measure(right lung, share, of=right lung)", film).regions[0].label == "consolidation"
+    )

@@ -335,3 +335,31 @@ def test_it_is_the_type_that_was_shown_where_there_is_none_of_the_type_that_was_
     assert boxes(result) == [tumour.box] and result.things == ("meningioma",)
     scene.things = ("pneumothorax",)
     assert run("count(it)", finder, scene).value == 0, "another thing is not meant"
+
+
+def test_findings_are_told_before_what_everybody_has():
+    film = MadeUpFinder(HEART, *LUNGS, shown("pleural effusion", (20, 70, 60, 90)))
+    result = run("describe()", film)
+    assert result.regions[0].label == "pleural effusion"
+    assert (
+        answer_text(result, scene_of(film)) == "I find 1 pleural effusion. Also shown: left lung, right lung and heart."
+    )
+
+
+def test_the_largest_of_those_that_were_counted_is_measured():
+    result = run("count(polyp, which=largest)", POLYPS)
+    assert boxes(result) == [LARGE.box] and result.measurements
+
+
+def test_what_was_found_is_not_its_own_name():
+    bone = MadeUpFinder(shown("fracture", (60, 40, 70, 50)), kind=("x-ray", "hand"))
+    result = run("identify(it)", bone, scene_of(bone, focus=[shown("fracture", (60, 40, 70, 50))]))
+    assert not result.answered and "fracture" not in result.why_not
+
+
+def test_of_several_things_the_surest_is_looked_at_again():
+    weak, sure = shown("pneumonia", (10, 10, 190, 90), score=0.6), shown("lung nodule", (100, 50, 110, 60))
+    film = MadeUpFinder(weak, sure)
+    assert run("look(it)", film, scene_of(film, focus=[weak, sure])).things == ("lung nodule",)
+    result = run("look(it)", film, scene_of(film, focus=[weak]))
+    assert result.value is True and "as a whole its probability" in result.remarks[0]
