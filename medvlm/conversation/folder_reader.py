@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.utils.logging import disable_progress_bar
 
 from ..errors import LanguageError
+from ..model.tokenizing import tokenized
 from .grammar import TOOLS, Program, parse
 from .instructions import FORM, MOST_TOKENS, UNREAD, messages, schemas
 from .prefix import Legal, State
@@ -156,7 +157,9 @@ class FolderReader:
         return self._coded(self.way(messages(question, before, has_region, self.values, self.listed)))
 
     def _coded(self, text: str) -> torch.Tensor:
-        coded = self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None, return_tensors="pt")
+        coded = tokenized(
+            self.tokenizer, text, add_special_tokens=self.tokenizer.chat_template is None, return_tensors="pt"
+        )
         return coded.input_ids.to(self.model.device)
 
     def _way(self) -> tuple[Callable[[list[dict[str, str]]], str], bool]:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
+from ..model.tokenizing import tokenized
 from .grammar import COPY, END, Call, Program, Symbols, text_of
 from .reader_model import MOST_SYMBOLS, ReaderModel
 
@@ -63,7 +64,8 @@ class NanoReader:
     def batch(self, questions: Sequence[tuple[str, str]]) -> Batch:
         """Pairs of the turn before, as text, and the question."""
         before, current = [pieces(b) for b, _ in questions], [pieces(q) or ["?"] for _, q in questions]
-        coded = self.tokenizer(
+        coded = tokenized(
+            self.tokenizer,
             before,
             current,
             is_split_into_words=True,

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import LanguageError
 from ..model.grounding_model import ImageFeatures
+from ..model.tokenizing import tokenized
 from ..perception import Finder
 from ..studies.burned_in import leaving_pixels
 from ..types import Study
@@ -97,7 +98,9 @@ class Recall:
         """The probability of each option by the language model: the mean over its tokens, so that length does not count."""
         features, tokenizer = self.finder.view(study).features, self.processor.tokenizer
         start = self.processor(text=self.processor.question(question))["input_ids"][0]
-        tails = [tokenizer(o, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for o in options]
+        tails = [
+            tokenized(tokenizer, o, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for o in options
+        ]
         width = max(map(len, tails))
         rows = torch.tensor([start + t + [tokenizer.pad_token_id] * (width - len(t)) for t in tails])
         mean = []

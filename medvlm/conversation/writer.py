@@ -41,15 +41,23 @@ def answer_text(result: Result, scene: Scene) -> str:
     if result.why_not:
         return result.why_not
     if isinstance(result.value, bool):
-        return "Yes" if result.value else "No"
+        return ("Yes" if result.value else "No") + (_looked(result) if call.tool == "look" else "")
     if result.who in ("short", "generated"):
         return _value(result, scene)
     return WRITERS.get(call.tool, _value)(result, scene)
 
 
+def _looked(result: Result) -> str:
+    """What a yes or no to "are you sure?" is about."""
+    name = result.things[0] if result.things else ""
+    return f": looked at again, I {'still' if result.value else 'no longer'} find {name}." if name else ""
+
+
 def labelled_text(result: Result, scene: Scene) -> str:
     """`answer_text` for one of several answers: it names what a yes or no is about, as in "No: pleural effusion"."""
     text, call = answer_text(result, scene), result.call
+    if call.tool == "look":
+        return text
     whole = isinstance(result.value, bool) or bool(scene.bodies)
     if result.answered and call.tool == "count" and result.source == "" and not whole:
         return tally(result)

@@ -204,3 +204,12 @@ def test_a_region_that_has_no_outline_has_a_place_too():
     result = Result(Call("find", ("polyp",)), 0.9, value=1, regions=[box])
     assert writer.beside(result, scene_of(POLYPS)) == ["Polyp in the upper left of the image."]
     assert writer.beside(replace(result, regions=[SMALL]), scene_of(POLYPS)) == writer.beside(result, scene_of(POLYPS))
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [(True, "Yes: looked at again, I still find polyp."), (False, "No: looked at again, I no longer find polyp.")],
+)
+def test_a_second_look_says_what_it_looked_at(there, words):
+    call = Call("look", ("it",))
+    assert writer.answer_text(Result(call, 0.9, "present", there, things=("polyp",)), scene_of(POLYPS)) == words
