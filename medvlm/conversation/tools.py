@@ -200,7 +200,9 @@ class Tools:
         if thing == IT and scene.things == ("region",):
             return replace(self.identify(Call("identify", (IT,)), scene), call=call)
         if thing == IT and scene.focus:
-            return Result(call, 1.0, "", len(scene.focus), list(scene.focus), things=scene.things)
+            regions = nth(scene.focus, call.get("which"))
+            names = scene.things if regions == scene.focus else tuple({r.phrase or r.label for r in regions})
+            return Result(call, 1.0, "", len(regions), regions, things=names)
         labels = self.labels(thing, scene) if thing else self.expected(scene)
         if thing and WHETHER.search(scene.question) and (state := self.facts.state(call, scene)):
             return replace(state, regions=self.detect(labels, scene)[0] if labels else [], things=tuple(labels))
@@ -280,6 +282,15 @@ def over_slices(result: Result, scene: Scene) -> Result:
         single = [sentence(label, body, scene.study) for label, body in bodies.items()]
         result.remarks += single if len(single) == 1 else [summary(bodies)]
     return result
+
+
+def nth(regions: list[Region], which: str) -> list[Region]:
+    """Of the kinds of things that were told, the one at a rank, such as the first; else what `ranked` picks."""
+    names = list(dict.fromkeys(region.label for region in regions))
+    at = {"first": 0, "second": 1, "third": 2, "last": -1}.get(which)
+    if at is None or len(names) == 1:
+        return ranked(regions, which, ())
+    return [region for region in regions if region.label in names[at:][:1]]
 
 
 def is_one_of_many(label: str) -> bool:

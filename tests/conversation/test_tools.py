@@ -363,3 +363,12 @@ def test_of_several_things_the_surest_is_looked_at_again():
     assert run("look(it)", film, scene_of(film, focus=[weak, sure])).things == ("lung nodule",)
     result = run("look(it)", film, scene_of(film, focus=[weak]))
     assert result.value is True and "as a whole its probability" in result.remarks[0]
+
+
+def test_one_of_the_findings_that_were_told_is_told_alone():
+    effusion, nodule = shown("pleural effusion", (20, 70, 60, 90)), shown("lung nodule", (100, 50, 110, 60))
+    film = MadeUpFinder(effusion, nodule)
+    told = [effusion, nodule]
+    for rank, right in {"first": effusion, "second": nodule, "last": nodule, "largest": effusion}.items():
+        assert run(f"describe(it, which={rank})", film, scene_of(film, focus=told)).regions == [right], rank
+    assert run("describe(it)", film, scene_of(film, focus=told)).regions == told
