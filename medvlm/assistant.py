@@ -16,6 +16,7 @@ from .conversation.phrasing import Phraser
 from .conversation.reader import Reader
 from .conversation.recall import Onlooker
 from .conversation.teller import Teller
+from .memory import give_back
 from .model.loading import model_folder
 from .notices import add_notices
 from .perception import Finder
@@ -66,7 +67,9 @@ class Assistant:
         reader = make_reader(language, model_folder(model), device)
         teller = cast(Teller, reader)  # as check_uses has it where one is needed: every named language model tells too
         phraser, onlooker = Phraser(teller) if phrase else None, Onlooker(teller) if send_images else None
-        return cls(Finder.load(model, device), reader, phraser, onlooker)
+        assistant = cls(Finder.load(model, device), reader, phraser, onlooker)
+        give_back()  # what was read to make the model
+        return assistant
 
     @property
     def policy(self) -> DecisionPolicy:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import requests
+from requests.auth import HTTPBasicAuth
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 Tell = Callable[[int, int], None]  # how many are done, of how many
@@ -74,10 +76,37 @@ class Client:
     """A server's address, such as "http://127.0.0.1:7860". Requests that it has no room for are sent again for `patience`
     seconds; no answer may take longer than `timeout` seconds. Every method raises `RemoteError`."""
 
-    def __init__(self, url: str = "http://127.0.0.1:7860", timeout: float = 600, patience: float = 60):
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:7860",
+        timeout: float = 600,
+        patience: float = 60,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        authority: str | PathLike[str] | None = None,
+        unencrypted: bool = False,
+    ):
+        """A server with a login takes `name` and `password` of an account, a proxy before it perhaps a bearer `token`.
+
+        They are sent over https, or within this machine, alone, unless they may go `unencrypted`. `authority` is the file of the
+        certificate authority that the server's certificate is of, where it is no public one.
+        """
         self.url, self.timeout, self.patience = url.rstrip("/") + "/v1", timeout, patience
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy or password that was set for something else
+        self.session.verify = str(authority) if authority else True
+        if (name is None) != (password is None) or (name and token):
+            raise RemoteError("Give name and password of an account, both, or a token.", "BadLogin")
+        if (name or token) and not (unencrypted or is_private(url)):
+            raise RemoteError(
+                "A password would be sent for all to read: use https, or say unencrypted=True.", "BadLogin"
+            )
+        if name and password is not None:
+            self.session.auth = HTTPBasicAuth(name.encode(), password.encode())
+        elif token:
+            self.session.headers["Authorization"] = f"Bearer {token}"
 
     def ready(self) -> dict[str, Any]:
         """The model's name and how many requests wait for it."""
@@ -98,6 +127,12 @@ class Client:
         reply = self.request("POST", "/studies", params=options, headers=headers, content=lambda: form(files, boundary))
         return RemoteStudy(self, reply.json())
 
+    def open_archived(self, study: str, series: str | None = None, keep_text: bool = False) -> RemoteStudy:
+        """Open a study of the server's archive by its Study Instance UID, or one series of it."""
+        asked = {"dicomweb": {"study": study} | ({"series": series} if series else {})}
+        reply = self.request("POST", "/studies", params={"keep_text": keep_text or None}, json=asked)
+        return RemoteStudy(self, reply.json())
+
     def request(
         self, method: str, path: str, content: Callable[[], Iterator[bytes]] | None = None, **options: Any
     ) -> requests.Response:
@@ -106,7 +141,11 @@ class Client:
         while True:
             body = content() if content else None
             try:
-                reply = self.session.request(method, self.url + path, timeout=self.timeout, data=body, **options)
+                reply = self.session.request(
+                    method, self.url + path, timeout=self.timeout, data=body, allow_redirects=False, **options
+                )
+            except requests.exceptions.SSLError as error:
+                raise RemoteError("The server's certificate is not trusted: name its authority's file.") from error
             except requests.RequestException as error:
                 raise RemoteError(f"There is no answer from {self.url}: is `medvlm serve` running there?") from error
             wait = min(float(reply.headers.get("retry-after", 1)), 10.0)
@@ -114,9 +153,17 @@ class Client:
                 break
             reply.close()
             time.sleep(wait)
+        if reply.is_redirect:
+            raise RemoteError("The server sends on to another address: give that one.", "NoServer", reply.status_code)
         if not reply.ok:
             raise refusal(reply)
         return reply
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent to an address."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def refusal(reply: requests.Response) -> RemoteError:
@@ -202,6 +249,10 @@ class RemoteStudy:
         path = folder / PurePosixPath(reply.headers["content-disposition"].split('"')[1]).name
         path.write_bytes(reply.content)
         return [path]
+
+    def store(self) -> int:
+        """Store the report draft in the server's archive, with the study's images; how many objects."""
+        return self.client.request("POST", f"/studies/{self.id}/store").json()["stored"]
 
     def picture(self, image: int) -> bytes:
         """An image as shown, as a PNG."""

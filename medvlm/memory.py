@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of mallopt(3)
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # of mallopt(3)
 
 
 def keep_freed_memory() -> None:
     """Let glibc keep what was freed instead of giving it back to the system and faulting it in anew at each pass.
 
-    Does nothing under another C library.
+    All threads share one heap, so that what one has freed serves the next. Does nothing under another C library.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
+    if (mallopt := _of_libc("mallopt")) is not None:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_TOP_PAD, 2**26)
+        mallopt(M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Give the system back what was freed, after something large that is not done again, such as loading a model."""
+    if (trim := _of_libc("malloc_trim")) is not None:
+        trim(0)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory now; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def most_resident() -> int:
+    """The most bytes of this process that were in memory at a time."""
+    import resource  # which Windows lacks
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # kilobytes on Linux
+
+
+def _of_libc(name: str) -> Callable[..., int] | None:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

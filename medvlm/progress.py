@@ -11,6 +11,7 @@ Tell = Callable[[int, int], None]  # how many are done, of how many
 Item = TypeVar("Item")
 
 _listener: ContextVar[Tell | None] = ContextVar("progress", default=None)
+_between: ContextVar[Callable[[], None] | None] = ContextVar("between", default=None)
 
 
 @contextmanager
@@ -26,6 +27,22 @@ def telling(tell: Tell) -> Iterator[None]:
 def listener() -> Tell | None:
     """What the progress of this thread's work is told to."""
     return _listener.get()
+
+
+@contextmanager
+def pausing(between: Callable[[], None]) -> Iterator[None]:
+    """Call `between` where work in this thread says that it may wait; an exception that it raises ends the work."""
+    before = _between.set(between)
+    try:
+        yield
+    finally:
+        _between.reset(before)
+
+
+def pause() -> None:
+    """Said between two steps of work, however short they are: other work may go first here."""
+    if between := _between.get():
+        between()
 
 
 @contextmanager

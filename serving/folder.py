@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,14 +24,34 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
     process however that ends, so the folder of another running server stays.
     """
     parent = parent or Path(tempfile.gettempdir())
-    for old in parent.glob(f"{PREFIX}*"):
-        sweep(old)
+    sweep_all(parent)
     folder, lock = _new(parent)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with _undisturbed():
+            shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C or SIGTERM does not break off what is done meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def sweep_all(parent: Path | None = None) -> None:
+    """Remove the folders that servers left which were killed."""
+    for old in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
+        sweep(old)
 
 
 def sweep(folder: Path) -> None:

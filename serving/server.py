@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import uvicorn
@@ -28,13 +28,23 @@ from .access.clients import PEER
 from .access.entrance import ANYBODY, Entrance, Way
 from .access.gate import LOOPBACK, Gate, host_name
 from .access.limits import Allowance, Ration
+from .access.lines import lines
+from .access.prefix import Prefixed, check_prefix
 from .access.sessions import Sessions, Terms
 from .api import PREFIX, make_api
+from .dicomweb import Dicomweb
 from .folder import private_folder
+from .metrics import CountedTurns, Metrics, Timed
+from .observed import Observed, log_json
 from .page.layout import HERE, build, head, scripts, theme
 from .page.tabs import Tabs
-from .turns import InTurn, Turns
+from .store import Memory, Store, answers, open_store
+from .supervisor import listen
+from .turns import InTurn
 from .uploads import Inbox, add_route
+
+if TYPE_CHECKING:
+    from medvlm.archive.dicomweb import Archive
 
 CONNECTIONS = 512  # at a time
 IDLE_S = 3600.0  # until a session that is not used ends
@@ -49,17 +59,24 @@ def make_app(
     way: Way = ANYBODY,
     terms: Terms | None = None,
     allowance: Allowance | None = None,
+    archive: Callable[[], Archive] | None = None,
+    prefix: str = "",
+    store: Store | None = None,
 ) -> FastAPI:
     """The page and the API over `assistant()`, which may wait until `ready()`; uploads pass through the private `folder`.
 
-    It answers to loopback names, `hosts` and `allowed` (see `Gate`), and lets in who comes by `way`. Raises `RequestError` for
-    what is no name.
+    It answers to loopback names, `hosts` and `allowed` (see `Gate`), and lets in who comes by `way`. A proxy may serve it under
+    the path `prefix`, and replicas share a `store`. Raises `RequestError` for what is no name.
     """
-    app, inbox, turns = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder), Turns()
+    app, inbox, metrics = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Inbox(folder), Metrics()
+    turns, store = CountedTurns(metrics), store or Memory()
+
+    def timed() -> Timed:
+        return Timed(assistant(), metrics)
 
     def in_turn() -> InTurn:
         request = LocalContext.request.get(None)  # of the page's event that is worked on
-        return InTurn(assistant(), turns, str(getattr(request, "session_hash", "")))
+        return InTurn(timed(), turns, str(getattr(request, "session_hash", "")))
 
     def forget(tab: str) -> None:
         turns.abandon(tab)
@@ -67,13 +84,22 @@ def make_app(
 
     def close(client: str) -> None:
         api.state.service.studies.leave(client)
+        tabs.leave(client)
         inbox.leave(client)
 
-    api, page = make_api(assistant, inbox, turns, ready), build(in_turn, inbox, way.login)
-    tabs = Tabs(page, inbox)
-    sessions = Sessions(forget, close, terms)
-    app.add_middleware(Entrance, way=way, sessions=sessions, tabs=tabs, inbox=inbox, ration=Ration(allowance))
+    dicomweb = Dicomweb(archive, inbox) if archive else None
+    api = make_api(timed, inbox, turns, ready, dicomweb=dicomweb, store=store, metrics=metrics)
+    page = build(in_turn, inbox, way.login, dicomweb)
+    tabs = Tabs(page)
+    sessions, ration = Sessions(forget, close, terms, store=store), Ration(allowance)
+    metrics.gauge("medvlm_store_up", "Whether what replicas share answers.", lambda: answers(store))
+    metrics.gauge("medvlm_sessions", "Browsers' sessions.", lambda: len(sessions))
+    metrics.gauge("medvlm_page_bytes", "Pixels that are open in tabs.", tabs.held)
+    app.add_middleware(Entrance, way=way, sessions=sessions, tabs=tabs, inbox=inbox, ration=ration, store=store)
     app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts(), routes=way.routes)  # before the entrance
+    app.add_middleware(Observed, metrics=metrics, routes=[f"{PREFIX}{path}" for path in api.openapi()["paths"]])
+    if prefix:
+        app.add_middleware(Prefixed, prefix=prefix)
     add_route(app, inbox)
     app.include_router(openai.router(in_turn, folder))
     app.state.turns, app.state.sessions = turns, sessions
@@ -82,8 +108,9 @@ def make_app(
         app,
         page,
         path="/",
+        root_path=prefix,
         theme=theme(),
-        css_paths=[HERE / "viewer.css", HERE / "page.css"],
+        css_paths=[HERE / "viewer.css", HERE / "page.css", HERE / "archive.css"],
         head=head(),
         js="() => document.body.classList.add('dark')",  # whatever the browser's own preference is
         footer_links=[],
@@ -94,21 +121,6 @@ def make_app(
         pwa=False,
         mcp_server=False,
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises `RequestError` where the address is taken or not ours."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RequestError(
-            f"The page cannot use {host}:{port} ({reason}); choose another address with --port."
-        ) from error
-    return bound
 
 
 def names(host: str) -> list[str]:
@@ -158,25 +170,36 @@ def run(
     proxies: Iterable[str] = (),
     idle_s: float = IDLE_S,
     audit_log: str | None = None,
+    bound: socket.socket | None = None,
+    archive: Callable[[], Archive] | None = None,
+    prefix: str = "",
+    store: str | None = None,
+    log: str = "text",
 ) -> None:
     """Serve until stopped, by Ctrl-C or SIGTERM. What `load` raises ends the server and is raised here.
 
-    Raises `RequestError` where the address cannot be used or `allowed` holds what is no host's name.
+    `bound` is a socket that is bound to the address already, `store` the URL of what replicas share. Raises `RequestError` where
+    the address cannot be used, `allowed` holds what is no host's name, `prefix` is no path, or `store` no store.
     """
     allowed = [host_name(name) for name in allowed]
     check_way(way, host, allowed)
-    hosts, trusted = names(host), Proxies(proxies)
+    prefix = check_prefix(prefix)
+    hosts, trusted, shared = names(host), Proxies(proxies), open_store(store)
     terms = Terms(idle_s, tabs_of_one=16, open_tabs_last=False) if way.login else Terms(idle_s)
-    bound = listen(host, port)
+    bound = bound or listen(host, port)
     audit.be_discreet()
     if way.login or audit_log:
         audit.keep(audit_log)
+    if log == "json":
+        log_json()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it would end the process before the folder is gone
     with ThreadPoolExecutor(1) as pool, private_folder() as folder:
         loading = pool.submit(load)
-        app = make_app(loading.result, folder, hosts, allowed, loading.done, way, terms)
+        app = make_app(loading.result, folder, hosts, allowed, loading.done, way, terms, None, archive, prefix, shared)
         config = uvicorn.Config(
             behind(app, trusted),
+            http=lines(trusted),
+            ws="none",
             log_config=None,
             log_level="warning",
             proxy_headers=False,  # whoever is no proxy of ours could say there who they are

@@ -1,24 +1,33 @@
-"""The queue before the model: one request at a time, in the order in which they came, for the page and the API together."""
+"""The queue before the model: requests of several users side by side, each user's in order, for the page and the API together.
+
+A few pieces of work are done at a time, each in a thread with its part of the cores. Long work steps aside for others between
+its steps.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial, wraps
+from itertools import count
 from queue import SimpleQueue
 from typing import Any
 
+from medvlm.cores import cores, share
 from medvlm.errors import RequestError
-from medvlm.progress import Tell, listener, telling
+from medvlm.progress import Tell, listener, pausing, telling
+
+from .fairness import STEP, Job, Places
 
 MOST = 32  # requests of the API that wait
 MOST_OF_ONE = 8  # of one client
 LONGEST = 600.0  # seconds that one piece of work may take; a report of a large volume takes two minutes
-MOST_STUCK = 2  # threads that never came back from their work, beside which another goes on
+MOST_STUCK = 2  # threads that never came back from their work, beside which others go on
+BESIDE = min(4, cores())  # pieces of work at a time
 OVERDUE = "This took too long and was given up; ask about fewer images, or a single one."
 ABANDONED = "Nobody waits for this any more."
 
@@ -32,159 +41,187 @@ class Overdue(RequestError):
 
 
 class Abandoned(Exception):
-    """The one who asked is gone; raised inside the work, at its next report of progress."""
-
-
-@dataclass(eq=False)
-class Job:
-    """One request's work: its result, how far it is, and whether anybody still waits for it."""
-
-    future: Future[Any] = field(default_factory=Future)
-    progress: tuple[int, int] | None = None  # done, of how many
-    abandoned: bool = False
-
-    def abandon(self) -> None:
-        """Take it out of the queue, or end it at its next report of progress."""
-        self.abandoned = True
-        self.future.cancel()
-
-    def tell(self, done: int, of: int) -> None:
-        if self.abandoned:
-            raise Abandoned(ABANDONED)
-        self.progress = (done, of)
+    """The one who asked is gone; raised inside the work, after its next step."""
 
 
 class Turns:
-    """A thread that does one piece of work after another. It ends with the process, whatever it is at.
+    """Threads that do pieces of work, `beside` at a time but one of a client. They end with the process, whatever they are at.
 
-    Work that takes longer than `longest` seconds fails with `Overdue`, and another thread goes on with what waits: a thread
-    cannot be stopped from without, so the work itself ends at its next report of progress, or never.
+    Work that is done for longer than `longest` seconds fails with `Overdue` and loses its place: a thread cannot be stopped
+    from without, so the work itself ends after its next step, or never.
     """
 
-    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE, longest: float = LONGEST):
+    def __init__(
+        self, most: int = MOST, most_of_one: int = MOST_OF_ONE, longest: float = LONGEST, beside: int = BESIDE
+    ):
         self.most, self.most_of_one, self.longest, self.closed = most, most_of_one, longest, False
-        self.stuck: set[threading.Thread] = set()  # those that were given up and have not come back
-        self._jobs: list[tuple[str, Job]] = []  # each with its client, the one that is worked on included
-        self._awaited: list[tuple[str, Job]] = []  # each with its tab
-        self._lock = threading.RLock()  # what waits for a result is told of it within the lock
-        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._thread = self._begin()
+        self.stuck: set[Job] = set()  # those that were given up and have not come back
+        self._places = Places(beside)
+        self._jobs: list[Job] = []  # of the API, those that are worked on included
+        self._awaited: list[Job] = []  # of the page's tabs
+        self._lock = threading.RLock()  # what waits for a result is told of it outside
+        self._numbers, self._idle = count(), 0
+        self._begun: SimpleQueue[Job] = SimpleQueue()  # what idle threads take
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def submit(self, client: str, work: Callable[[], Any]) -> Job:
         """Queue `work` for a client. Raises `QueueFull`."""
-        job = Job()
         with self._lock:
-            own = sum(client == other for other, _ in self._jobs)
+            own = sum(client == other.client for other in self._jobs)
             if self.closed or len(self._jobs) >= self.most or own >= self.most_of_one:
                 raise QueueFull
-            self._jobs.append((client, job))
-
-        job.future.add_done_callback(lambda _: self._leave(client, job))
-        self._queue.put(lambda: self._fulfil(job, work, job.tell))
+            job = Job(client, next(self._numbers))
+            job.work = partial(self._fulfil, job, work, job.tell)
+            job.future.add_done_callback(lambda _: self._forget(job))
+            self._jobs.append(job)
+            self._join(job)
         return job
 
     def wait(self, work: Callable[[], Any], tab: str = "") -> Any:
         """Have `work` done in its turn, for a tab, with the progress told to the listener of this thread, and wait for the
         result."""
-        job, context, tell = Job(), copy_context(), listener()
+        job = Job(tab, next(self._numbers))
+        job.work = partial(copy_context().run, self._fulfil, job, work, listener())
         with self._lock:
-            self._awaited.append((tab, job))
+            self._awaited.append(job)
+            self._join(job)
         try:
-            self._queue.put(lambda: context.run(self._fulfil, job, work, tell))
             return job.future.result()
         finally:
             with self._lock:
-                self._awaited.remove((tab, job))
+                self._awaited.remove(job)
 
     def abandon(self, tab: str) -> None:
         """A tab was closed: what is done or waits for it ends."""
         with self._lock:
-            jobs = [job for other, job in self._awaited if other == tab]
+            jobs = [job for job in self._awaited if job.client == tab]
         for job in jobs:
             job.abandon()
 
     def answers(self, patience: float = 2.0) -> bool:
-        """Whether the thread does its work: it is at some that is not overdue, or comes for an empty piece in `patience` seconds."""
-        if self.closed or len(self.stuck) > MOST_STUCK or not self._thread.is_alive():
-            return False
-        if self._busy:
-            return True
-        here = threading.Event()
-        self._queue.put(here.set)
-        return here.wait(patience) or self._busy
+        """Whether work is done: some is going on that is not overdue, or an empty piece is done in `patience` seconds."""
+        with self._lock:
+            if self.closed or len(self.stuck) > MOST_STUCK:
+                return False
+            if self._places.working:
+                return True
+            job = Job(number=next(self._numbers))
+            job.work = partial(self._fulfil, job, lambda: None, None)
+            self._join(job)
+        with suppress(TimeoutError):
+            job.future.result(patience)
+        return job.future.done()
 
     def close(self, patience: float = 10.0) -> None:
-        """Do no more, end what is worked on at its next report of progress, and wait `patience` seconds for that: where the
-        process ends in the middle of a computation, torch aborts it."""
+        """Do no more, end what is worked on after its next step, and wait `patience` seconds for that: where the process ends
+        in the middle of a computation, torch aborts it."""
         with self._lock:
-            self.closed, jobs = True, list(self._jobs)
-        for _, job in jobs:
+            self.closed = True
+            jobs = [*self._jobs, *self._awaited]
+        for job in jobs:
             job.abandon()
-        self._queue.put(lambda: None)
-        self._thread.join(patience)
+            job.go.set()
+        end = time.monotonic() + patience
+        while not all(job.future.done() for job in jobs) and time.monotonic() < end:
+            time.sleep(0.01)
 
-    def _leave(self, client: str, job: Job) -> None:
+    def _forget(self, job: Job) -> None:
         with self._lock:
-            self._jobs.remove((client, job))
+            self._jobs.remove(job)
 
-    def _begin(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, daemon=True, name="medvlm-model")
-        self._busy = False
-        self._thread = thread
-        thread.start()
-        return thread
+    def _join(self, job: Job) -> None:
+        self._places.join(job)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Have those that are next begin, or go on with, what they wait for; within the lock."""
+        while not self.closed and len(self.stuck) <= MOST_STUCK and (job := self._places.fill()):
+            if job.begun:
+                job.go.set()
+                continue
+            job.begun = True
+            if self._idle:
+                self._idle -= 1
+            else:
+                threading.Thread(target=self._work, daemon=True, name="medvlm-model").start()
+            self._begun.put(job)
 
     def _work(self) -> None:
         while True:
-            work = self._queue.get()
-            if self.closed:
-                return
-            work()
-            if threading.current_thread() is not self._thread:  # another has taken its place
-                return
+            job = self._begun.get()
+            share(len(self._places.working))
+            settle = job.work()
+            with self._lock:
+                self._places.leave(job)
+                self.stuck.discard(job)
+                self._idle += 1
+                if job.watch:
+                    job.watch.cancel()
+                    job.watch = None
+                self._go_on()
+            with suppress(InvalidStateError):  # it was given up meanwhile
+                settle()
 
-    def _fulfil(self, job: Job, work: Callable[[], Any], tell: Tell | None) -> None:
-        """Do a piece of work, unless nobody waits for it any more."""
+    def _fulfil(self, job: Job, work: Callable[[], Any], tell: Tell | None) -> Callable[[], None]:
+        """Do a piece of work, unless nobody waits for it any more; returns what tells its result."""
         if not job.future.set_running_or_notify_cancel():
-            return
-        thread = threading.current_thread()
-        watch = threading.Timer(self.longest, self._give_up, (job, thread))
-        watch.daemon = True
-        watch.start()
-        self._busy = True
+            return lambda: None
+        self._watch(job)
 
         def told(done: int, of: int) -> None:
-            if job.abandoned:
-                raise Abandoned(ABANDONED)
-            if job.future.done():
-                raise Overdue(OVERDUE)
+            check(job)
             if tell:
                 tell(done, of)
+            self._step_aside(job)
 
         try:
-            with telling(told):
+            with telling(told), pausing(partial(self._step_aside, job)):
                 result = work()
-            settle: Callable[[], None] = partial(job.future.set_result, result)
+            return partial(job.future.set_result, result)
         except BaseException as error:
-            settle = partial(job.future.set_exception, error)
-        watch.cancel()
-        with suppress(InvalidStateError):  # it was given up meanwhile
-            settle()
-        with self._lock:
-            self.stuck.discard(thread)
-            if thread is self._thread:
-                self._busy = False
+            return partial(job.future.set_exception, error)
 
-    def _give_up(self, job: Job, thread: threading.Thread) -> None:
-        """Fail work that is overdue, and have another thread do what waits, unless too many have got stuck."""
-        with self._lock, suppress(InvalidStateError):  # it came to its end just now
+    def _step_aside(self, job: Job) -> None:
+        """Between two steps of its work: let go first who is to, and wait for a place again."""
+        check(job)
+        with self._lock:
+            aside = self._places.steps_aside(job)
+            if aside:
+                job.go.clear()
+                self._go_on()
+        if aside:
+            job.go.wait()
+            check(job)
+        share(len(self._places.working))
+
+    def _watch(self, job: Job) -> None:
+        job.watch = threading.Timer(max(STEP, self.longest - job.seconds), self._look_after, (job,))
+        job.watch.daemon = True
+        job.watch.start()
+
+    def _look_after(self, job: Job) -> None:
+        """Fail work that is overdue, and have others do what waits, unless too many have got stuck."""
+        with self._lock:
+            if job.watch is None:  # it came to its end just now
+                return
+            if job.seconds < self.longest:  # it has waited meanwhile
+                return self._watch(job)
+            self._places.leave(job)
+            self.stuck.add(job)
+            self._go_on()
+            job.watch = None
+        with suppress(InvalidStateError):
             job.future.set_exception(Overdue(OVERDUE))
-            self.stuck.add(thread)
-            if len(self.stuck) <= MOST_STUCK and not self.closed:
-                self._begin()
+
+
+def check(job: Job) -> None:
+    """Raises what ends work that nobody waits for any more."""
+    if job.abandoned:
+        raise Abandoned(ABANDONED)
+    if job.future.done():
+        raise Overdue(OVERDUE)
 
 
 class InTurn:

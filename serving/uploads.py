@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -28,6 +28,7 @@ MOST_VALUES = (
 )  # bytes of an open study's values, which the page's windows are made of: 512 slices of 512 x 512
 MOST_ON_DISK = 4 * 2**30  # bytes of one user's uploads, those that come just now included
 NO_ROOM = "Your uploads take all the room that one user has here; close what you do not need, or try again later."
+DISK_FULL = "The upload cannot be written to this machine's disk; make room there, then send it again."
 HEADER = "x-medvlm"  # a foreign site cannot send it without asking first, so it cannot upload
 ROUTE = "/uploads"
 
@@ -41,6 +42,7 @@ def needs_files(study: Study) -> bool:
 class Upload:
     client: str  # who sent it
     bytes: int = 0  # that have come
+    since: float = field(default_factory=time.monotonic)  # its last bytes came
 
 
 class Inbox:
@@ -54,27 +56,27 @@ class Inbox:
 
     def new(self) -> Path:
         """A fresh folder of an unguessable name, for this user's eyes only; forgotten ones are swept away."""
-        for old in self.folder.iterdir():
-            if old.name not in self.claimed and time.time() - old.stat().st_mtime > UNCLAIMED:
-                self.remove(old.name)
+        for name, upload in list(self.sent.items()):
+            if name not in self.claimed and time.monotonic() - upload.since > UNCLAIMED:
+                self.remove(name)
         return Path(tempfile.mkdtemp(prefix=f"{secrets.token_urlsafe(24)}-", dir=self.folder))
 
-    def read(self, name: str, series: int | None = None, values: bool = False) -> Study:
+    def read(self, name: str, series: int | None = None, values: bool = False, keep: bool = False) -> Study:
         """Read an upload as a study, with its images' `values` where they are wanted, and remove its files, unless they are
-        needed again.
+        needed again or are to be kept.
 
         Raises `StudyError` and `RequestError`.
         """
         given = self.files(name)
-        keep = series is not None
+        stays = keep or series is not None
         self.claimed.add(name)
         try:
             limits = replace(self.limits, max_value_bytes=MOST_VALUES) if values else self.limits
             study = load_study(given, limits, series)
-            keep = needs_files(study)
+            stays = keep or needs_files(study)
             return study
         finally:
-            if not keep:
+            if not stays:
                 self.remove(name)
 
     def files(self, name: str) -> list[Path]:
@@ -85,6 +87,14 @@ class Inbox:
         for part in sorted((self.folder / name).iterdir()):
             given += part.iterdir() if part.name.isdigit() else [part]  # a single file's place, or a whole folder
         return given
+
+    def title(self, name: str) -> str:
+        """What its sender calls an upload: the name of the file or folder; empty where there are several, or none any more."""
+        try:
+            names = {path.name for path in self.files(name)}
+        except RequestError:
+            return ""
+        return names.pop() if len(names) == 1 else ""
 
     def remove(self, name: str) -> None:
         """Remove the files of an upload, if there are any."""
@@ -112,6 +122,7 @@ class Inbox:
         if upload is None:  # its sender has logged out
             raise HTTPException(400, "The upload was given up; send it again.")
         upload.bytes += more
+        upload.since = time.monotonic()
         user = user_of(upload.client)
         if sum(u.bytes for u in list(self.sent.values()) if user_of(u.client) == user) > MOST_ON_DISK:
             raise HTTPException(429, NO_ROOM, {"retry-after": "60"})
@@ -127,7 +138,10 @@ class Inbox:
         length = request.headers.get("content-length", "")
         if length.isdigit():
             check_length(int(length), self.limits)  # before anything is taken
-        folder = await run_in_threadpool(self.new)
+        try:
+            folder = await run_in_threadpool(self.new)
+        except OSError:
+            raise HTTPException(507, DISK_FULL) from None
         self.sent[folder.name] = Upload(client_of(request))
         try:
             form = FilesForm(request.headers.get("content-type", ""), folder, self.limits)
@@ -139,7 +153,7 @@ class Inbox:
         except BaseException as error:  # also where the browser is gone
             await run_in_threadpool(self.remove, folder.name)
             if isinstance(error, OSError):
-                raise HTTPException(507, "The upload does not fit on this machine's disk; make room there.") from None
+                raise HTTPException(507, DISK_FULL) from None
             raise
         return {"upload": folder.name}
 

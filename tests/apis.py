@@ -16,6 +16,7 @@ from medvlm.types import Report, Study
 from serving.access.gate import Gate
 from serving.api import PREFIX, Budget, make_api
 from serving.api.service import Service
+from serving.dicomweb import Dicomweb
 from serving.turns import Turns
 from serving.uploads import Inbox
 
@@ -46,12 +47,16 @@ class SlowAssistant(FakeAssistant):
         return [region for region in drawn for _ in study.images]
 
 
-def app_over(assistant: FakeAssistant, folder: Path, budget: Budget | None = None, ready=lambda: True) -> FastAPI:
+def app_over(
+    assistant: FakeAssistant, folder: Path, budget: Budget | None = None, ready=lambda: True, archive=None
+) -> FastAPI:
     """The API behind the gate, with its uploads in `folder`; without the page, which takes long to build."""
     folder.mkdir(exist_ok=True)
     app = FastAPI(openapi_url=None)
     app.add_middleware(Gate)
-    app.mount(PREFIX, make_api(lambda: assistant, Inbox(folder), Turns(), ready, budget))
+    inbox = Inbox(folder)
+    dicomweb = Dicomweb(archive, inbox) if archive else None
+    app.mount(PREFIX, make_api(lambda: assistant, inbox, Turns(), ready, budget, dicomweb))
     return app
 
 

@@ -1,5 +1,7 @@
 """Broken files by the thousand, read as the product reads them: `make fuzz`, or python -m tests.fuzz [--count N] [--seed N].
 
+With `--seconds` it stops in time; the tests read some for a few seconds, `make fuzz` all 10,000.
+
 Each must give a study or one sentence, within 1 GB and five seconds of computing, or of the clock where it does not
 compute, whatever becomes of the process that reads it.
 """
@@ -69,19 +71,25 @@ def content(number: int, seed: int, originals: Seeds) -> tuple[str, bytes]:
     return kind, repaired(broken) if kind == "PNG" else broken
 
 
-def fuzz(count: int, seed: int, numbers: list[int] | None = None) -> Table:
-    """Read `count` broken files, or those of the given numbers."""
+def fuzz(count: int, seed: int, numbers: list[int] | None = None, seconds: float = float("inf")) -> Table:
+    """Read `count` broken files, or those of the given numbers, as far as one comes in so many seconds."""
+    end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="medvlm-fuzz-") as name, ThreadPoolExecutor(AT_ONCE) as pool:
         folder = Path(name)
         originals = seeds(folder)
 
-        def one(number: int) -> Result:
+        def one(number: int) -> Result | None:
+            if time.monotonic() > end:
+                return None
             kind, broken = content(number, seed, originals)
             path = folder / f"{number}.file"
             path.write_bytes(broken)
-            return read(path, kind, number)
+            try:
+                return read(path, kind, number)
+            finally:
+                path.unlink()
 
-        return Table(list(pool.map(one, numbers or range(count))))
+        return Table([result for result in pool.map(one, numbers or range(count)) if result])
 
 
 def read(path: Path, kind: str, number: int) -> Result:
@@ -107,12 +115,13 @@ def _fault(result: object, ending: Ending, clock: float, path: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no other file after these")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of files, as the faults name them")
     args = parser.parse_args()
     start = time.perf_counter()
-    table = fuzz(args.count, args.seed, args.only)
+    table = fuzz(args.count, args.seed, args.only, args.seconds)
     print("\n".join(table.lines()))
     print(f"{len(table.results)} files in {time.perf_counter() - start:.0f} s, {len(table.faults)} faults")
     return int(bool(table.faults))

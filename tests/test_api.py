@@ -97,7 +97,8 @@ def test_another_series_is_taken(client, tmp_path):
     "sent, status, words",
     [
         ({}, 415, "multipart/form-data"),
-        ({"json": {"files": []}}, 415, "multipart/form-data"),
+        ({"json": {"files": []}}, 422, "dicomweb"),
+        ({"json": {"dicomweb": {"study": "1.2.3"}}}, 422, "--dicomweb URL"),
         ({"files": {"other": ("a.png", b"x")}}, 400, "No file"),
         ({"files": {"files": ("a.txt", b"not an image")}}, 422, "a.txt"),
         ({"content": b"--b\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400, "cut short"),

@@ -37,7 +37,7 @@ MADE_UP = 8  # requests a route, and as many broken ones
 ROUTES = {
     "GET /health", "GET /ready", "POST /studies", "GET /studies/{id}", "DELETE /studies/{id}",
     "GET /studies/{id}/images/{number}", "POST /studies/{id}/ask", "POST /studies/{id}/find", "POST /studies/{id}/segment",
-    "POST /studies/{id}/check-report", "POST /studies/{id}/report", "POST /studies/{id}/compare",
+    "POST /studies/{id}/check-report", "POST /studies/{id}/report", "POST /studies/{id}/store", "POST /studies/{id}/compare",
 }  # fmt: skip
 TAKING = [route for route in sorted(ROUTES) if route.startswith("POST") or "{number}" in route]  # what could be broken
 MADE_UP_OF = [(route, GenerationMode.POSITIVE) for route in sorted(ROUTES)]

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from medvlm.batch import run_batch
@@ -12,6 +14,7 @@ from medvlm.types import Answer, Region, encode_mask, mask_box
 from medvlm.validation import check_rle
 
 from .fakes import FakeAssistant, fake_study, square
+from .studies import write_series
 
 
 @pytest.fixture
@@ -257,6 +260,67 @@ def test_a_stopped_batch_goes_on(files):
     assert sorted(files[1].read_text().splitlines()) == sorted(text.splitlines())
     assert run(files, assistant) == {"answered": 0, "failed": 0, "skipped": 7}
     assert len(assistant.calls) == 1
+
+
+# Tables and folders
+
+
+def as_table(folder, rows, name="requests.parquet", **columns):
+    keys = dict.fromkeys(key for row in rows for key in row)
+    columns = {key: [row.get(key) for row in rows] for key in keys} | columns
+    pq.write_table(pa.table(columns), folder / name)
+    return folder / name
+
+
+ASKED = [
+    answer(1),
+    {"id": 2, "image": "a.png", "task": "segment", "points": [[5, 6, 1]]},
+    {"id": 3, "image": "b.png", "task": "choose", "question": "Which?", "options": ["one", "two"]},
+    {"id": 1, "image": "a.png", "task": "report"},
+]
+
+
+def test_a_table_asks_what_lines_ask(files):
+    write(files[0], ASKED)
+    run(files)
+    table = as_table(files[0].parent, ASKED, mine=["kept", "out", "of", "it"])
+    assert run((table, files[1].with_name("other.jsonl"))) == {"answered": 3, "failed": 1, "skipped": 0}
+    assert read(files[1].with_name("other.jsonl")) == read(files[1])
+
+
+def test_a_folder_of_tables_is_one_table(files, tmp_path):
+    (tmp_path / "tables").mkdir()
+    PIL.Image.fromarray(square()).save(tmp_path / "tables" / "a.png")
+    for at in (0, 1):
+        as_table(tmp_path / "tables", [answer(str(at)), answer("again")], f"{at}.parquet")
+    run((tmp_path / "tables", files[1]))
+    assert [(row["id"], "error" in row) for row in read(files[1])] == [
+        ("0", False), ("again", False), ("1", False), (None, True),
+    ]  # fmt: skip
+
+
+def test_an_entry_of_a_folder_is_a_study_to_report_on(files, tmp_path):
+    archive = tmp_path / "archive"
+    for name in ("first", "second"):
+        (archive / name).mkdir(parents=True)
+        write_series(archive / name / "series", 2)
+    (archive / ".hidden").touch()
+    (archive / "third.txt").write_text("no study")
+    assert run_batch(FakeAssistant(), archive, files[1], progress=False) == {"answered": 2, "failed": 1, "skipped": 0}
+    got = {row["id"]: row for row in read(files[1])}
+    assert got["first"]["sections"] and got["second"]["sections"] and got["third.txt"]["error"]["type"] == "StudyError"
+
+
+def test_unusable_tables_and_folders(files, tmp_path):
+    table = as_table(tmp_path, [{"id": 1, "task": "report", "path": "a.png"}])
+    with pytest.raises(RequestError, match="requests.parquet has no column 'image'; it needs id, image, task"):
+        run((table, files[1]))
+    table.write_text("no table")
+    with pytest.raises(RequestError, match="no parquet file that can be read"):
+        run((table, files[1]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RequestError, match="is empty"):
+        run((tmp_path / "empty", files[1]))
 
 
 def test_unusable_files(files):

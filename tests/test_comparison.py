@@ -410,3 +410,23 @@ def test_the_command(films, capsys, tmp_path):
     assert code == 2 and told.count("\n") == 1 and "--other-patient" in told
     assert run(later, "--prior", other, "--other-patient")[0] == 0
     assert run(later)[1][0].endswith("None")
+
+
+def test_the_priors_series_is_chosen(films, capsys, tmp_path):
+    pytest.importorskip("SimpleITK")
+    (tmp_path / "prior").mkdir()
+    for name, level in (("a", 50), ("b", 90)):
+        pixels = square((32, 32), (8, 8, 20, 20), level)
+        kind = {"Modality": "DX" if level == 50 else "MG", "SeriesInstanceUID": f"1.2.{level}"}
+        write(tmp_path / "prior" / f"{name}.dcm", pixels, StudyDate="20200302", **kind)
+    first, second = (
+        cli.main(
+            ["report", str(films[0]), "--prior", str(tmp_path / "prior"), "--prior-series", number, "--json"],
+            load=lambda args: Priors(),
+        )
+        or json.loads(capsys.readouterr().out)["sections"][0]["sentences"][0]["text"].split()[1]
+        for number in "12"
+    )
+    assert {first, second} == {"50", "90"}
+    assert cli.main(["report", str(films[0]), "--prior-series", "2"], load=lambda args: Priors()) == 2
+    assert "--prior: name them" in capsys.readouterr().err

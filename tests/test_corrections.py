@@ -28,6 +28,7 @@ from medvlm.report.edits import (
     RejectFinding,
     RejectRegion,
     RejectSentence,
+    RenameFinding,
 )
 from medvlm.report.export import write_report
 from medvlm.report.export.markdown import to_markdown
@@ -163,7 +164,7 @@ def test_findings_and_regions_are_added():
     assert out.findings[-1].label == "fracture" and out.findings[MASS].presence == "present"
     assert texts(out, "Findings")[2:] == [
         "Lung mass, not located; corrected by a person.",
-        "Pleural effusion, 5.0 × 10.0 mm (its box); corrected by a person.",
+        "Pleural effusion, 5.0 × 10.0 mm (its box); drawn by the reader.",
         "Fracture, not located; corrected by a person.",
     ]
     assert len(texts(out, "Impression")) == 4
@@ -216,6 +217,7 @@ EVERY_KIND = [
     RejectFinding(0),
     ChangeFinding(2, "absent"),
     AddFinding("fracture", "uncertain"),
+    RenameFinding(1, "fracture"),
     RedrawRegion(1, (1.0, 2.0, 30.0, 40.0)),
     RejectRegion(0),
     AddRegion("lung nodule", 0, (20.0, 15.0, 30.0, 25.0), mask(20, 15, 30, 25)),

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-TOPS = ("medvlm", "training", "serving", "benchmarks", "tests", "docs")
+TOPS = ("medvlm", "training", "serving", "benchmarks", "tests", "docs", "deploy")
 FILE, FOLDER = r"[\w./-]+\.(?:py|js|csv|yaml)", r"\w+(?:/\w+)*/"
 MOST_STOPS = 9
 

@@ -9,10 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from medvlm.cli import main
 from medvlm.errors import RequestError
 from medvlm.report import export
 from medvlm.report.export import write_report
 from medvlm.types import DISCLAIMER, Finding, Image, Region, Report, Section, Sentence, Study, mask_box
+
+from .studies import write
 
 
 def polyp() -> tuple[Report, Study]:
@@ -80,3 +83,15 @@ def test_a_report_replaces_that_of_before(tmp_path):
     write_report(*polyp(), tmp_path, ["md"])
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
     assert (tmp_path / "report.md").read_text().startswith("# Report draft")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys):
+    write(tmp_path / "a.dcm", np.zeros((8, 8), np.uint8))
+    (tmp_path / "file").write_text("of before")
+    loaded = []
+    for folder in ("/proc/medvlm", tmp_path / "file"):
+        assert main(["report", str(tmp_path / "a.dcm"), "-o", str(folder)], load=loaded.append) == 2
+        assert "cannot be written to" in capsys.readouterr().err and not loaded
+    assert (tmp_path / "file").read_text() == "of before"
+    export.check_folder(tmp_path / "new")
+    assert not (tmp_path / "new").exists()

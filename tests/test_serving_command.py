@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 
-import serving
+import serving.supervisor
 from medvlm.cli import main
 
 
 def test_allowed_names_reach_the_page(monkeypatch):
     seen = {}
-    monkeypatch.setattr(serving, "serve", lambda **given: seen.update(given))
+    monkeypatch.setattr(serving.supervisor, "supervise", lambda _, **given: seen.update(given))
     assert main(["serve", "--host", "0.0.0.0", "--allow-host", "a.example", "--allow-host", "192.168.1.5"]) == 0
     assert (seen["host"], seen["allowed"]) == ("0.0.0.0", ["a.example", "192.168.1.5"])
     assert main(["serve"]) == 0

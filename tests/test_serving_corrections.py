@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 
+from medvlm.errors import RequestError
 from medvlm.report.corrections import Corrections, apply
 from medvlm.types import Image, Region, Study, mask_box
 from serving.page import payload
@@ -246,6 +247,98 @@ def test_history_forgets_what_is_oldest():
         history.push(state)
     assert len(history.states) == MOST_STATES and history.now == MOST_STATES + 9 and history.unsaved
     assert not history.step(1) and not history.step(7) and history.step(-1)
+
+
+# What was found for a question or a phrase
+
+
+@pytest.fixture
+def found(page):
+    page.do.find("heart", page.session)
+    page.do.work(page.session)
+    return page
+
+
+def test_what_was_found_keeps_its_name_and_box_when_it_is_corrected(found):
+    before = found.mask().copy()
+    found.segment(tool="points", points=[[56, 10, 1]], region=HEAD)
+    assert found.layer["title"] == "Find: heart" and [r["label"] for r in found.layer["regions"]] == ["heart"]
+    assert found.mask()[10, 56] and (found.mask() >= before).all()
+    found.segment(tool="points", points=[[30, 30, 0]], region=HEAD)
+    assert not found.mask()[30, 30]
+    found.step(-1)
+    found.step(-1)
+    assert (found.mask() == before).all()
+    assert "Looked for" not in str(found.sentences("Findings")) and len(found.layer["sections"]) == 1
+
+
+def test_a_lasso_adds_what_it_encloses_to_the_pixel_and_takes_it_away(page):
+    before, corners = page.mask().copy(), [[2, 2], [10, 2], [10, 8], [2, 8]]
+    page.paint("lasso", corners, region=HEAD)
+    added = page.mask() & ~before
+    assert np.argwhere(added).min(0).tolist() == [2, 2] and np.argwhere(added).max(0).tolist() == [8, 10]
+    assert added.sum() == 7 * 9
+    page.paint("cut", [[x + 18, y + 18] for x, y in corners], region=HEAD)
+    assert not page.mask()[20:27, 20:29].any() and page.mask()[30, 30]
+    assert "A stroke is" in page.paint("lasso", "x", region=HEAD)[1]["note"]
+
+
+def test_what_was_cleared_comes_back(page):
+    layer = page.session.layer
+    sent = json.loads(page.do.clear_layer(page.session)[0])
+    assert sent["regions"] == [] and sent["undo"]
+    assert len(page.step(-1)["regions"]) == 1 and page.session.layer is layer
+
+
+# The table of findings
+
+
+def test_a_row_has_one_size_and_how_sure_it_is(page):
+    (head,) = page.layer["groups"]
+    assert (head["label"], head["regions"], head["sure"]) == ("fetal head", [HEAD], "likely, 0.90")
+    assert head["size"] == "39 px" and head["of"] == "longest diameter"
+    page.paint("eraser", [[20, 20]], 4, region=HEAD)
+    assert page.layer["groups"][0]["sure"] == "drawn by the reader"
+    page.correct("judge", number=0, text="absent")
+    assert (page.layer["groups"][0]["mark"], page.layer["groups"][0]["size"]) == ("rejected", "")
+
+
+def test_a_finding_is_renamed_with_its_regions_and_sentences(page):
+    page.correct("rename", number=0, text="Heart")
+    assert [(g["label"], g["mark"]) for g in page.layer["groups"]] == [("heart", "renamed")]
+    assert page.layer["regions"][0]["label"] == "heart" and page.sentences("Findings")[0][1].startswith("Heart, ")
+    page.paint("brush", [[50, 50]], 3, label="heart")
+    page.correct("rename", number=0, text="fracture")
+    assert {r["label"] for r in page.layer["regions"]} == {"fracture"}
+    page.correct("rename", number=0, text="fetal head")
+    assert [g["label"] for g in page.layer["groups"]] == ["fetal head"] and len(page.layer["regions"]) == 2
+    assert "vocabulary" in page.correct("rename", number=0, text="<b>")
+
+
+# What was drawn by itself
+
+
+def test_what_the_reader_drew_is_named_saved_and_applied_to_any_draft(page, tmp_path):
+    page.do.clear_layer(page.session)
+    page.drawing.segment(page.session, event(image=0, tool="box", box=[2, 2, 12, 9]))
+    assert page.layer["groups"][0]["rename"] == "name it"
+    with pytest.raises(RequestError, match="Say first what it is"):
+        download(page.session, "coco", 0.3, tmp_path)
+    assert page.correct("rename", text="heart") == "" and page.layer["regions"][0]["label"] == "heart"
+    assert page.session.unsaved
+    mask = page.mask().copy()
+    _, url = download(page.session, "corrections", 0.3, tmp_path)
+    given = json.loads(base64.b64decode(url.split(",")[1]))
+    assert given["report"] == "drawn by the reader" and [c["kind"] for c in given["corrections"]] == ["add region"]
+    assert not page.session.unsaved
+    for kind in page.layer["formats"]:
+        assert download(page.session, kind, 0.3, tmp_path)[1].startswith("data:"), kind
+    _, markdown = download(page.session, "md", 0.3, tmp_path)
+    assert "drawn by the reader." in base64.b64decode(markdown.split(",")[1]).decode()
+    page.report()
+    applied = apply(page.work.draft, Corrections.from_json(given), page.session.study)
+    assert (applied.regions[-1].mask == mask).all() and applied.findings[-1].label == "heart"
+    assert any(s.text.endswith("drawn by the reader.") for section in applied.sections for s in section.sentences)
 
 
 # Carrying

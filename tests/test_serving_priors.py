@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from types import SimpleNamespace
 
@@ -14,13 +13,18 @@ pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed: pip install -e '.[priors]'")
 
 from medvlm.report.alignment import Alignment
+from medvlm.report.changes import TITLE as COMPARISON
 from medvlm.report.prior import laid, middle_on_middle, told
+from medvlm.report.recompared import ANEW
 from medvlm.types import Image, Study
 from serving.page import payload
+from serving.page.correcting import Correcting
+from serving.page.desks import Desks
 from serving.page.handlers import Handlers
 from serving.page.priors import Priors
 from serving.page.session import Session
-from serving.uploads import UNCLAIMED, Inbox
+from serving.page.studies import Studies
+from serving.uploads import UNCLAIMED, Inbox, Upload
 
 from .priors import SIZE, ComparingAssistant, drawn, pair
 from .studies import write
@@ -41,6 +45,7 @@ class Page:
 
     def upload(self, path) -> str:
         folder = self.inbox.new()
+        self.inbox.sent[folder.name] = Upload("loopback")
         shutil.copy(path, folder)
         return folder.name
 
@@ -196,22 +201,47 @@ def test_what_cannot_be_laid_on_the_image_stands_beside_it(page, tmp_path):
     assert np.allclose(page.session.prior.alignment.matrix, np.eye(4))
 
 
-def test_a_new_study_or_a_closed_tab_ends_it(page, tmp_path):
+def test_the_comparison_of_a_corrected_report_is_made_anew_when_asked(page, tmp_path):
+    today, before = pair(tmp_path)
+    page.open(today)
+    page.compare(before)
+    assert not page.report()["outdated"]
+    work, correcting = page.session.layer.work, Correcting()
+
+    def texts(title: str) -> list[str]:
+        return [s.text for one in work.report.sections if one.title == title for s in one.sentences]
+
+    assert any("larger" in text for text in texts(COMPARISON))
+    work.redraw(0, np.roll(np.asarray(drawn(14)) == 120, 0) & (np.arange(SIZE[1]) < 120))
+    assert page.layer["outdated"] == COMPARISON and any("larger" in text for text in texts(COMPARISON))
+    told = correcting.correct(page.session, event(layer=page.session.layer.key, do="compare"))
+    assert json.loads(told[1])["note"] == "" and not page.layer["outdated"]
+    assert not any("larger" in text for text in texts(COMPARISON))
+    assert texts("Provenance")[-1] == ANEW
+    correcting.step(page.session, event(by=-1))
+    assert any("larger" in text for text in texts(COMPARISON)) and not page.layer["outdated"]
+    correcting.step(page.session, event(by=1))
+    assert texts("Provenance")[-1] == ANEW
+
+
+def test_a_new_study_leaves_it_and_a_closed_tab_ends_it(page, tmp_path):
     today, before = pair(tmp_path)
     page.open(today)
     page.compare(before)
     page.open(today)
-    assert page.session.prior is None and page.files == page.session.uploads and len(page.files) == 1
-    page.compare(before)
-    page.do.leave(TAB)
+    assert page.session.prior is None and page.files == page.session.uploads and len(page.files) == 3
+    tabs = Studies(Desks(page.inbox), page.inbox)
+    tabs.close_study(page.session, event(tab=page.session.desk.now.tab))
+    assert page.session.prior is not None and len(page.files) == 2
+    tabs.close_study(page.session, event(tab=page.session.desk.now.tab))
     assert page.session.prior is None and not page.files
 
 
 def test_files_that_are_needed_are_no_forgotten_upload(page, tmp_path):
     today, before = pair(tmp_path)
     page.open(today)
-    for path in page.inbox.folder.iterdir():
-        os.utime(path, (path.stat().st_mtime - 2 * UNCLAIMED,) * 2)
+    for upload in page.inbox.sent.values():
+        upload.since -= 2 * UNCLAIMED
     page.compare(before)
     assert "by the dates in the headers" in page.said
 

@@ -102,7 +102,7 @@ def opened(client: TestClient, hash: str) -> Session:
 
 
 def tab(app, hash: str) -> Session | None:
-    return Tabs(page_of(app), None).session(hash)
+    return Tabs(page_of(app)).session(hash)
 
 
 # Without a login

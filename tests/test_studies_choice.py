@@ -426,3 +426,25 @@ def test_listing_reads_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "scout": False,
         "taken": True,
     }
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_six_images_are_found_among_thousands_of_other_files(tmp_path: Path, packed: bool) -> None:
+    given = tmp_path / "disc"
+    given.mkdir()
+    write_series(given / "z", 6)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "disc.zip", "w") as archive:
+            for number in range(9_990):
+                archive.writestr(f"notes/{number}.txt", "no image")
+            for path in (given / "z").iterdir():
+                archive.write(path, f"ct/{path.name}")
+        given = tmp_path / "disc.zip"
+    else:
+        for number in range(300):
+            (given / f"{number}.txt").write_text("no image")
+    study = load_study(given, Limits(max_files=6))
+    assert len(study.images) == 6
+    assert any(("9990" if packed else "300") in notice for notice in study.notices)
+    assert "more than 5 files of images" in refusal(given, Limits(max_files=5))
+    assert "more than 100 files" in refusal(given, Limits(max_listed=100))

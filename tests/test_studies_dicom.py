@@ -335,3 +335,11 @@ def test_deflated_bomb_is_refused(tmp_path: Path) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     (tmp_path / "a.dcm").write_bytes(whole[:start] + packer.compress(bytes(2**23)) + packer.flush())
     assert "inflates" in refusal(tmp_path / "a.dcm", Limits(max_bytes=2**20))
+
+
+@pytest.mark.parametrize("stated, told", [(0.0007, False), (700, False), (0.05, True), (2.0, True)])
+def test_a_pixel_size_that_cannot_be_is_told_and_measures_nothing(tmp_path: Path, stated: float, told: bool) -> None:
+    write(tmp_path / "a.dcm", np.zeros((24, 20), np.int16), PixelSpacing=[stated, stated], Modality="CT")
+    study = load_study(tmp_path / "a.dcm")
+    assert (study.images[0].spacing_mm == (stated, stated)) == told
+    assert any("cannot be" in notice for notice in study.notices) != told

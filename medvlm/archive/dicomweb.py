@@ -18,7 +18,7 @@ from ..errors import RequestError, StudyError
 from ..progress import tracked
 from ..studies.limits import DEFAULT, Limits, in_bytes
 from . import ArchiveError
-from .entries import ArchivedSeries, ArchivedStudy, Rule, study_of, uid_of, within, word_of
+from .entries import ArchivedSeries, ArchivedStudy, Rule, study_of, uid_of, word_of
 from .transport import Patience, asking, bounded, check_address, session_of
 
 PAGE = 200  # results that are asked for at once
@@ -56,9 +56,7 @@ class Archive:
         for found in self._pages(search, "StudyInstanceUID"):
             with asking(self.host):
                 study = study_of(found)
-            # Some archives overlook filters that they do not know.
-            known = rule.modality is None or not study.modalities or rule.modality in study.modalities
-            if known and uid in (None, study.uid) and within(study.date, rule):
+            if uid in (None, study.uid) and rule.means(study):
                 yield study
 
     def series(self, study: str) -> list[ArchivedSeries]:
@@ -181,7 +179,7 @@ class Archive:
             seen |= new
             offset += len(page)
         raise ArchiveError(
-            f"{self.host} finds {MOST_RESULTS:,} or more: narrow the search with --since, --until or --modality."
+            f"{self.host} finds {MOST_RESULTS:,} or more: narrow the search by date or modality (--since, --until, --modality)."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
@@ -21,12 +22,26 @@ class Rule:
     body_part: str | None = None  # as series state it, such as CHEST; those that do not are not meant
     since: str | None = None  # dates as YYYYMMDD
     until: str | None = None
+    patient_id: str | None = field(default=None, repr=False)
+    patient_name: str | None = field(default=None, repr=False)  # words of it, in any order
 
     @property
     def filters(self) -> dict[str, str]:
         """As a search for studies takes them; the body part is known of series alone."""
         out = {"ModalitiesInStudy": self.modality} if self.modality else {}
+        out |= {"PatientID": _pattern(self.patient_id)} if self.patient_id else {}
+        out |= {"PatientName": f"*{_pattern(max(_words(self.patient_name), key=len))}*"} if self.patient_name else {}
         return out | ({"StudyDate": f"{self.since or ''}-{self.until or ''}"} if self.since or self.until else {})
+
+    def means(self, study: ArchivedStudy) -> bool:
+        """Whether a study is one of these as far as is told of it: some archives overlook filters that they do not know."""
+        name = _folded(study.patient["name"])
+        return (
+            (self.modality is None or not study.modalities or self.modality in study.modalities)
+            and (self.patient_id is None or self.patient_id == study.patient["id"])
+            and all(_folded(word) in name for word in _words(self.patient_name))
+            and (not study.date or (self.since or "") <= study.date <= (self.until or "99999999"))
+        )
 
     def takes(self, series: ArchivedSeries) -> bool:
         """Whether a series holds images that are meant."""
@@ -55,6 +70,11 @@ class ArchivedStudy:
     patient: dict[str, str] = field(repr=False)  # name, id, description
 
     @property
+    def day(self) -> str:
+        """Its date as 2026-01-31, or empty."""
+        return f"{self.date[:4]}-{self.date[4:6]}-{self.date[6:]}" if self.date else ""
+
+    @property
     def name(self) -> str:
         """For files and lists: the same for the same study, and tells nobody which it is."""
         return f"study-{digest(self.uid)[:12]}"
@@ -64,11 +84,19 @@ def digest(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()
 
 
-def check_uid(text: str) -> str:
+def check_uid(text: str, name: str = "--study") -> str:
     """Raises `RequestError` for what cannot be a UID."""
     if not _is_uid(text):
-        raise RequestError("--study takes a Study Instance UID, such as medvlm fetch lists: digits and points.")
+        raise RequestError(f"{name} takes an Instance UID, such as medvlm fetch lists: digits and points.")
     return text
+
+
+def check_patient(text: str, what: str) -> str | None:
+    """A patient's id or a part of the name to search for; `None` where there is none. Raises `RequestError`."""
+    text = text.strip()
+    if len(text) > 64 or any(sign in "\\*?" or not sign.isprintable() for sign in text):
+        raise RequestError(f"{what} has up to 64 letters and digits, without \\, * and ?.")
+    return text if _words(text) else None
 
 
 def _is_uid(text: str) -> bool:
@@ -98,9 +126,19 @@ def study_of(found: Dataset) -> ArchivedStudy:
     )
 
 
-def within(date: str, rule: Rule) -> bool:
-    """Whether a date is one of the rule's; a study without one is not left out by an archive's oversight."""
-    return not date or (rule.since or "") <= date <= (rule.until or "99999999")
+def _words(name: str | None) -> list[str]:
+    """The words of a name, which DICOM parts by ^."""
+    return re.split(r"[\s,^=]+", name.strip(" ,^=")) if name and name.strip(" ,^=") else []
+
+
+def _pattern(text: str) -> str:
+    """What a search is sent for a text: `means` compares the rest, which some archives do not decode."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "*", text)
+
+
+def _folded(text: str) -> str:
+    """Without accents and capitals, as archives compare names."""
+    return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign)).casefold()
 
 
 def word_of(data: Dataset, keyword: str) -> str:

@@ -61,10 +61,20 @@ def check_address(url: str) -> str:
 
 def session_of() -> requests.Session:
     """A session with the environment's credentials, or else those of a netrc file, that follows no archive elsewhere."""
-    session = requests.Session()
+    session = _Session()
     session.auth = _credentials()
     session.max_redirects = 0
     return session
+
+
+class _Session(requests.Session):
+    """Sends wildcards as they are, since Orthanc does not decode them."""
+
+    def prepare_request(self, request: requests.Request) -> PreparedRequest:
+        prepared = super().prepare_request(request)
+        path, mark, query = (prepared.url or "").partition("?")
+        prepared.url = path + mark + query.replace("%2A", "*")
+        return prepared
 
 
 class _Bearer(AuthBase):

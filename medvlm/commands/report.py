@@ -55,10 +55,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, load: Load) -> Output:
     from ..report.corrections import Corrections, apply, read_corrections
-    from ..report.export import check_formats, check_possible
+    from ..report.export import check_folder, check_formats, check_possible
     from ..report.export.markdown import to_markdown
     from ..studies.burned_in import check_installed
 
+    if args.prior_series and not args.prior:
+        raise RequestError("--prior-series is of the files of --prior: name them.")
     formats = check_formats((args.format or "md,json").split(","))
     if args.format and not args.output:
         raise RequestError("Name the folder for the files of --format with -o DIR.")
@@ -68,6 +70,8 @@ def run(args: argparse.Namespace, load: Load) -> Output:
     study, prior = study_and_prior(args)
     study.keep_text = args.keep_text
     check_possible(formats, study)
+    if args.output:
+        check_folder(args.output)
     if args.records and not args.keep_text:
         check_installed()
     draft = load(args).report(study, **prior)

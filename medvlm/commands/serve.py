@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from ..errors import RequestError
 from . import options
@@ -44,6 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "serves, nobody else's; repeatable",
     )
     parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="the path that a proxy serves the page under, as in /medvlm; it may take it away or leave it",
+    )
+    parser.add_argument(
         "--idle",
         type=float,
         default=60,
@@ -55,15 +62,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write there who did what to which study, a JSON object a line (default: with a login stderr, else nowhere)",
     )
+    parser.add_argument(
+        "--dicomweb",
+        metavar="URL",
+        help="address of an archive's DICOMweb service: everybody who may open the page can then list and open all its studies "
+        "and store reports in them; user and password as `medvlm fetch` takes them",
+    )
+    parser.add_argument(
+        "--store",
+        default=os.environ.get("MEDVLM_STORE"),
+        metavar="URL",
+        help="the Redis that several replicas share, as redis://HOST:6379/0; it holds logins and uploads of the API "
+        "(default: MEDVLM_STORE, else each server is alone)",
+    )
+    parser.add_argument(
+        "--log",
+        choices=["text", "json"],
+        default="text",
+        help="json: a line on stderr for each request, without its content",
+    )
 
 
 def run(args: argparse.Namespace, load: Load) -> Output:
-    try:
-        from serving import serve
-    except ImportError as error:
-        raise RequestError(
-            f"The page needs {error.name or 'more packages'}; pip install 'medvlm-assistant[serving]'."
-        ) from error
+    from serving import serve
+    from serving.supervisor import supervise
+
     model = {"model": args.model, "device": args.device, "language": args.language}
     uses = {"phrase": args.phrased, "send_images": args.send_images}
     if args.passwords and args.trust_header:
@@ -71,6 +94,9 @@ def run(args: argparse.Namespace, load: Load) -> Output:
     if not 1 <= args.idle <= 7 * 24 * 60:
         raise RequestError("--idle is 1 minute to 7 days (10080 minutes).")
     entering = {"passwords": args.passwords, "trust_header": args.trust_header, "proxies": args.proxies}
-    kept = {"idle_minutes": args.idle, "audit_log": args.audit}
-    serve(**model, **uses, **entering, **kept, host=args.host, port=args.port, allowed=args.allow_host)
+    kept = {"idle_minutes": args.idle, "audit_log": args.audit, "dicomweb": args.dicomweb, "root_path": args.root_path}
+    run_as = {"store": args.store or None, "log": args.log}
+    supervise(
+        serve, **model, **uses, **entering, **kept, **run_as, host=args.host, port=args.port, allowed=args.allow_host
+    )
     return {}, ""

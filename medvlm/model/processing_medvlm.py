@@ -13,6 +13,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from ..errors import ModelError
 from ..geometry import Letterbox
 from .configuration_medvlm import MedVLMConfig
+from .tokenizing import tokenized
 
 IMAGE_TOKEN, SEG_TOKEN = "<image>", "<seg>"
 EVERYDAY = 12_000  # tokens of a byte-pair vocabulary, whose first are the commonest
@@ -94,7 +95,7 @@ class MedVLMProcessor(ProcessorMixin):
                 )
             kwargs.setdefault("padding", return_tensors is not None)
             kwargs.setdefault("add_special_tokens", False)
-            data |= self.tokenizer([self.expand(t) for t in texts], return_tensors=return_tensors, **kwargs)
+            data |= tokenized(self.tokenizer, [self.expand(t) for t in texts], return_tensors=return_tensors, **kwargs)
         return BatchFeature(data)
 
     def question(self, question: str) -> str:
@@ -106,13 +107,13 @@ class MedVLMProcessor(ProcessorMixin):
 
     def common(self, word: str) -> bool:
         """Whether a word is an everyday one: one token, and among the first that a byte-pair vocabulary was merged to."""
-        ids = self.tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        ids = tokenized(self.tokenizer, f" {word}", add_special_tokens=False)["input_ids"]
         return len(ids) == 1 and ids[0] < EVERYDAY
 
     def phrases(self, phrases: list[str]) -> BatchFeature:
         """Phrases to find, each followed by its `<seg>`: `input_ids` and `attention_mask` `(N, T)`."""
         texts = [f"Find: {' '.join(p.split()).lower()}{SEG_TOKEN}" for p in phrases]
-        return self.tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        return tokenized(self.tokenizer, texts, return_tensors="pt", padding=True, add_special_tokens=False)
 
 
 AutoImageProcessor.register(MedVLMConfig, slow_image_processor_class=MedVLMImageProcessor, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from ..model.prompts import Prompt
 from ..notices import notices, scope
 from ..operating import Scores, read_operating
 from ..policy import DecisionPolicy, read_policy
+from ..progress import pause
 from ..sampling import batches, examined_images
 from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
@@ -30,11 +32,11 @@ from ..validation import check_box, check_image, check_one_prompt, check_phrase,
 from ..vocabulary import FINE, canonical_name, other_types, parts, whole
 from ..windows import around, crop, hull, inside, put_back, tiles
 from .search import VolumeSearch
-from .view import FORGOTTEN, Found, ImageView, let_go, merged
+from .view import Found, ImageView, let_go, merged
 
 BATCH = 8  # images in one pass on an accelerator; a CPU takes one, which is as fast and holds less
 PHRASES = 32  # phrases in one pass
-HELD = {"cpu": 384 * 2**20}  # bytes of features that are kept: nano has 18 MiB an image
+HELD = {"cpu": 192 * 2**20}  # bytes of features that are kept: nano has 18 MiB an image, and looks at ten at once
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Finder:
     """A loaded model that shows where things are.
 
     Holds no user's data: what was computed for an image is kept beside that image and goes with it (features, which are
-    large, until others need the room). Every method takes
+    large, until others need the room). Threads may use it side by side. Every method takes
     the study and, where one image is meant, its index (`None`: the study's default). Raises `RequestError` for
     unusable phrases and prompts.
     """
@@ -81,6 +83,7 @@ class Finder:
         self.views: weakref.WeakKeyDictionary[Image, ImageView] = weakref.WeakKeyDictionary()
         self.at_once, self.most_held = 1 if device == "cpu" else BATCH, HELD.get(device, 2**32)
         self.looks, self.volumes = 0, VolumeSearch(self)
+        self._views = threading.Lock()  # held while views are put beside images or features let go of
         self.numbers = {label: i for i, label in enumerate(self.config.labels)}
         self.policy, self.fingerprint = policy or DecisionPolicy(), fingerprint
 
@@ -110,26 +113,43 @@ class Finder:
         """The view of each image, with its features until the next look; those not at hand are encoded, on an accelerator
         `BATCH` at a time."""
         views = {id(image): view for image in images if (view := self.views.get(image)) is not None}
-        fresh = {id(i): i for i in images if id(i) not in views or views[id(i)].features is FORGOTTEN}
+        fresh = {id(i): i for i in images if id(i) not in views or views[id(i)].kept is None}
+        pause()
         for batch in batches(list(fresh.values()), self.at_once):
-            pixels = self.processor(images=[i.pixels for i in batch])["pixel_values"].to(self.device)
-            features = self.model.encode_images(pixels)
+            features = self.encode(batch)
             for n, image in enumerate(batch):
                 if id(image) in views:
-                    views[id(image)].features = features[n]
+                    views[id(image)].kept = features[n]
                 else:
-                    views[id(image)] = self.views[image] = self.view_of(features[n])
-        self.looks += 1
-        for view in views.values():
-            view.used = self.looks
-        let_go(self.views.values(), self.most_held, self.looks)
+                    view = self.view_of(features[n], image)
+                    with self._views:
+                        views[id(image)] = self.views.setdefault(image, view)
+            pause()
+        with self._views:
+            self.looks += 1
+            for view in views.values():
+                view.used = self.looks
+            let_go(self.views.values(), self.most_held, self.looks)
         return [views[id(image)] for image in images]
 
-    def view_of(self, features: ImageFeatures) -> ImageView:
-        """The view of one encoded image."""
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """The features of images, computed in one pass."""
+        pixels = self.processor(images=[image.pixels for image in images])["pixel_values"].to(self.device)
+        return self.model.encode_images(pixels)
+
+    def view_of(self, features: ImageFeatures, image: Image) -> ImageView:
+        """The view of one encoded image, which it does not keep alive."""
+        there = weakref.ref(image)
+
+        def encode() -> ImageFeatures:
+            again = there()
+            assert again is not None  # a view is used for an image that is there
+            return self.encode([again])
+
         logits, values = self.model.grounder.heads.classify(features.maps), self.config.facts
         facts = {k: dict(zip(values[k], v[0].float().softmax(-1).tolist(), strict=True)) for k, v in logits.items()}
-        return ImageView(features, facts, float(self.model.looks_medical(features)))
+        return ImageView(features, facts, float(self.model.looks_medical(features)), encode=encode)
 
     def view(self, study: Study, image: int | None = None) -> ImageView:
         """The view of one image of a study, the default one where none is named."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from skimage.draw import polygon2mask
 
 from ..errors import RequestError
 from ..types import mask_box
@@ -33,6 +34,14 @@ def stroke(points: Any, radius: Any, size: tuple[int, int]) -> np.ndarray:
     out = np.zeros(size, bool)
     out[y[inside], x[inside]] = True
     return _grown(out, float(radius))
+
+
+def enclosed(points: Any, size: tuple[int, int]) -> np.ndarray:
+    """bool `(H, W)`: the pixels whose centres lie in a polygon of points (x, y), and those right under its line. Raises
+    `RequestError` as `stroke` does."""
+    line = stroke([*points, points[0]] if isinstance(points, list) and points else points, 0, size)
+    corners = np.asarray(points, float)[:, ::-1] - 0.5
+    return line | polygon2mask(size, corners) if len(corners) > 2 else line
 
 
 def tip(click: Click, size: tuple[int, int]) -> np.ndarray:

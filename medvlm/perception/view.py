@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..model.grounding_model import ImageFeatures
@@ -10,7 +10,6 @@ from ..types import Grounding, Image, ImageFacts, Region
 from ..vocabulary import LABELS
 from ..windows import Window
 
-FORGOTTEN = ImageFeatures([], [])  # in the place of features that were let go of
 NOTHING = {"modality": "photograph", "body_part": "none"}  # values that are no kind of medical image
 
 
@@ -28,20 +27,31 @@ class ImageView:
     """What was computed of one image.
 
     `facts` holds the probability of each value of each image-level fact, `medical` that of a medical picture, and `found`
-    what phrases brought so far: ask, find and report read the same. The features are large, so they may be let go of.
+    what phrases brought so far: ask, find and report read the same. The features are large, so they may be let go of at any
+    time, and whoever asks for them then has them computed anew.
     """
 
-    features: ImageFeatures
+    kept: ImageFeatures | None
     facts: dict[str, dict[str, float]]
     medical: float
     windows: list[tuple[Window, Image]] = field(default_factory=list)  # enlarged looks, made when they are needed
     found: dict[str, Found] = field(default_factory=dict)
     used: int = 0  # when the features were last used
+    encode: Callable[[], ImageFeatures] | None = None  # computes the features
+
+    @property
+    def features(self) -> ImageFeatures:
+        features = self.kept  # once, since another thread may let go of them
+        if features is None:
+            assert self.encode is not None
+            features = self.kept = self.encode()
+        return features
 
     @property
     def held(self) -> int:
         """Bytes of the features."""
-        return sum(map.nbytes for map in (*self.features.maps, *self.features.pyramid))
+        features = self.kept
+        return sum(map.nbytes for map in (*features.maps, *features.pyramid)) if features else 0
 
     def likeliest(self, fact: str) -> tuple[str, float]:
         """The likeliest value of a fact and its probability; of modality and body part one of a medical image."""
@@ -89,7 +99,7 @@ def let_go(views: Iterable[ImageView], most: int, since: int) -> None:
     for view in sorted(views, key=lambda view: -view.used):
         left -= view.held
         if left < 0 and view.used < since:
-            view.features = FORGOTTEN
+            view.kept = None
 
 
 def merged(found: Sequence[Grounding]) -> Grounding:

@@ -53,6 +53,10 @@ def _known(draft: Report, corrections: Corrections, study: Study) -> dict[int, s
         match one:
             case edits.RedrawRegion(index) | edits.RejectRegion(index) if index < len(draft.regions):
                 said.append((draft.regions[index].image, draft.regions[index].label))
+            case edits.RenameFinding(number, label) if number < len(draft.findings):
+                images = {draft.regions[i].image for i in draft.findings[number].regions}
+                names = (draft.findings[number].label, known_name(label) or label)
+                said += [(image, name) for image in images for name in names]
             case edits.AddRegion(label, image):
                 said.append((image, known_name(label) or label))
             case edits.RejectFinding(number) | edits.ChangeFinding(number, "absent") if number < len(draft.findings):

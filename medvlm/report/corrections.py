@@ -22,12 +22,14 @@ __all__ = [
     "apply",
     "edits",
     "is_corrected",
+    "measured_anew",
     "places",
     "read_corrections",
     "write_corrections",
 ]
 
 PROVENANCE = "Provenance"
+BEFORE = "The comparison with the earlier study was made before that."
 RATIOS = {"heart": ("left lung", "right lung"), "optic cup": ("optic disc",)}  # what is measured against what
 _COUNTED = {edits.EditSentence: "edited", edits.RejectSentence: "rejected", edits.AddSentence: "added"}
 
@@ -70,7 +72,7 @@ def apply(report: Report, corrections: Corrections, study: Study) -> Report:
     Raises:
         RequestError: the corrections are of another draft, name what it does not have, or leave the image.
     """
-    if corrections.report != digest(report):
+    if corrections.report != digest(report) and not _stands_alone(corrections):
         raise RequestError(
             "The corrections are of another report: give the images, the model and the options that their draft was made with."
         )
@@ -91,6 +93,12 @@ def apply(report: Report, corrections: Corrections, study: Study) -> Report:
     return out
 
 
+def _stands_alone(corrections: Corrections) -> bool:
+    """Whether nothing in them names what a draft has, so that they can be added to any."""
+    added = (edits.AddRegion, edits.AddFinding)
+    return corrections.report == edits.DRAWN and all(isinstance(one, added) for one in corrections.made)
+
+
 def places(report: Report, corrections: Corrections, study: Study) -> list[int]:
     """The numbers by which corrections name the regions of the corrected report, in its order: the draft's own, and those of
     added regions behind them. Raises `RequestError`."""
@@ -104,6 +112,9 @@ def is_corrected(report: Report) -> bool:
 
 def _provenance(draft: Report, corrections: Corrections) -> Section:
     """How many sentences a person corrected, and what else."""
+    regions = sum(isinstance(one, edits.AddRegion) for one in corrections.made)
+    if digest(draft) == edits.DRAWN:
+        return Section(PROVENANCE, [Sentence(f"Drawn by the reader: {_several(regions, 'region')}.")])
     counts = {word: sum(type(one) is kind for one in corrections.made) for kind, word in _COUNTED.items()}
     parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     text = f"A person corrected {_several(sum(counts.values()), 'sentence')} of this draft"
@@ -113,7 +124,7 @@ def _provenance(draft: Report, corrections: Corrections) -> Section:
             text += f", {_several(count, noun)}"
     sentences = [Sentence(f"{text}.")]
     if draft.comparison:
-        sentences.append(Sentence("The comparison with the earlier study was made before that."))
+        sentences.append(Sentence(BEFORE))
     return Section(PROVENANCE, sentences)
 
 
@@ -139,6 +150,8 @@ def _change(work: _Work, one: edits.Correction) -> None:
             _state(work, finding, presence)
         case edits.AddFinding(label, presence):
             _state(work, _finding_of(work, label), presence)
+        case edits.RenameFinding(finding, label):
+            _rename(work, finding, known_name(label) or label)
         case edits.RedrawRegion(index, box, mask):
             old = work.region(index)
             drawn = _drawn(work.study, old.image, box, mask)
@@ -184,6 +197,23 @@ def _state(work: _Work, number: int, presence: str) -> None:
     work.touched.add(number)
 
 
+def _rename(work: _Work, number: int, label: str) -> None:
+    """Give a finding another label; where there is one of that label, its regions go there."""
+    finding = work.finding(number)
+    if label == finding.label:
+        return
+    for index in work.own(number):
+        work.regions[index] = replace(work.region(index), label=label, phrase="")
+    other = next((n for n, one in enumerate(work.findings) if one.label == label), None)
+    if other is None:
+        finding.label = label
+        _state(work, number, "present")
+        return
+    work.findings[other].regions += [i for i in work.own(number) if i not in work.findings[other].regions]
+    _state(work, other, "present")
+    _state(work, number, "absent")
+
+
 def _finding_of(work: _Work, label: str) -> int:
     """The number of a label's finding, which is added where there is none."""
     name = known_name(label) or label
@@ -207,6 +237,13 @@ def _beside(work: _Work) -> set[int]:
         for i, finding in enumerate(work.findings)
         if labels & set(RATIOS.get(finding.label, ())) and any(m.unit == "ratio" for m in finding.measurements)
     }
+
+
+def measured_anew(report: Report, study: Study) -> None:
+    """Measure all findings of a report by what their regions show."""
+    work = _Work(study, list(report.regions), report.findings, set())
+    for number in range(len(work.findings)):
+        _measure_anew(work, number)
 
 
 def _measure_anew(work: _Work, number: int) -> None:

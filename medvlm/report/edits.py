@@ -23,6 +23,7 @@ from ..types import Box, Region, Report, encode_mask, mask_box
 from ..vocabulary import known_name
 
 FILE = "report.corrections.json"
+DRAWN = "drawn by the reader"  # in the place of a draft's digest, where a person drew without a draft
 PRESENCE = ("present", "absent", "uncertain")
 MOST_CORRECTIONS, MOST_CHARACTERS, MOST_BYTES = 2_000, 2_000, 2**26
 _WORDS = {int: "a whole number", str: "text", list: "a list", dict: "an object"}
@@ -80,6 +81,14 @@ class AddFinding(Correction):
 
 
 @dataclass(frozen=True, eq=False)
+class RenameFinding(Correction):
+    """It is something else: its regions show that."""
+
+    finding: int
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
 class RedrawRegion(Correction):
     region: int
     box: Box | None = None  # that of the mask, where there is one
@@ -108,6 +117,7 @@ KINDS: dict[str, type[Correction]] = {
     "reject finding": RejectFinding,
     "change finding": ChangeFinding,
     "add finding": AddFinding,
+    "rename finding": RenameFinding,
     "redraw region": RedrawRegion,
     "reject region": RejectRegion,
     "add region": AddRegion,
@@ -119,7 +129,7 @@ KINDS_OF = {kind: name for name, kind in KINDS.items()}
 class Corrections:
     """All that a person corrected in one draft, the later ones over the earlier ones."""
 
-    report: str  # digest of the draft
+    report: str  # digest of the draft, or `DRAWN`
     made: list[Correction] = field(default_factory=list)
 
     @classmethod
@@ -145,7 +155,10 @@ class Corrections:
 
 
 def digest(report: Report) -> str:
-    """What tells a draft from others: what its sentences, findings and regions say, without the last digits of numbers."""
+    """What tells a draft from others: what its sentences, findings and regions say, without the last digits of numbers. An empty
+    one is no draft, but what a person draws in."""
+    if not (report.sections or report.findings or report.regions):
+        return DRAWN
     said = [[section.title, [sentence.text for sentence in section.sentences]] for section in report.sections]
     found = [[f.label, f.presence, f"{f.confidence:.2f}"] for f in report.findings]
     content = [report.model, said, found, [[region.label, region.image] for region in report.regions]]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import RequestError
 from ..sampling import examined_images
-from ..types import ImageFacts, Report, Study
+from ..types import Image, ImageFacts, Report, Study
 from .alignment import Alignment, align, moved
 from .changes import section
 from .comparison import INCOMPARABLE, UNCHANGED, Change, Comparison, Side, compare
@@ -80,6 +80,40 @@ def laid(prior: Study, alignment: Alignment, image: int, most: int) -> np.ndarra
     As fine as the prior is, and as large as the image at least, as long as no side is longer than `most` pixels. None where
     that image is not compared.
     """
+    place = _place(prior, alignment, image, most)
+    if place is None:
+        return None
+    slices, matrix, shape = place
+    if not slices:
+        return np.zeros(shape[1:], np.uint8)
+    colour = any(slice_.pixels.ndim == 3 for slice_ in slices)
+    pixels = np.stack([slice_.rgb if colour else slice_.pixels[..., None] for slice_ in slices])
+    planes = [moved(channel.astype(np.float32), matrix, shape)[0] for channel in np.moveaxis(pixels, -1, 0)]
+    picture = np.clip(np.rint(np.stack(planes, axis=-1)), 0, 255).astype(np.uint8)
+    return picture if colour else picture[..., 0]
+
+
+def laid_values(prior: Study, alignment: Alignment, image: int, most: int) -> np.ndarray | None:
+    """The values behind `laid`'s picture, before any window: `(H, W)` of the prior's own kind of numbers, the least of them
+    outside of it. None where that image is not compared, or no values were kept."""
+    place = _place(prior, alignment, image, most)
+    if place is None:
+        return None
+    slices, matrix, shape = place
+    numbers = [slice_.values.numbers for slice_ in slices if slice_.values]
+    if not numbers or len(numbers) < len(slices):
+        return None
+    stack = np.stack(numbers)
+    least = stack.min()
+    out = moved((stack - np.float32(least)).astype(np.float32), matrix, shape)[0] + least
+    return np.rint(out).astype(stack.dtype) if stack.dtype.kind == "i" else out.astype(stack.dtype)
+
+
+def _place(
+    prior: Study, alignment: Alignment, image: int, most: int
+) -> tuple[list[Image], np.ndarray, tuple[int, int, int]] | None:
+    """The slices of the prior that an image of the current study goes through, the map from that image's pixels, made as fine
+    as the prior is, to theirs, and the shape of what it gives."""
     if image not in alignment.images:
         return None
     height, width = alignment.current[1:]
@@ -92,14 +126,7 @@ def laid(prior: Study, alignment: Alignment, image: int, most: int) -> np.ndarra
     at = [matrix[0] @ (0, row, column, 1) for row in (0, shape[1]) for column in (0, shape[2])]
     first, last = max(0, int(np.floor(min(at)))), min(alignment.prior[0] - 1, int(np.ceil(max(at))))
     matrix[0, 3] -= first
-    slices = [prior.images[i] for i in alignment.prior_images[first : last + 1]]
-    if not slices:
-        return np.zeros(shape[1:], np.uint8)
-    colour = any(slice_.pixels.ndim == 3 for slice_ in slices)
-    pixels = np.stack([slice_.rgb if colour else slice_.pixels[..., None] for slice_ in slices])
-    planes = [moved(channel.astype(np.float32), matrix, shape)[0] for channel in np.moveaxis(pixels, -1, 0)]
-    picture = np.clip(np.rint(np.stack(planes, axis=-1)), 0, 255).astype(np.uint8)
-    return picture if colour else picture[..., 0]
+    return [prior.images[i] for i in alignment.prior_images[first : last + 1]], matrix, shape
 
 
 def middle_on_middle(alignment: Alignment) -> Alignment:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import RequestError
-from ..types import Report, Section, Sentence, Study
+from ..types import Finding, Report, Section, Sentence, Study
 from ..vocabulary import is_finding
 from .draft import listed, outcome
 from .edits import AddSentence, Corrections, EditSentence, RejectSentence
 
+EXAMINATION = "Examination"  # begins each report that was drafted
 TOLD_ANEW = ("Findings", "Impression")
 
 
@@ -21,6 +22,11 @@ class _Telling:
     retold: set[int]  # findings that are told anew
     numbers: Mapping[int, int]  # of the draft's regions that are left
     study: Study
+
+    def by(self, number: int) -> str:
+        """Whose word a finding rests on."""
+        new = number >= len(self.draft.findings) or not self.draft.findings[number].regions
+        return "drawn by the reader" if new and self.out.findings[number].regions else "corrected by a person"
 
 
 def told(
@@ -46,7 +52,10 @@ def told(
             added.setdefault(one.section, []).append(_added(one, out))
     titles = [section.title for section in draft.sections]
     sections = []
-    for title in dict.fromkeys([*titles, *(TOLD_ANEW if retold else ()), *added]):
+    anew = (
+        TOLD_ANEW if EXAMINATION in titles else TOLD_ANEW[:1]
+    )  # where nothing was looked for, there is nothing to sum up
+    for title in dict.fromkeys([*titles, *(anew if retold else ()), *added]):
         old = next((section.sentences for section in draft.sections if section.title == title), [])
         mine = {number: text for (name, number), text in written.items() if name == title}
         told_of = {one.finding for one in added.get(title, []) if one.finding is not None}
@@ -119,6 +128,7 @@ def _summing_up(report: Report) -> set[str]:
 
 
 def _summary(title: str, about: Sequence[Sentence], out: Report) -> list[Sentence]:
+    """What is said of all that was looked for."""
     if title == "Findings":
         return listed(out)
     named = [out.findings[one.finding].label for one in about if one.finding is not None]
@@ -128,8 +138,6 @@ def _summary(title: str, about: Sequence[Sentence], out: Report) -> list[Sentenc
 
 def _anew(title: str, number: int | None, telling: _Telling) -> list[Sentence]:
     """What there is now of a finding, in one sentence; none for what is absent or, if uncertain, nowhere."""
-    from .export.wording import images_of, measured
-
     if number is None:
         return []
     finding, study = telling.out.findings[number], telling.study
@@ -141,14 +149,20 @@ def _anew(title: str, number: int | None, telling: _Telling) -> list[Sentence]:
         named = not located or any(
             finding.label in (telling.out.regions[i].label, telling.out.regions[i].phrase) for i in finding.regions
         )  # else its types are spoken of
-        text = f"{name} (corrected by a person)."
+        text = f"{name} ({telling.by(number)})."
         return [Sentence(text, number, list(finding.regions))] if is_finding(finding.label) and named else []
-    if len(study.images) > 1 and located:
-        name += f" on {_where(images_of(finding, telling.out), study)}"
-    sizes = measured(finding.measurements) or ("" if located else "not located")
-    return [
-        Sentence(f"{', '.join(filter(None, [name, sizes]))}; corrected by a person.", number, list(finding.regions))
-    ]
+    text = f"{described(name, finding, telling.out, study)}; {telling.by(number)}."
+    return [Sentence(text, number, list(finding.regions))]
+
+
+def described(name: str, finding: Finding, out: Report, study: Study) -> str:
+    """A finding with its place among several images and its sizes: "Liver on slices 2 to 16 of 20, 61 × 40 mm"."""
+    from .export.wording import images_of, measured
+
+    if len(study.images) > 1 and finding.regions:
+        name += f" on {_where(images_of(finding, out), study)}"
+    sizes = measured(finding.measurements) or ("" if finding.regions else "not located")
+    return ", ".join(filter(None, [name, sizes]))
 
 
 def _where(images: Sequence[int], study: Study) -> str:

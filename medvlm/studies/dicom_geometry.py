@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from ..geometry import Space
 from .dicom_header import Frame, numbers
 from .dicom_orientation import stack_normal
-from .dicom_words import PROJECTIONS
+from .dicom_words import PROJECTIONS, SECTIONS
 
 SAME_PLACE = 1e-2  # mm
 _UNEVEN = 0.1  # of the median step between slices
@@ -18,8 +18,13 @@ _APART = 1.5  # thicknesses, from which on a gap between slices is worth a word
 _CENTIMETRES = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.15
 _TISSUE = 1  # Region Spatial Format: 2D, PS3.3 C.8.5.5.1.1
 _CALIBRATED = ("GEOMETRY", "FIDUCIAL")  # Pixel Spacing Calibration Type, PS3.3 10.7.1.2
+_SMALLEST, _LARGEST = (
+    0.005,
+    5000.0,
+)  # mm of a pixel, and of a side, of an image of the body; metres and micrometres lie outside
 _MAGNIFIED = (1.0, 10.0)  # what a magnification can be
 
+IMPOSSIBLE = "The files state a pixel size that cannot be: no size is told in millimetres."
 AT_DETECTOR = "Sizes are measured at the detector: in the patient they are smaller."
 AT_DETECTOR_OR_NOT = (
     "The files do not state where sizes are measured: if it is at the detector, they are smaller in the patient."
@@ -104,7 +109,17 @@ def _thin(facts: Dataset, step: float) -> str | None:
 
 
 def spacing_mm(facts: Dataset) -> tuple[tuple[float, float] | None, str | None]:
-    """Millimetres per pixel `(row, column)` as stored and what has to be said of them, PS3.3 10.7.1."""
+    """Millimetres per pixel `(row, column)` as stored and what has to be said of them; none where they cannot be true."""
+    spacing, notice = _stated_spacing(facts)
+    if spacing and str(facts.get("Modality") or "") in (*SECTIONS, *PROJECTIONS):
+        longest = max(spacing[0] * int(facts.get("Rows") or 0), spacing[1] * int(facts.get("Columns") or 0))
+        if min(spacing) < _SMALLEST or longest > _LARGEST:
+            return None, IMPOSSIBLE
+    return spacing, notice
+
+
+def _stated_spacing(facts: Dataset) -> tuple[tuple[float, float] | None, str | None]:
+    """As the files state them, PS3.3 10.7.1."""
     if facts.get("SequenceOfUltrasoundRegions"):
         return _ultrasound_spacing(facts), None
     stated = _positive(facts.get("PixelSpacing"))

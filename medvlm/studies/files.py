@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import StudyError
 from .limits import Limits, in_bytes, reading
-from .sniff import READABLE, sniff
+from .sniff import HEAD, READABLE, may_be_read, sniff
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,24 @@ class _Tally:
     """Files and bytes of a whole study, however many folders and archives they come in."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.files, self.bytes = limits, 0, 0
+        self.limits, self.listed, self.images, self.bytes = limits, 0, 0, 0
 
     def add(self, name: str, files: int, size: int) -> None:
-        """Raise `StudyError` where they become too many."""
-        self.files, self.bytes = self.files + files, self.bytes + size
-        if self.files > self.limits.max_files:
-            raise StudyError(f"{name} holds more than {self.limits.max_files} files: give those of one series.")
+        """Some more files, of any kind. Raises `StudyError` where they become too many."""
+        self.listed, self.bytes = self.listed + files, self.bytes + size
+        if self.listed > self.limits.max_listed:
+            raise StudyError(f"{name} holds more than {self.limits.max_listed} files: give those of one series.")
         if self.bytes > self.limits.max_total_bytes:
             most = in_bytes(self.limits.max_total_bytes)
             raise StudyError(f"{name} makes a study of more than {most}: give the files of one series.")
+
+    def take(self, name: str, images: int) -> None:
+        """Some of them are images. Raises `StudyError` where these become too many."""
+        self.images += images
+        if self.images > self.limits.max_files:
+            raise StudyError(
+                f"{name} holds more than {self.limits.max_files} files of images: give those of one series."
+            )
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
@@ -112,6 +120,7 @@ def _collect_one(path: Path, tally: _Tally, scratch: Path) -> Collection:
     if kind is None:
         raise NoImage(f"{name} is {words}, not an image that can be read: give {READABLE}.")
     tally.add(name, 1, size)
+    tally.take(name, 1)
     return Collection([Source(path, name, kind, explicit=True)], name)
 
 
@@ -122,7 +131,7 @@ def _folder(folder: Path, name: str, tally: _Tally) -> Collection:
             tally.add(name, 1, path.stat().st_size)
             files.append(path)
     files.sort(key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-    return _readable([(path, path.name) for path in files], name, tally.limits)
+    return _readable([(path, path.name) for path in files], name, tally)
 
 
 def _archive(path: Path, name: str, tally: _Tally, scratch: Path) -> Collection:
@@ -142,22 +151,29 @@ def _archive(path: Path, name: str, tally: _Tally, scratch: Path) -> Collection:
         for number, entry in enumerate(entries):
             target = scratch / str(number)
             # zipfile reads no further than the size that the entry states, which is checked above
-            with archive.open(entry) as packed, open(target, "wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked, 2**20)
+            with archive.open(entry) as packed:
+                head = packed.read(HEAD)
+                if not may_be_read(head):
+                    continue
+                with open(target, "wb") as unpacked:
+                    unpacked.write(head)
+                    shutil.copyfileobj(packed, unpacked, 2**20)
             files.append((target, PurePosixPath(entry.filename).name))
             numbers[target] = places[id(entry)]
-    found = _readable(files, name, tally.limits)
+    if entries and not any(entry.file_size for entry in entries):
+        raise NoImage(f"{name} holds only empty files: give {READABLE}.")
+    found = _readable(files, name, tally, others=len(entries) - len(files))
     sources = [replace(source, entry=(path, numbers[source.path])) for source in found.sources]
     return replace(found, sources=sources)
 
 
-def _readable(files: list[tuple[Path, str]], name: str, limits: Limits) -> Collection:
-    """Keep the images; other files beside them (notes, viewers) are counted and left out."""
-    if not files:
+def _readable(files: list[tuple[Path, str]], name: str, tally: _Tally, others: int = 0) -> Collection:
+    """Keep the images; other files beside them (notes, viewers) are counted and left out, with `others` that are known to be none."""
+    if not files and not others:
         raise NoImage(f"{name} is empty: give a folder or archive with images.")
     sources: list[Source] = []
     large: list[str] = []
-    empty = 0
+    empty, limits = 0, tally.limits
     for path, file_name in files:
         size = path.stat().st_size
         try:
@@ -168,14 +184,15 @@ def _readable(files: list[tuple[Path, str]], name: str, limits: Limits) -> Colle
             if size > limits.max_bytes:
                 large.append(file_name)
             else:
+                tally.take(name, 1)
                 sources.append(Source(path, file_name, kind))
         empty += size == 0
     if not sources and large:
         raise StudyError(f"{large[0]} is larger than {in_bytes(limits.max_bytes)}: give a smaller file.")
     if not sources:
-        why = "only empty files" if empty == len(files) else "no image that can be read"
+        why = "only empty files" if files and empty == len(files) else "no image that can be read"
         raise NoImage(f"{name} holds {why}: give {READABLE}.")
-    return Collection(sources, name, len(files) - len(sources) - len(large), len(large))
+    return Collection(sources, name, others + len(files) - len(sources) - len(large), len(large))
 
 
 def _hidden(name: str) -> bool:

@@ -16,7 +16,8 @@ class Limits:
 
     max_bytes: int = 512 * 2**20  # of one file, on disk or inflated
     max_total_bytes: int = 2 * 2**30  # of all files of a folder or an archive
-    max_files: int = 5000  # in a folder or an archive
+    max_files: int = 5000  # with images, in a folder or an archive
+    max_listed: int = 50_000  # files of any kind there, of which most may be no images
     max_pixels: int = 64_000_000  # of one image
     max_total_pixels: int = 2**28  # of all images together: 1024 slices of 512 x 512
     max_held_bytes: int = 2**29  # of all pixels as shown, a byte a channel

@@ -10,6 +10,7 @@ HEAD = 1024  # bytes that decide
 
 READABLE = "DICOM, NIfTI, PNG, JPEG, WebP, BMP, TIFF, GIF, MP4, AVI or a zip of these"
 
+_GZIP = b"\x1f\x8b"
 _RASTER = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a")
 _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
@@ -50,7 +51,7 @@ def sniff_bytes(head: bytes, path: Path) -> tuple[str | None, str]:
         return "raster", "a picture"
     if head[:4] == b"PK\x03\x04" or head[:4] == b"PK\x05\x06":
         return "zip", "a zip archive"
-    if head[:2] == b"\x1f\x8b":
+    if head[:2] == _GZIP:
         return _gzip(path)
     if is_nifti(head):
         return "nifti", "a NIfTI volume"
@@ -64,6 +65,11 @@ def sniff_bytes(head: bytes, path: Path) -> tuple[str | None, str]:
         if head.startswith(magic):
             return None, words
     return None, "plain text" if _is_text(head) else "a file of an unknown type"
+
+
+def may_be_read(head: bytes) -> bool:
+    """Whether the first bytes are those of a file that can be read, as far as they tell alone."""
+    return head[:2] == _GZIP or sniff_bytes(head, Path())[0] is not None
 
 
 def video_format(head: bytes) -> str | None:

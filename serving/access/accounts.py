@@ -78,9 +78,10 @@ class Accounts:
         return cls(hashes)
 
     def __post_init__(self) -> None:
-        parameters = extract_parameters(next(iter(self.hashes.values())))
-        self._hasher = PasswordHasher.from_parameters(parameters)
-        self._nobody = self._hasher.hash(secrets.token_hex())  # so that an unknown name takes as long as a known one
+        kinds = map(extract_parameters, self.hashes.values())
+        hashers = list({repr(kind): PasswordHasher.from_parameters(kind) for kind in kinds}.values())
+        self._hasher = hashers[0]
+        self._nobodies = [hasher.hash(secrets.token_hex()) for hasher in hashers]
 
     def check(self, name: str, password: str) -> bool:
         """Whether this is the account's password, in a time that does not tell whether there is such an account."""
@@ -89,10 +90,14 @@ class Accounts:
         code = self.hashes.get(name)
         try:
             with self._places:
-                self._hasher.verify(code or self._nobody, password)
+                self._hasher.verify(code or self._nobody(name), password)
         except (VerificationError, InvalidHashError):
             return False
         return code is not None
+
+    def _nobody(self, name: str) -> str:
+        """A hash that costs what an account's does, always the same one for a name, so that no time tells it from a known one."""
+        return self._nobodies[self._digest(name, "")[0] % len(self._nobodies)]
 
     def remembers(self, name: str, password: str) -> bool:
         """Whether this was found right a short while ago; kept as a keyed digest."""

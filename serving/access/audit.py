@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import traceback
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from .limits import Rate
 LINES_S, LINES = 5.0, 100.0  # of the log, over time and at once
 
 audit = logging.getLogger("medvlm.audit")
+request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the request that is answered
 
 
 def note(user: str, action: str, study: str = "", status: int | None = None, session: str = "") -> None:
     """Log an action. Of a study's id only the start is told, which tells studies apart and opens none."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "request": request_id.get(),
         "user": user,
         "session": session,
         "action": action,

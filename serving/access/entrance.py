@@ -14,12 +14,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..page.tabs import Tabs
+from ..store import AGAIN, Store, StoreGone
 from ..uploads import Inbox
 from . import audit
 from .accounts import Accounts, TrustedHeader
@@ -77,9 +79,18 @@ class Asker:
 class Entrance:
     """An ASGI app before another."""
 
-    def __init__(self, app: ASGIApp, way: Way, sessions: Sessions, tabs: Tabs, inbox: Inbox, ration: Ration):
+    def __init__(
+        self,
+        app: ASGIApp,
+        way: Way,
+        sessions: Sessions,
+        tabs: Tabs,
+        inbox: Inbox,
+        ration: Ration,
+        store: Store | None = None,
+    ):
         self.app, self.way, self.sessions, self.tabs, self.inbox = app, way, sessions, tabs, inbox
-        self.ration, self.login = ration, Login(way.accounts, sessions)
+        self.ration, self.login = ration, Login(way.accounts, sessions, store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,6 +104,8 @@ class Entrance:
             if refused.status == 401 and "sec-fetch-site" not in request.headers:  # a browser would ask by itself
                 reply.headers["www-authenticate"] = 'Basic realm="medvlm", charset="UTF-8"'
             await reply(scope, receive, send)
+        except StoreGone as gone:
+            await refusal(scope["path"], 503, str(gone), AGAIN)(scope, receive, send)
 
     async def http(self, request: Request, receive: Receive, send: Send) -> None:
         scope, path = request.scope, request.scope["path"]
@@ -116,7 +129,7 @@ class Entrance:
         """Who sends a request; `None` where a login is missing. Raises `Refused`."""
         address = address_of(request)
         name, passes = cookie_name(request), re.fullmatch(HEARTBEAT, request.scope["path"]) is None
-        browser = self.sessions.find(request.cookies.get(name), use=passes)
+        browser = await run_in_threadpool(self.sessions.find, request.cookies.get(name), passes)
         user: str | None = address
         if self.way.header:
             user = self.way.header.account(request.headers, request.scope.get(PEER, ""))
@@ -131,8 +144,8 @@ class Entrance:
             return Asker(browser.client, browser)
         if request.scope["path"] != "/" or request.method != "GET":
             return Asker(user)
-        value, browser = self.sessions.start(user, self.way.login)
-        return Asker(browser.client, browser, {name: value})
+        value, started = await run_in_threadpool(self.sessions.start, user, self.way.login)
+        return Asker(started.client, started, {name: value})
 
     async def account(self, request: Request, address: str) -> str | None:
         """The account whose name and password a program sends, if it does. Raises `Refused`."""
@@ -175,7 +188,7 @@ class Entrance:
 
     def check_room(self, asker: Asker) -> None:
         most = self.ration.allowance
-        own = self.tabs.held(self.sessions.tabs_of(asker.user))
+        own = self.tabs.held(asker.user, self.sessions.tabs_of(asker.user))
         if own >= most.held or self.tabs.held() >= most.held_of_all:
             raise Refused(429, FULL, 60)
 

@@ -41,7 +41,7 @@ OPEN = [
 ]
 PLACES = ("/", "/login", "/logout")  # that a link on another site may lead to
 # The API says itself what of it there is.
-API = r"/v1/(health|ready|openapi\.json|studies(/.*)?)"
+API = r"/v1/(health|ready|metrics|openapi\.json|studies(/.*)?)"
 # 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval' {scripts}; style-src 'self' 'unsafe-inline'; "
@@ -54,6 +54,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+# Scripts are looked for in the page, so it must not be compressed; and Gradio takes its own address from whoever says it.
+MISLEADING = (b"accept-encoding", b"x-gradio-server")
 WRONG_NAME = "The page is not served under this name; `medvlm serve --allow-host NAME` adds one."
 WRONG_ORIGIN = "Another site asked for this; open the page itself."
 WRONG_EVENT = "The inputs of an event are texts alone."
@@ -121,7 +123,7 @@ class Gate:
         elif path == "/" and scope["query_string"]:  # a link must not choose what Gradio shows
             await RedirectResponse("./", 303)(scope, receive, send)
         elif path == "/":
-            plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            plain = [(name, value) for name, value in scope["headers"] if name not in MISLEADING]
             await self.app({**scope, "headers": plain}, receive, _Page(send, self.scripts))
         elif path == JOIN:
             await self.join(scope, receive, send)
@@ -131,7 +133,8 @@ class Gate:
     def refusal(self, method: str, path: str, headers: Headers) -> str | None:
         """Why a request is refused by where it is sent to and from: DNS rebinding and foreign sites stop here."""
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or split_host(hosts[0]) not in self.hosts:
+        said = [name.strip() for value in headers.getlist("x-forwarded-host") for name in value.split(",")]
+        if len(hosts) != 1 or not {split_host(name) for name in [*hosts, *said]} <= self.hosts:
             return WRONG_NAME
         for origin in origins:
             place = re.fullmatch(r"https?://(.+)", origin.lower())

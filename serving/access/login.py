@@ -15,9 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from ..store import Memory, Store, digest
 from . import audit
 from .accounts import Accounts
-from .limits import Rate
 from .sessions import Refused, Sessions
 
 PAGE = Template((Path(__file__).parent / "login.html").read_text("utf-8"))
@@ -37,32 +37,32 @@ STALE = "The page was open for too long; log in once more."
 OFTEN = "Too many tries; wait a moment before the next one."
 MOST_BODY = 2**13  # bytes of a form
 TRIES, TRIES_S = 10, 300  # wrong passwords from one address, and in how many seconds they are forgotten
+KEY_S = 24 * 3600  # that forms can be told from forged ones
 WAITING = 8  # passwords that are checked or wait for it
 
 
 class Login:
     """Lets an account in, and out again."""
 
-    def __init__(self, accounts: Accounts | None, sessions: Sessions):
+    def __init__(self, accounts: Accounts | None, sessions: Sessions, store: Store | None = None):
         """Without accounts, which another vouches for, there is only a log-out."""
-        self.accounts, self.sessions, self._key = accounts, sessions, secrets.token_bytes(32)
-        self.tries = Rate(TRIES / TRIES_S, TRIES)
+        self.accounts, self.sessions, self.store = accounts, sessions, store or Memory()
         self._places = threading.BoundedSemaphore(WAITING)
 
     async def respond(self, request: Request, cookie: str, address: str) -> Response:
-        """`cookie` is the name of the session's cookie; `address` is where the request comes from."""
-        path = request.url.path.rpartition("/")[2]
+        """`cookie` is the name of the session's cookie; `address` is where the request comes from. Raises `StoreGone`."""
+        path, key = request.url.path.rpartition("/")[2], await run_in_threadpool(self.key)
         if request.method == "GET":
-            return self.shown(request, cookie, path)
+            return self.shown(request, cookie, path, key)
         fields = await _fields(request)
-        if not self.genuine(request, cookie, fields.get("token", "")):
-            return self.shown(request, cookie, path, STALE, 403)
+        if not genuine(request, cookie, fields.get("token", ""), key):
+            return self.shown(request, cookie, path, key, STALE, 403)
         if path == "logout":
             return await self.leave(request, cookie)
         try:
             value = await self.enter(fields.get("name", ""), fields.get("password", ""), address)
         except Refused as refused:
-            reply = self.shown(request, cookie, path, refused.message, refused.status)
+            reply = self.shown(request, cookie, path, key, refused.message, refused.status)
             if refused.retry_after:
                 reply.headers["retry-after"] = str(refused.retry_after)
             return reply
@@ -75,18 +75,18 @@ class Login:
     async def enter(self, name: str, password: str, address: str) -> str:
         """The cookie of a new session. Raises `Refused`."""
         await self.check(name, password, address)
-        value, browser = self.sessions.start(name, login=True)
+        value, browser = await run_in_threadpool(self.sessions.start, name, login=True)
         audit.note(name, "login", session=browser.name)
         return value
 
     async def check(self, name: str, password: str, address: str) -> None:
         """Raises `Refused` for a wrong password, or where too many were wrong lately."""
         assert self.accounts is not None
-        wait = self.tries.take(address)  # before it is checked, or many at once would all be checked
-        if wait:
-            raise Refused(429, OFTEN, 1 + int(wait))
+        tries, left = await run_in_threadpool(self.count, address, 1)  # first, or many at once would all be checked
+        if tries > TRIES:
+            raise Refused(429, OFTEN, 1 + int(left))
         if not self._places.acquire(blocking=False):
-            self.tries.give_back(address)
+            await run_in_threadpool(self.count, address, -1)
             raise Refused(429, OFTEN, 2)
         try:
             right = await run_in_threadpool(self.accounts.check, name, password)
@@ -95,11 +95,23 @@ class Login:
         if not right:  # what was typed for a name may be a password
             audit.note(name if name in self.accounts.hashes else "unknown", "login refused")
             raise Refused(401, WRONG)
-        self.tries.give_back(address)
+        await run_in_threadpool(self.count, address, -1)
+
+    def count(self, address: str, step: int) -> tuple[int, float]:
+        """Tries from an address, and in how many seconds they are forgotten."""
+        return self.store.count(f"tries:{digest(address)}", step, TRIES_S)
+
+    def key(self) -> bytes:
+        """What the tokens of forms are made with, on all replicas."""
+        known = self.store.get("forms")
+        if known is None:
+            self.store.put("forms", secrets.token_bytes(32), KEY_S, new=True)
+            known = self.store.get("forms")
+        return known or secrets.token_bytes(32)
 
     async def leave(self, request: Request, cookie: str) -> Response:
         value = request.cookies.get(cookie)
-        browser = self.sessions.find(value)
+        browser = await run_in_threadpool(self.sessions.find, value)
         await run_in_threadpool(self.sessions.end, value)
         if browser:
             audit.note(browser.user, "logout", session=browser.name)
@@ -107,14 +119,16 @@ class Login:
         take(reply, request, cookie)
         return reply
 
-    def shown(self, request: Request, cookie: str, path: str, said: str = "", status: int = 200) -> Response:
+    def shown(
+        self, request: Request, cookie: str, path: str, key: bytes, said: str = "", status: int = 200
+    ) -> Response:
         form = request.cookies.get(f"{cookie}-form") or secrets.token_urlsafe(24)
         out = path == "logout"
         page = PAGE.substitute(
             title="log out" if out else "log in",
             action="logout" if out else "login",
             said=f'<p role="alert">{html.escape(said)}</p>' if said else "",
-            token=self._token(form),
+            token=_token(key, form),
             fields="<p>What is open here is deleted on the server.</p>" if out else FIELDS,
             button="Log out" if out else "Log in",
         )
@@ -122,13 +136,11 @@ class Login:
         give(reply, request, f"{cookie}-form", form)
         return reply
 
-    def genuine(self, request: Request, cookie: str, token: str) -> bool:
-        """Whether a form was shown to the browser that sends it."""
-        form = request.cookies.get(f"{cookie}-form", "")
-        return bool(form) and hmac.compare_digest(self._token(form).encode(), token.encode("utf-8", "replace"))
 
-    def _token(self, form: str) -> str:
-        return hmac.new(self._key, form.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+def genuine(request: Request, cookie: str, token: str, key: bytes) -> bool:
+    """Whether a form was shown to the browser that sends it."""
+    form = request.cookies.get(f"{cookie}-form", "")
+    return bool(form) and hmac.compare_digest(_token(key, form).encode(), token.encode("utf-8", "replace"))
 
 
 def give(reply: Response, request: Request, cookie: str, value: str) -> None:
@@ -140,6 +152,10 @@ def take(reply: Response, request: Request, cookie: str) -> None:
     """Take a cookie back."""
     secure = request.url.scheme == "https"
     reply.delete_cookie(cookie, path="/", httponly=True, samesite="strict", secure=secure)
+
+
+def _token(key: bytes, form: str) -> str:
+    return hmac.new(key, form.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
 async def _fields(request: Request) -> dict[str, str]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from starlette.concurrency import run_in_threadpool
 
 import medvlm
 
+from ..dicomweb import Dicomweb
+from ..metrics import KIND, Metrics
+from ..store import Store
 from ..turns import Turns
 from ..uploads import Inbox
 from . import asking, opening
 from .errors import ApiError, add_handlers
 from .schemas import ErrorBody, Health, Ready
 from .service import Service, TheService
+from .shared import SharedStudies
+from .stored import Shelf
 from .studies import Budget, Studies
 
 PREFIX = "/v1"
@@ -26,7 +31,7 @@ REFUSED = (
     "another request or another patient stands against it, 413 too large, 415 of a kind that is not taken, 422 readable but not "
     "usable, 429 too many at a time (`Retry-After` says when to try again)."
 )
-FAILED = "A fault of ours, a full disk (507), or a model that is not loaded yet (503, with `Retry-After`)."
+FAILED = "A fault of ours, of the archive (502), a full disk (507), or a model that is not loaded yet or a store that does not answer (503, with `Retry-After`)."
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorBody, "description": REFUSED},
     "5XX": {"model": ErrorBody, "description": FAILED},
@@ -50,14 +55,28 @@ async def ready(service: TheService) -> dict[str, Any]:
     return {"status": "ready", "model": model.name, "fingerprint": model.fingerprint, "waiting": len(service.turns)}
 
 
+@state.get("/metrics", include_in_schema=False)
+async def metrics(service: TheService) -> Response:
+    """For Prometheus."""
+    text = await run_in_threadpool(service.metrics.text)
+    return Response(text, headers={"content-type": KIND})
+
+
 def make_api(
     assistant: Callable[[], Any],
     inbox: Inbox,
     turns: Turns,
     ready: Callable[[], bool] = lambda: True,
     budget: Budget | None = None,
+    dicomweb: Dicomweb | None = None,
+    store: Store | None = None,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
-    """The API over `assistant()`, which may wait until `ready()`; what it holds of uploads is in `inbox`."""
+    """The API over `assistant()`, which may wait until `ready()`; what it holds of uploads is in `inbox`.
+
+    `dicomweb` is the archive that studies may come from and reports may go to. Where
+    the `store` is shared, replicas that have the same one hold the same studies.
+    """
     api = FastAPI(
         title="medvlm",
         summary=SUMMARY,
@@ -69,9 +88,18 @@ def make_api(
         redirect_slashes=False,
         responses=RESPONSES,
     )
-    studies = Studies(lambda held: inbox.remove(held.upload), budget)
-    api.state.service = Service(assistant, ready, inbox, turns, studies)
+    studies, metrics = held_studies(inbox, budget or Budget(), store), metrics or Metrics()
+    metrics.gauge("medvlm_held_studies", "Studies of the API in memory.", lambda: len(studies))
+    metrics.gauge("medvlm_held_bytes", "Their pixels.", lambda: studies.bytes)
+    api.state.service = Service(assistant, ready, inbox, turns, studies, dicomweb, metrics)
     add_handlers(api)
     for router in (state, opening.router, asking.router):
         api.include_router(router)
     return api
+
+
+def held_studies(inbox: Inbox, budget: Budget, store: Store | None) -> Studies:
+    """What holds studies, in this process alone or for several."""
+    if store and store.shared:
+        return SharedStudies(Shelf(store, budget), inbox, budget)
+    return Studies(lambda held: inbox.remove(held.upload), budget)

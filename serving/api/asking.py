@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from medvlm.archive.reported import check_storable
 from medvlm.batch import prompted_region, read_history
 from medvlm.errors import RequestError
 from medvlm.notices import notices
@@ -19,7 +20,19 @@ from medvlm.validation import check_image, check_rle
 
 from .errors import ApiError
 from .replies import EVENTS, TheAsked
-from .schemas import AnswerOut, Ask, Checked, CheckReport, Compare, Find, Found, ReportOut, Segment, Segmented
+from .schemas import (
+    AnswerOut,
+    Ask,
+    Checked,
+    CheckReport,
+    Compare,
+    Find,
+    Found,
+    InArchive,
+    ReportOut,
+    Segment,
+    Segmented,
+)
 from .service import Service, json_alone
 from .studies import Held
 
@@ -114,11 +127,23 @@ async def report(asked: TheAsked, formats: Formats = None) -> Response:
     return await asked.files(lambda assistant, study: (assistant.report(study), study), names)
 
 
+@router.post("/store", response_model=InArchive, summary="Store the report in the archive", operation_id="store")
+async def store(asked: TheAsked) -> Response:
+    """Store the report draft as SEG, SR and PDF with the study's images, where the server's archive holds these."""
+    archive = asked.service.archive()
+    check_storable(asked.held.study)
+    count = await asked.used(
+        lambda assistant, study: (assistant.report(study), study),
+        lambda drafted, study: archive.store(asked.client, drafted, study),
+    )
+    return JSONResponse({"stored": count})
+
+
 @router.post("/compare", response_model=ReportOut, responses=AS_FILES, dependencies=JSON, operation_id="compare")
 async def compare(asked: TheAsked, body: Compare, formats: Formats = None) -> Response:
     """Draft a report that says what has changed since another open study."""
     service = asked.service
-    prior = service.studies.get(asked.client, body.prior)
+    prior = await run_in_threadpool(service.studies.get, asked.client, body.prior)
     check_installed()
     with service.studies.using(asked.held, prior):
         relation = await run_in_threadpool(related, service, asked.held, prior)

@@ -15,7 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medvlm.archive import ArchiveError
 from medvlm.errors import LanguageError, MedVLMError, ModelError
+
+from ..store import AGAIN, StoreGone
 
 MOST_BYTES = 2**24  # of a body, whose history may hold many masks
 SORRY = "Something went wrong here, which is no fault of the request; try it again."
@@ -68,8 +71,12 @@ def api_error(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, MedVLMError):
-        status = 503 if isinstance(error, (ModelError, LanguageError)) else 422
+        status = (
+            503 if isinstance(error, (ModelError, LanguageError)) else 502 if isinstance(error, ArchiveError) else 422
+        )
         return ApiError(status, str(error), type(error).__name__)
+    if isinstance(error, StoreGone):
+        return ApiError(503, str(error), retry_after=AGAIN)
     if isinstance(error, CancelledError):
         return ApiError(503, STOPPED, retry_after=10)
     if isinstance(error, RequestValidationError):
@@ -108,7 +115,7 @@ def add_handlers(app: FastAPI) -> None:
             response.headers.update(error.headers)
         return response
 
-    for kind in (ApiError, MedVLMError, RequestValidationError, HTTPException):
+    for kind in (ApiError, MedVLMError, StoreGone, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
     app.add_middleware(Outermost)
 

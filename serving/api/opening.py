@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import PIL.Image
 from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as InPath
+from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -19,12 +22,22 @@ from medvlm.types import Study
 from ..uploads import needs_files
 from .errors import ApiError
 from .replies import png
-from .schemas import StudyInfo
+from .schemas import FromArchive, Reference, StudyInfo
 from .service import Client, Service, TheService, TheStudy
 from .studies import Held
 
 OTHER = "This Idempotency-Key came with other files or options before; use a new one."
-NO_FORM = "Send the files as a form (multipart/form-data), each in a field “files”."
+NO_FORM = "Send the files as a form (multipart/form-data), each in a field “files”, or a study of the archive as JSON."
+NO_REFERENCE = "A study of the archive is named by UIDs alone; /v1/openapi.json says how."
+MOST_REFERENCE = 4096  # bytes
+# Written out, since the route reads bodies itself: what is uploaded goes to the disk piece by piece.
+FROM_ARCHIVE = {
+    "type": "object",
+    "required": ["dicomweb"],
+    "additionalProperties": False,
+    "description": "a study of the archive that the server was started with (`medvlm serve --dicomweb`)",
+    "properties": {"dicomweb": Reference.model_json_schema()},
+}
 FORM = {
     "requestBody": {
         "required": True,
@@ -42,7 +55,8 @@ FORM = {
                         }
                     },
                 }
-            }
+            },
+            "application/json": {"schema": FROM_ARCHIVE},
         },
     }
 }
@@ -71,23 +85,23 @@ async def open_study(
         Header(min_length=1, max_length=200, description="the same upload sent again with it opens no second study"),
     ] = None,
 ) -> Response:
-    """Send files; they become one study, which is held until it is closed or not used for a while."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise ApiError(415, NO_FORM)
+    """Send files, or name a study of the archive; they become one study, which is held until it is closed or not used for a while."""
     key, upload = idempotency_key or "", ""
-    with service.studies.opening(client, key):
+    async with contextmanager_in_threadpool(service.studies.opening(client, key)):
         try:
-            upload = (await service.inbox.store(request))["upload"]
+            upload = await upload_of(request, service, client)
             digest = (
                 await run_in_threadpool(digest_of, service.inbox.folder / upload, f"{series} {keep_text}")
                 if key
                 else ""
             )
-            held = service.studies.with_key(client, key)
+            held = await run_in_threadpool(service.studies.with_key, client, key)
             if held is None:
-                study = await run_in_threadpool(service.inbox.read, upload, series)
+                read, keeps = service.inbox.read, service.studies.keeps_files
+                study = await run_in_threadpool(read, upload, series, keep=keeps)
                 study.keep_text = keep_text
-                held = service.studies.add(Held(client, study, upload if needs_files(study) else "", key, digest))
+                new = Held(client, study, upload if needs_files(study) else "", key, digest, series)
+                held = await run_in_threadpool(service.studies.add, new, service.inbox.folder / upload)
             elif held.digest != digest:
                 raise ApiError(422, OTHER)
             kept = held.upload
@@ -98,6 +112,25 @@ async def open_study(
             if upload and kept != upload:
                 await run_in_threadpool(service.inbox.remove, upload)
     return JSONResponse(told(held, service), 201, {"location": str(request.url_for("show", id=held.id).path)})
+
+
+async def upload_of(request: Request, service: Service, client: str) -> str:
+    """The name in the inbox of what a request sends, or names in the archive. Raises `ApiError`, `HTTPException`, `MedVLMError`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return (await service.inbox.store(request))["upload"]
+    if kind != "application/json":
+        raise ApiError(415, NO_FORM)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_REFERENCE:
+            raise ApiError(413, NO_REFERENCE)
+    try:
+        asked = FromArchive.model_validate_json(bytes(body)).dicomweb
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    return await run_in_threadpool(service.archive().bring, client, asked.study, asked.series)
 
 
 @router.get("/studies/{id}", name="show", response_model=StudyInfo, summary="What a study is", operation_id="show")

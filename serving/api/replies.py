@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import PIL.Image
 from fastapi import Depends, Query, Request
@@ -28,6 +28,7 @@ from .studies import Held
 
 LOOK = 0.25  # seconds between two looks at how far a job is, and whether anybody still waits
 EVENTS = "text/event-stream"
+Used = TypeVar("Used")
 TYPES = {
     ".csv": "text/csv",
     ".dcm": "application/dicom",
@@ -76,13 +77,20 @@ class Asked:
         self, work: Callable[[Any, Study], tuple[Report, Study]], formats: Sequence[str], *others: Held
     ) -> Response:
         """The report that `work(assistant, study)` gives, with the study that it is of, as a file or an archive of several."""
-        with self.service.studies.using(self.held, *others):
-            job = self.service.submit(self.client, lambda assistant: work(assistant, self.held.study))
-            report, study = await finished(self.request, job)
-            name, content = await asyncio.to_thread(report_file, report, study, formats, self.service.inbox.folder)
+        folder = self.service.inbox.folder
+        name, content = await self.used(work, lambda drafted, of: report_file(drafted, of, formats, folder), *others)
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         kind = TYPES.get(Path(name).suffix, "application/octet-stream")
         return Response(content, headers=headers | {"content-type": kind})
+
+    async def used(
+        self, work: Callable[[Any, Study], tuple[Report, Study]], use: Callable[[Report, Study], Used], *others: Held
+    ) -> Used:
+        """What `use` makes of the report that `work` gives and of its study; the model does not wait for it."""
+        with self.service.studies.using(self.held, *others):
+            job = self.service.submit(self.client, lambda assistant: work(assistant, self.held.study))
+            report, study = await finished(self.request, job)
+            return await asyncio.to_thread(use, report, study)
 
 
 TheAsked = Annotated[Asked, Depends()]

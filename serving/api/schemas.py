@@ -14,6 +14,7 @@ Points = Annotated[
     list[Annotated[list[float], Field(min_length=3, max_length=3)]],
     Field(min_length=1, max_length=100, description="[x, y, 1] on the thing, [x, y, 0] beside it, in pixels"),
 ]
+UID = r"^[0-9]+(\.[0-9]+)*$"
 Index = Annotated[int, Field(ge=0, description="index of an image of the study, from 0")]
 
 
@@ -76,6 +77,19 @@ class CheckReport(Taken):
     """An existing report as plain text."""
 
     text: str
+
+
+class Reference(Taken):
+    """A study of the server's archive, by its Study Instance UID."""
+
+    study: Annotated[str, Field(max_length=64, pattern=UID)]
+    series: Annotated[str | None, Field(max_length=64, pattern=UID, description="this series of it alone")] = None
+
+
+class FromArchive(Taken):
+    """What is opened of the archive that the server was started with."""
+
+    dicomweb: Reference
 
 
 class Compare(Taken):
@@ -205,6 +219,12 @@ class Found(Given):
 class Segmented(Given):
     regions: list[RegionOut]
     notices: list[str]
+
+
+class InArchive(Given):
+    """What was stored in the archive, all of which it has confirmed."""
+
+    stored: Annotated[int, Field(description="DICOM objects: SEG, where something was outlined, SR and PDF")]
 
 
 class ClaimOut(Given):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
+from medvlm.errors import RequestError
+
 from ..access.clients import client_of, user_of
+from ..dicomweb import NO_ARCHIVE, Dicomweb
+from ..metrics import Metrics
 from ..turns import Job, QueueFull, Turns
 from ..uploads import Inbox
 from .errors import ApiError
@@ -26,6 +30,14 @@ class Service:
     inbox: Inbox
     turns: Turns
     studies: Studies
+    dicomweb: Dicomweb | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def archive(self) -> Dicomweb:
+        """Raises `RequestError` where the server has none."""
+        if self.dicomweb is None:
+            raise RequestError(NO_ARCHIVE)
+        return self.dicomweb
 
     def model(self) -> Any:
         """The loaded assistant. Raises `ApiError` (503) where it is not there yet."""

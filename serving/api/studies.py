@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from medvlm.types import Study
 
@@ -18,6 +19,7 @@ from .errors import ApiError
 
 GONE = "There is no such study here; it was closed, was not used for too long, or made room for a newer one: send it again."
 FULL = "The server holds as many studies as it may; try again later."
+ON_ITS_WAY = "An upload with this Idempotency-Key is on its way; wait for it."
 WAIT = 30  # seconds after which room may have been made
 
 
@@ -43,6 +45,7 @@ class Held:
     upload: str = ""  # of the inbox, whose files are still needed
     key: str = ""  # Idempotency-Key, and …
     digest: str = ""  # … of what was sent with it
+    series: int | None = None  # that was asked for
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     used: float = 0.0  # when it was asked about last
     users: int = 0  # requests that are at it
@@ -53,7 +56,9 @@ class Held:
 
 
 class Studies:
-    """All held studies. Where a client opens one too many, its own least recently used are closed, never another's."""
+    """All studies that this process holds. Where a client opens one too many, its own least recently used are closed, never another's."""
+
+    keeps_files = False  # whether `add` is to be given a study's files
 
     def __init__(
         self, close: Callable[[Held], None], budget: Budget | None = None, now: Callable[[], float] = time.monotonic
@@ -64,10 +69,15 @@ class Studies:
         self._opening: Counter[str] = Counter()
         self._keys: set[tuple[str, str]] = set()  # of uploads on their way
         self._lock = threading.RLock()
-        self._sweeper = Sweeper(self._lock, self.budget.idle_s, self.sweep, lambda: bool(self._held))
+        self._sweeper = Sweeper(self._lock, self.budget.idle_s, self.check, lambda: bool(self._held))
 
     def __len__(self) -> int:
         return len(self._held)
+
+    @property
+    def bytes(self) -> int:
+        with self._lock:
+            return sum(held.bytes for held in self._held.values())
 
     @contextmanager
     def opening(self, client: str, key: str = "") -> Iterator[None]:
@@ -75,7 +85,7 @@ class Studies:
         user = user_of(client)
         with self._lock:
             if (client, key) in self._keys:
-                raise ApiError(409, "An upload with this Idempotency-Key is on its way; wait for it.", retry_after=1)
+                raise ApiError(409, ON_ITS_WAY, retry_after=1)
             most, most_of_one = self.budget.opening, self.budget.opening_of_one
             if self._opening.total() >= most or self._opening[user] >= most_of_one:
                 raise ApiError(429, "Too many uploads at a time; send one after another.", retry_after=2)
@@ -89,8 +99,8 @@ class Studies:
                 self._opening += Counter()  # without those at zero
                 self._keys.discard((client, key))
 
-    def add(self, held: Held) -> Held:
-        """Hold a study. Raises `ApiError` (413, 429) where there is no room for it."""
+    def add(self, held: Held, folder: Path | None = None) -> Held:
+        """Hold a study, whose files are in `folder`. Raises `ApiError` (413, 429) where there is no room for it."""
         with self._lock:
             self.sweep()
             if held.bytes > min(self.budget.bytes_of_one, self.budget.bytes):
@@ -98,7 +108,7 @@ class Studies:
                     413, "The study has more pixels than the server holds for one client; send fewer images."
                 )
             for old in self._making_room(held):
-                self.drop(old)
+                self._let_go(old)
             held.used = self._now()
             self._held[held.id] = held
             self._sweeper.watch()
@@ -153,20 +163,27 @@ class Studies:
                     held.used = self._now()
 
     def drop(self, held: Held) -> None:
-        """Let a study go."""
-        with self._lock:
-            if self._held.pop(held.id, None):
-                self._close(held)
+        """Let a study go: it was closed."""
+        self._let_go(held)
 
     def leave(self, client: str) -> None:
         """Let go all that a client opened: it has logged out."""
         with self._lock:
             for held in [held for held in self._held.values() if held.client == client]:
-                self.drop(held)
+                self._let_go(held)
 
     def sweep(self) -> None:
         """Let go what was not used for too long."""
         with self._lock:
             for held in list(self._held.values()):
                 if not held.users and self._now() - held.used > self.budget.idle_s:
-                    self.drop(held)
+                    self._let_go(held)
+
+    def check(self) -> None:
+        """What is done now and then without a request."""
+        self.sweep()
+
+    def _let_go(self, held: Held) -> None:
+        with self._lock:
+            if self._held.pop(held.id, None):
+                self._close(held)

@@ -1,16 +1,17 @@
 // Freehand tools: strokes of brush, eraser and scribble, drawn at once and sent when they end, and the buttons that undo.
 (function () {
   "use strict";
-  const COLOURS = { brush: "rgba(47,191,113,.55)", eraser: "rgba(229,72,77,.55)", scribble: "rgba(255,255,255,.6)" };
+  const COLOURS = { lasso: "rgba(47,191,113,.9)", cut: "rgba(229,72,77,.9)", brush: "rgba(47,191,113,.55)", eraser: "rgba(229,72,77,.55)", scribble: "rgba(255,255,255,.6)" };
   const SCRIBBLE = 3, LARGEST = 120; // width of a scribble in screen pixels; of a cursor that browsers take
 
   // `does` is what the viewer lends: how wide a pixel of the source is on the screen, how to send a stroke, and a step back or forth.
   function brush(root, does) {
     const stage = root.querySelector(".mv-stage"), size = root.querySelector(".mv-size input"), told = root.querySelector(".mv-size output");
     const buttons = [...root.querySelectorAll("[data-step]")];
-    let tool = "move", points = null, sent = []; // strokes that are not seen in a mask yet
+    let tool = "move", points = null, sent = [], cuts = false; // strokes that are not seen in a mask yet
     const takes = () => tool in COLOURS;
-    const radius = () => (tool === "scribble" ? SCRIBBLE / 2 / does.pixel() : size.value / 2);
+    const thin = () => ["scribble", "lasso"].includes(tool);
+    const radius = () => (thin() ? SCRIBBLE / 2 / does.pixel() : size.value / 2);
 
     // The cursor is as wide as what it draws, in a picture of its own: no redrawing of the image under it.
     function cursor() {
@@ -23,31 +24,41 @@
       stage.style.setProperty("--mv-cursor", fits ? "url(\"data:image/svg+xml," + picture + "\") " + Math.round(r) + " " + Math.round(r) + ", crosshair" : "crosshair");
     }
     function choose(name) { tool = name; points = null; cursor(); }
-    const begin = (p) => { points = [p]; };
+    // A lasso takes away where Shift is held as it begins.
+    const begin = (p, shift) => { points = [p]; cuts = tool === "lasso" && shift; };
+    const named = () => (cuts ? "cut" : tool);
     function extend(p) {
       const [x, y] = points[points.length - 1];
       if (Math.hypot(p[0] - x, p[1] - y) * does.pixel() > 1) points.push(p);
     }
     function finish() {
       if (!points) return;
-      const stroke = { points, tool, radius: radius() };
+      const stroke = { points, tool: named(), radius: radius() };
       points = null;
       sent.push(stroke);
-      does.stroke({ stroke: stroke.points, radius: tool === "scribble" ? 0 : stroke.radius, tool });
+      does.stroke({ stroke: stroke.points, radius: thin() ? 0 : stroke.radius, tool: stroke.tool });
     }
     const cancel = () => { points = null; };
     const settled = () => { sent.shift(); };
 
     // Over a picture whose context is in its own pixels, `scale` of them to one of the source's.
     function draw(context, scale) {
-      for (const one of [...sent, ...(points ? [{ points, tool, radius: radius() }] : [])]) {
+      for (const one of [...sent, ...(points ? [{ points, tool: named(), radius: radius() }] : [])]) {
         context.strokeStyle = COLOURS[one.tool]; context.lineWidth = Math.max(1, 2 * one.radius) * scale;
         context.lineCap = context.lineJoin = "round";
         context.beginPath();
         one.points.forEach(([x, y], i) => (i ? context.lineTo(x * scale, y * scale) : context.moveTo(x * scale, y * scale)));
+        if (one.tool === "lasso" || one.tool === "cut") closed(context, one);
         if (one.points.length === 1) context.lineTo(one.points[0][0] * scale + 0.01, one.points[0][1] * scale);
         context.stroke();
       }
+    }
+
+    // What a lasso encloses, as it will be.
+    function closed(context, { tool }) {
+      context.fillStyle = COLOURS[tool].replace(".9", ".25");
+      context.fill();
+      context.closePath();
     }
 
     function offer({ undo, redo }) {

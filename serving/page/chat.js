@@ -46,7 +46,7 @@
       const index = rows.length, root = make("div"), said = make("div", "mv-said"), trace = make("details", "mv-trace");
       const point = slider(index, send.move);
       const row = { root, said, point, trace, content: make("div"), detail: make("div", "mv-detail"), note: make("div", "mv-note"), lines: make("div") };
-      const select = () => { if (said.role === "button" && getSelection().isCollapsed) send.recall({ index }); };
+      const select = () => { if (row.content.role === "button" && getSelection().isCollapsed) send.recall({ index }); };
       said.addEventListener("click", select);
       said.addEventListener("keydown", (event) => { if (event.key === "Enter") select(); });
       trace.addEventListener("toggle", () => { if (trace.open) trace.scrollIntoView({ block: "nearest" }); });
@@ -59,15 +59,15 @@
     function fill(row, message) {
       row.root.className = "mv-message " + (message.role === "user" ? "mv-user" : "mv-reply");
       write(row.content, message.content);
-      write(row.detail, message.detail);
+      if (write(row.detail, message.detail)) medvlm.jumps(row.detail);
       write(row.note, message.note);
       if (write(row.lines, message.trace)) row.trace.open = false;
       row.trace.hidden = !message.trace;
       row.point.show(message.points);
       row.root.ariaBusy = Boolean(message.points && message.points.waits);
-      row.said.role = message.shows ? "button" : null;
-      row.said.title = message.shows ? "Show its regions again" : "";
-      if (message.shows) row.said.tabIndex = 0; else row.said.removeAttribute("tabindex");
+      row.content.role = message.shows ? "button" : null;
+      row.content.title = message.shows ? "Show its regions again" : "";
+      if (message.shows) row.content.tabIndex = 0; else row.content.removeAttribute("tabindex");
     }
     function receive() {
       const value = parse(props.value);

@@ -3,17 +3,18 @@
   "use strict";
   const { lay, drawRegions } = window.medvlm;
 
-  // `does` is what the viewer lends: how to send, say, place a pointer, pan, zoom, fit, draw all anew, and click on an earlier region.
+  // `does` is what the viewer lends: how to send, say, place a pointer, pan, zoom, fit, draw all anew, click on an earlier region, and
+  // a picture in the window that the user chose (`as`).
   function compare(root, does) {
     const find = (s) => root.querySelector(s), canvas = find(".mv-prior canvas"), context = canvas.getContext("2d");
     const slider = find(".mv-blend"), titles = { prior: find(".mv-prior .mv-title"), stage: find(".mv-stage .mv-title") };
-    let prior = null, bitmap = null, dragging = 0;
+    let prior = null, bitmap = null, numbers = null, dragging = 0; // `numbers`: the values behind the picture
     const share = () => (bitmap ? 1 - slider.value / 100 : 0); // of the prior in the picture of the open study
     const open = (name, on) => root.classList.toggle(name, on);
 
-    function receive(value, image) {
+    function receive(value, image, values) {
       if (!value || !prior || value.key !== prior.key) slider.value = 100;
-      prior = value; bitmap = image;
+      prior = value; bitmap = image; numbers = values;
       root.dataset.prior = prior ? prior.key : "";
       open("mv-compared", Boolean(prior)); open("mv-asking", false); open("mv-unsure", false);
       name();
@@ -26,7 +27,7 @@
     function blend(target, { width, height }) {
       if (!share()) return;
       target.globalAlpha = share();
-      target.drawImage(bitmap, 0, 0, width, height);
+      target.drawImage(does.as(bitmap, numbers), 0, 0, width, height);
       target.globalAlpha = 1;
     }
     function draw({ width, height }, regions, view) {
@@ -37,7 +38,7 @@
       if (!bitmap) return;
       lay(context, view);
       context.imageSmoothingQuality = "high";
-      context.drawImage(bitmap, 0, 0, width, height);
+      context.drawImage(does.as(bitmap, numbers), 0, 0, width, height);
       drawRegions(context, regions, view);
     }
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from medvlm.report.prior import laid, told
+from medvlm.report.prior import laid, laid_values, told
 from medvlm.report.spots import mask_of, united
 from medvlm.studies.priors import days_in_words
 from medvlm.types import Region, mask_box
 
 from .pictures import MAX_SIDE, picture_url
 from .session import Prior, Session
+from .windows import packed
 
 
-def beside(prior: Prior, image: int) -> dict[str, Any]:
-    """The prior as it lies on an image of the open study; without a picture where that image is not compared."""
+def beside(prior: Prior, image: int, unit: str = "") -> dict[str, Any]:
+    """The prior as it lies on an image of the open study; without a picture where that image is not compared, and without the
+    values behind it where they are not of the `unit` of that image's own."""
     assert prior.alignment is not None
     pixels = laid(prior.study, prior.alignment, image, MAX_SIDE)
     src = None if pixels is None else picture_url(pixels, (pixels.shape[1], pixels.shape[0]))
-    return {"key": prior.key, "title": title(prior), "src": src}
+    of = prior.study.images[prior.image].values
+    values = laid_values(prior.study, prior.alignment, image, MAX_SIDE) if unit and of and of.unit == unit else None
+    out = {"key": prior.key, "title": title(prior), "src": src, "values": None}
+    return out if values is None else out | {"values": packed(values), "shown": values.shape[::-1]}
 
 
 def title(prior: Prior) -> str:

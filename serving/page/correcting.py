@@ -12,6 +12,7 @@ from medvlm.vocabulary import known_name
 from . import payload
 from .corrections import GONE, Corrected
 from .handlers import field, message, told
+from .outline import Outlines
 from .session import Layer, Session
 
 NO_REPORT = "Ask for a report first."
@@ -23,6 +24,8 @@ class Correcting:
     def correct(self, session: Session, event: gr.EventData):
         """One change that the panel asks for: layer, message."""
         try:
+            if field(event, "do") == "rename" and session.layer is not None and session.layer.drawn:
+                return named(session, _text(event, "text"))
             top, work = corrected(session, field(event, "layer"))
             change(work, str(field(event, "do")), event)
         except Exception as error:
@@ -33,6 +36,9 @@ class Correcting:
     def step(self, session: Session, event: gr.EventData):
         """Undo (-1) or redo (1) a change of what is shown: layer, message."""
         top, by = session.layer, field(event, "by")
+        if top is None and by == -1 and session.cleared is not None:
+            session.layer, session.cleared = session.cleared, None
+            return payload.layer(session), message(session)
         if top is None or top.work is None or type(by) is not int:
             return gr.skip(), message(session)
         try:
@@ -41,6 +47,15 @@ class Correcting:
             return gr.skip(), message(session, told(error))
         session.layer = top.refreshed()
         return payload.layer(session), message(session)
+
+
+def named(session: Session, text: str) -> tuple[str, str]:
+    """What the user drew has a name now: layer, message. Raises `RequestError`."""
+    top = session.layer
+    assert top is not None and isinstance(top.work, Outlines)
+    top.work.name(text)
+    session.layer = top.refreshed()
+    return payload.layer(session), message(session)
 
 
 def corrected(session: Session, key: Any) -> tuple[Layer, Corrected]:
@@ -55,7 +70,7 @@ def change(work: Corrected, do: str, event: gr.EventData) -> None:
     """One change of a report. Raises `RequestError`."""
     section, name, text = (_text(event, key) for key in ("section", "name", "text"))
     number = field(event, "number")
-    if do in ("judge", "reject region") and type(number) is not int:
+    if do in ("judge", "reject region", "rename") and type(number) is not int:
         raise RequestError(GONE)
     match do:
         case "edit":
@@ -68,6 +83,10 @@ def change(work: Corrected, do: str, event: gr.EventData) -> None:
             work.add(section, text)
         case "judge":
             work.judge(number, text)
+        case "rename":
+            work.rename(number, text)
+        case "compare":
+            work.compare_anew()
         case "add finding":
             work.add_finding(text)
         case "reject region":

@@ -3,7 +3,7 @@
   "use strict";
   const { bus, tell } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
-  const MARKS = { edited: "edited", added: "added", rejected: "rejected", changed: "changed", drawn: "drawn", carried: "carried", "told anew": "told anew" };
+  const MARKS = { edited: "edited", added: "added", rejected: "rejected", changed: "changed", drawn: "drawn", carried: "carried", renamed: "renamed", "told anew": "told anew" };
 
   // In a report what is selected is drawn on: its region on the image, or the finding that it belongs to, or the one aimed at.
   function target(selected, image, aim) {
@@ -17,7 +17,7 @@
   let unsaved = false;
   for (const name of ["layer", "message"]) bus.addEventListener(name, (event) => { unsaved = Boolean(event.detail.unsaved); });
   window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
-  const leaving = () => !unsaved || window.confirm("Corrections of a report are not saved (Save corrections). Open another study all the same?");
+  const leaving = () => !unsaved || window.confirm("What was drawn or corrected is not saved. Open another series in its place all the same?");
 
   function action(sign, title, run) {
     const button = Object.assign(make("button", "mv-act", sign), { type: "button", title });
@@ -79,19 +79,9 @@
         row.after(place);
         write(place, "", "New sentence", (now) => send({ layer: layer.key, do: "add", section: section.title, text: now }));
       });
-      const row = line(head, "", [add]);
+      const anew = layer.outdated === section.title ? [action("Compare anew", "This compares the draft as it was; compare what is there now", () => { tell("say", "Comparing…"); send({ layer: layer.key, do: "compare" }); })] : [];
+      const row = line(head, "", [...anew, add]);
       return row;
-    }
-    function finding(layer, one, item) {
-      const judge = (text) => () => send({ layer: layer.key, do: "judge", number: one.number, text });
-      const words = one.label + (one.presence === "uncertain" ? " (uncertain)" : "");
-      const name = item(words, "mv-finding", one.regions);
-      name.addEventListener("click", () => { if (!one.regions.length) tell("aim", one.label); });
-      name.dataset.aim = one.regions.length ? "" : one.label;
-      name.title = "Select it; what is drawn then is drawn on it";
-      const confirm = one.presence === "uncertain" ? [action("✓", "It is there", judge("present"))] : [];
-      const back = one.mark === "rejected" || one.mark === "changed";
-      return line(name, one.mark, [...confirm, back ? action("↺", "As the draft has it", judge("")) : action("✕", "Reject this finding", judge("absent"))]);
     }
     function adder(layer) {
       const form = make("form", "mv-add"), field = make("input"), button = Object.assign(make("button", "", "Add"), { type: "submit" });
@@ -106,19 +96,15 @@
       });
       return form;
     }
-    const region = (layer, row, one, number) => line(row, one.mark, layer.findings && !one.earlier
-      ? [action("✕", "Reject this region", () => send({ layer: layer.key, do: "reject region", number }))] : []);
-
     // All that a report has beside its regions.
     function report(layer, item) {
       const rows = [];
       for (const section of layer.sections) rows.push(title(layer, section), ...section.sentences.map((one) => sentence(layer, section, one, item)));
       if (layer.disclaimer) rows.push(make("p", "mv-faint", layer.disclaimer));
-      if (layer.findings) rows.push(make("h4", "", "Findings"), ...layer.findings.map((one) => finding(layer, one, item)), adder(layer));
       return rows;
     }
-    return { report, region, settle: () => { if (open) open(); } };
+    return { report, adder, settle: () => { if (open) open(); } };
   }
 
-  Object.assign(window.medvlm, { corrections, target, leaving });
+  Object.assign(window.medvlm, { action, mark, corrections, target, leaving });
 })();

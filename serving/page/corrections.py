@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medvlm.errors import RequestError
+from medvlm.report.changes import TITLE as COMPARISON
 from medvlm.report.corrections import PROVENANCE, Corrections, apply, places
 from medvlm.report.edits import (
     AddFinding,
@@ -21,6 +22,7 @@ from medvlm.report.edits import (
     RejectFinding,
     RejectRegion,
     RejectSentence,
+    RenameFinding,
 )
 from medvlm.types import Region, Report, Section, Study, mask_box
 from medvlm.vocabulary import known_name
@@ -46,8 +48,10 @@ class Item:
 class Corrected:
     """A draft and a person's corrections of it, which can be undone; `report` is what leaves."""
 
-    def __init__(self, draft: Report, study: Study):
-        self.draft, self.study = draft, study
+    def __init__(self, draft: Report, study: Study, prior: Study | None = None, found: bool = False):
+        """`prior` is what the draft was compared with; `found` that it is no report, but what a question or a search found."""
+        self.draft, self.study, self.prior, self.found = draft, study, prior, found
+        self.compared: dict[Made, Report] = {}  # reports that were compared anew, by their corrections
         self.history: History[Made] = History(())
         self.report, self.places = draft, list(range(len(draft.regions)))
 
@@ -69,8 +73,25 @@ class Corrected:
         typed = [one.to_json() for one in made if not isinstance(one, RedrawRegion | AddRegion)]
         Corrections.from_json({"report": "", "corrections": typed})  # which raises where a text or a label is none
         corrections = Corrections.of(self.draft, made)
-        self.report = apply(self.draft, corrections, self.study)
+        self.report = self.compared.get(made) or apply(self.draft, corrections, self.study)
         self.places = places(self.draft, corrections, self.study)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether its comparison is of the draft, and findings were corrected since."""
+        changed = any(not isinstance(one, EditSentence | RejectSentence | AddSentence) for one in self.history.now)
+        return self.draft.comparison is not None and changed and self.history.now not in self.compared
+
+    def compare_anew(self) -> None:
+        """Compare what is there now with the prior. Raises `RequestError` where there is none."""
+        from medvlm.report.recompared import recompared
+
+        if self.prior is None or not self.outdated:
+            raise RequestError("The comparison is that of the report as it is.")
+        kept = [one.text for one in self._of(EditSentence, AddSentence) if one.section == COMPARISON]
+        made = self.history.now
+        self.compared[made] = recompared(self.report, self.study, self.prior, kept)
+        self._show(made)
 
     # Sentences
 
@@ -172,6 +193,8 @@ class Corrected:
         own = [one for one in self._of(ChangeFinding, RejectFinding) if one.finding == number]
         if own:
             return "rejected" if self.report.findings[number].presence == "absent" else "changed"
+        if any(one.finding == number for one in self._of(RenameFinding)):
+            return "renamed"
         label = self.report.findings[number].label
         return "added" if any(one.label == label for one in self._of(AddFinding, AddRegion)) else ""
 
@@ -186,6 +209,23 @@ class Corrected:
     def add_finding(self, label: str) -> None:
         """Add a finding. Raises `RequestError` for a label that the vocabulary does not have."""
         self.change([*self.history.now, AddFinding(label)])
+
+    def rename(self, number: int, text: str) -> None:
+        """Say that a finding is something else. Raises `RequestError` for a label that the vocabulary does not have."""
+        if not 0 <= number < len(self.report.findings):
+            raise RequestError(GONE)
+        label, old = known_name(text), self.report.findings[number].label
+        if label is None:
+            raise RequestError(f"{text!r} is not in the vocabulary; choose a label of the list.")
+        added = [
+            replace(one, label=label)
+            if isinstance(one, AddRegion | AddFinding) and known_name(one.label) == old
+            else one
+            for one in self.history.now
+            if not (isinstance(one, RenameFinding) and one.finding == number)
+        ]
+        drafted = number < len(self.draft.findings) and self.draft.findings[number].label != label
+        self.change([RenameFinding(number, label), *added] if drafted else added)
 
     # Regions, by their numbers in the report as it is shown
 
@@ -246,4 +286,4 @@ def shown(work: Corrected) -> dict[str, Any]:
         for number, finding in enumerate(work.report.findings)
         if finding.presence != "absent" or work.mark(number)
     ]  # fmt: skip
-    return {"sections": sections, "findings": findings}
+    return {"sections": sections, "findings": findings, "outdated": work.outdated and COMPARISON}

@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from medvlm.errors import RequestError
-from medvlm.perception.retouch import prompt_of, retouched, stroke, tip
+from medvlm.perception.retouch import enclosed, prompt_of, retouched, stroke, tip
 from medvlm.types import Region, Study, mask_box
 from medvlm.validation import check_image, check_points
 
@@ -22,7 +22,14 @@ from .session import Layer, Session
 
 NOTHING = "Nothing stands out there; draw it a little larger, or add a point."
 SELECT_FIRST = "Select a finding of the report, or one of its regions, and draw on it then."
-TITLES = {"box": "From the drawn box", "points": "From the points", "scribble": "From the scribble", "brush": "Painted"}
+TITLES = {
+    "box": "From the drawn box",
+    "points": "From the points",
+    "scribble": "From the scribble",
+    "brush": "Painted",
+    "lasso": "Drawn",
+}
+PAINTING = ("brush", "eraser", "lasso", "cut")  # "cut" is a lasso that takes away
 
 Drawn = tuple[np.ndarray, float]  # a mask, bool (H, W), and its score
 
@@ -105,8 +112,9 @@ class Drawing:
         return find(box=box, points=points)
 
     def _painted(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn:
-        touch = drawn_stroke(event, before.shape)
-        if tool_of(event) != "eraser":
+        fills = tool_of(event) in ("lasso", "cut")
+        touch = enclosed(field(event, "stroke"), before.shape) if fills else drawn_stroke(event, before.shape)
+        if tool_of(event) not in ("eraser", "cut"):
             return before | touch, 1.0
         if not before.any():
             raise RequestError("There is nothing to erase on this image; draw something first.")
@@ -145,7 +153,7 @@ def target_of(session: Session, study: Study, event: gr.EventData) -> Target:
             return Target(top.work.region(region).image, top, region)
         if isinstance(label, str) and label:
             return Target(image, top, label=label)
-        if tool_of(event) in ("brush", "eraser"):
+        if not top.work.found and tool_of(event) in PAINTING:
             raise RequestError(SELECT_FIRST)
     if top is not None and top.drawn and (study.is_volume or top.on(image) is not None):
         return Target(image, top)

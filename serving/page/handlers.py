@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,11 @@ from medvlm.report.sentences import check_report_text
 from medvlm.types import Study
 from medvlm.validation import check_image, check_phrase, check_question
 
+from ..turns import Abandoned
 from ..uploads import Inbox, needs_files
 from . import payload
-from .examples import load_example
+from .examples import EXAMPLES, load_example
+from .progress import go_on
 from .replies import greeting, reply_to
 from .saving import download
 from .session import Pending, Session, said
@@ -27,6 +30,9 @@ from .windows import display_of
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
 OPEN_FIRST = "Open an image first."
+GIVEN_UP = "Stopped, since the page was closed or loaded anew."
+MOST_TABS = 16  # studies that are open in one window
+CROWDED = f"{MOST_TABS} studies are open; close one of their tabs first."
 WORKING = "…"
 CHECKS = {"ask": check_question, "find": check_phrase, "check": check_report_text}  # of what is asked, by its kind
 SHOWN = {"ask": "{}", "find": "Find: {}", "report": "Draft a report", "check": "Check a report"}  # of it in the chat
@@ -38,6 +44,8 @@ def told(error: Exception) -> str:
     """The one sentence for the user. Logs say where a fault of ours arose, never its message: it may quote a patient."""
     if isinstance(error, MedVLMError):
         return str(error)
+    if isinstance(error, Abandoned | CancelledError):
+        return GIVEN_UP
     place = traceback.extract_tb(error.__traceback__)[-1]
     log.error("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
     return SORRY
@@ -45,7 +53,13 @@ def told(error: Exception) -> str:
 
 def message(session: Session, note: str = "", **file: str) -> str:
     """What the page's script is told beside pictures and regions: that a request is done, a note, a file to save."""
-    return payload.to_text({"seq": session.count(), "note": note, "unsaved": session.unsaved, **file})
+    studies = [
+        {"tab": one.tab, "title": one.title, "shown": one is session.desk.now, "unsaved": one.unsaved}
+        for one in session.desk.tabs
+        if one.study is not None
+    ]
+    said = {"seq": session.count(), "note": note, "unsaved": session.unsaved, "studies": studies}
+    return payload.to_text(said | file)
 
 
 class Handlers:
@@ -53,7 +67,6 @@ class Handlers:
 
     def __init__(self, assistant: Callable[[], Any], inbox: Inbox):
         self.assistant, self.inbox = assistant, inbox
-        self.open_tabs: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
 
     # Opening: chat, picture, layer, message
 
@@ -62,18 +75,35 @@ class Handlers:
         return self.open(session, request, lambda: self.inbox.read(upload, values=True), upload)
 
     def open_example(self, session: Session, event: gr.EventData, request: gr.Request):
-        return self.open(session, request, lambda: load_example(field(event, "name")))
+        name = str(field(event, "name"))
+        return self.open(session, request, lambda: load_example(name), title=EXAMPLES.get(name, ""))
 
     def open_series(self, session: Session, event: gr.EventData, request: gr.Request):
-        """Another series of the upload that is open."""
-        upload = session.upload
-        return self.open(session, request, lambda: self.inbox.read(upload, field(event, "number"), True), upload)
+        """Another series of the upload that is open, in its place."""
+        upload, read = session.upload, lambda: self.inbox.read(session.upload, field(event, "number"), True)
+        return self.open(session, request, read, upload, session.title, here=True)
 
-    def open(self, session: Session, request: gr.Request, read: Callable[[], Study], upload: str = ""):
-        """Put what `read` gives in the place of what is open; the files that it may be read from again stay until then."""
-        self.open_tabs[str(request.session_hash)] = session
+    def open(
+        self,
+        session: Session,
+        request: gr.Request,
+        read: Callable[[], Study],
+        upload: str = "",
+        title: str = "",
+        here: bool = False,
+    ):
+        """Show what `read` gives in a tab of its own, or `here` in the place of what is shown; the files that it may be read
+        from again stay until that is closed."""
         try:
+            if not here and len(session.desk.tabs) >= MOST_TABS:
+                self.inbox.release([upload] if isinstance(upload, str) else [], session.uploads)
+                raise RequestError(CROWDED)
+            title = title or self.inbox.title(upload)
             study, held = read(), session.uploads
+            go_on()
+            if not here:
+                session.desk.add()
+            session.title = title or f"Study {len(session.desk.tabs)}"
             session.open(study, upload if needs_files(study) else "")
             self.inbox.release(held, session.uploads)
         except Exception as error:  # a bad file must leave all that is open as it is
@@ -83,17 +113,19 @@ class Handlers:
         return payload.chat(session), payload.picture(session), payload.layer(session), message(session)
 
     def describe(self, session: Session):
-        """What the model takes a study for, in place of the first message after opening."""
-        study, chat = session.study, session.chat
-        if study is None or not chat.messages or chat.messages[0]["content"] != WORKING:
-            return payload.chat(session)
+        """What the model takes studies for, in place of the first message after opening."""
+        for one in list(session.desk.tabs):
+            first = one.chat.messages[0] if one.chat.messages else {"content": ""}
+            if one.study is not None and first["content"] == WORKING:
+                first["content"] = self.described(one.study)
+        return payload.chat(session)
+
+    def described(self, study: Study) -> str:
         try:
             assistant = self.assistant()
-            text = greeting(study, assistant.facts(study), assistant.policy)
+            return greeting(study, assistant.facts(study), assistant.policy)
         except Exception as error:
-            text = told(error)
-        chat.messages[0]["content"] = text
-        return payload.chat(session)
+            return told(error)
 
     # Chat: `submit` shows the request at once, `work` answers it when the model is free
 
@@ -142,20 +174,38 @@ class Handlers:
         """Answer the oldest request that waits: the chat and the layer."""
         if not session.waiting:  # the chat again: an answer given beside a refusal may have hidden it
             return payload.chat(session), gr.skip()
-        pending = session.waiting.popleft()
+        pending, desk = session.waiting.popleft(), session.desk
         if pending.overtaken:
             return payload.chat(session), gr.skip()
         entry = pending.conversation.messages[pending.reply]
+        desk.working = pending
         try:
             reply, layer = reply_to(pending, self.assistant())
+        except (Abandoned, CancelledError):  # the page is loaded anew, and goes on with it
+            desk.waiting.appendleft(pending)
+            return payload.chat(session), gr.skip()
         except Exception as error:
             reply, layer = said(told(error)), None
+        finally:
+            desk.working = None
         pending.settle()
         entry.update(reply)
-        if layer is None or session.study is not pending.study:
+        holder = desk.holder(pending.conversation)  # whose tab need not be shown any more
+        if layer is None or holder is None or holder.study is not pending.study:
             return payload.chat(session), gr.skip()
-        pending.conversation.layers[pending.reply] = session.layer = layer
-        return payload.chat(session), payload.layer(session)
+        pending.conversation.layers[pending.reply] = holder.layer = layer
+        return payload.chat(session), payload.layer(session) if holder is desk.now else gr.skip()
+
+    def resume(self, session: Session) -> Iterator[tuple]:
+        """What a page that was loaded anew still waits for: as `work`, one after another."""
+        yield self.describe(session), gr.skip()
+        while session.desk.working or session.waiting:
+            if session.desk.working is None:
+                yield self.work(session)
+                continue
+            time.sleep(0.2)
+            if session.desk.working is None:
+                yield payload.chat(session), payload.layer(session)
 
     def recall(self, session: Session, event: gr.EventData):
         """Show again what an earlier reply showed."""
@@ -183,7 +233,8 @@ class Handlers:
         return payload.picture(session), message(session)
 
     def clear_layer(self, session: Session):
-        session.layer = None
+        """Take all regions off the image; an undo puts them back."""
+        session.cleared, session.layer = session.layer or session.cleared, None
         return payload.layer(session), message(session)
 
     def download(self, session: Session, event: gr.EventData):
@@ -196,14 +247,6 @@ class Handlers:
         except Exception as error:
             return message(session, told(error))
         return message(session, f"{name} saved.", name=name, href=href)
-
-    def leave(self, request: gr.Request) -> None:
-        """The tab was closed or loaded anew: nothing of it stays in memory."""
-        session = self.open_tabs.pop(str(request.session_hash), None)
-        if session is not None:
-            held = session.uploads
-            session.clear()
-            self.inbox.release(held, set())
 
 
 def field(event: gr.EventData, name: str) -> Any:

@@ -2,17 +2,17 @@
 (function () {
   "use strict";
   const SHEET = [
-    ["Slices", [["Wheel, ↑ ↓", "one slice back or on"], ["Page up, Page down", "five slices"], ["Home, End", "first and last slice"]]],
-    ["View", [["Ctrl + wheel, pinch, + −", "zoom (the wheel alone on a single picture)"], ["F, double click", "whole image"], ["Drag, middle button", "move the image"], ["H", "flip left and right"]]],
+    ["Slices", [["Wheel, ↑ ↓", "one slice back or on"], ["Page up, Page down", "five slices"], ["Home, End", "first and last slice"], ["T", "thumbnails and series"], ["V", "three planes side by side; in one of them ↑ ↓ go through it, Shift + arrows move the cross"]]],
+    ["View", [["Ctrl + wheel, pinch, + −", "zoom (the wheel alone on a single picture)"], ["F, double click", "whole image"], ["Drag, middle button", "move the image"], ["H", "flip left and right"], ["Z, held", "magnifier: the source's pixels under the pointer"]]],
     ["Window", [["Right button, dragged", "up and down: level; left and right: width"], ["1 … 9", "presets in their order"], ["0", "as the image comes"], ["I", "invert"]]],
-    ["Tools", [["Esc", "move and select"], ["M", "ruler"], ["Delete", "remove the last ruler"], ["B", "box"], ["P, N", "point inside, point outside"], ["S", "scribble"], ["R, E", "brush, eraser"], ["[ ]", "their width"], ["Ctrl + Z, Ctrl + Shift + Z", "undo, redo"]]],
+    ["Tools", [["Esc", "move and select"], ["M", "ruler"], ["Delete", "remove the last ruler"], ["B", "box"], ["P, N", "point inside, point outside"], ["S", "scribble"], ["R, E", "brush, eraser"], ["L", "lasso; with Shift it takes away"], ["[ ]", "their width"], ["Ctrl + Z, Ctrl + Shift + Z", "undo, redo"]]],
     ["Without a mouse", [["Shift + arrows", "move a pointer over the image (with Alt by one pixel)"], ["Enter", "click there; with box, ruler and freehand tools: begin, then end"]]],
     ["Help", [["?", "this sheet; Esc closes it"]]],
   ];
-  const TOOLS = { Escape: "move", m: "ruler", b: "box", p: "plus", n: "minus", s: "scribble", r: "brush", e: "eraser" };
+  const TOOLS = { Escape: "move", m: "ruler", b: "box", p: "plus", n: "minus", s: "scribble", l: "lasso", r: "brush", e: "eraser" };
   const STEPS = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5, Home: -Infinity, End: Infinity };
   const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  const HELD = ["box", "ruler", "scribble", "brush", "eraser"]; // tools that are dragged
+  const HELD = ["box", "lasso", "ruler", "scribble", "brush", "eraser"]; // tools that are dragged
   const FAST = 12, ZOOM = 1.25;
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text || "" });
 
@@ -53,7 +53,7 @@
     }
     stage.addEventListener("pointerdown", (event) => { if (event.isTrusted) hide(); }, true);
 
-    const deeds = { "?": help, f: does.fit, i: does.invert, h: does.flip, "+": () => does.zoom(ZOOM), "=": () => does.zoom(ZOOM), "-": () => does.zoom(1 / ZOOM), Delete: does.unrule, Backspace: does.unrule };
+    const deeds = { t: does.shelf, v: does.planes, z: () => does.lens(true), "?": help, f: does.fit, i: does.invert, h: does.flip, "+": () => does.zoom(ZOOM), "=": () => does.zoom(ZOOM), "-": () => does.zoom(1 / ZOOM), Delete: does.unrule, Backspace: does.unrule };
     const typing = (target) => /^(TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable || (target.tagName === "INPUT" && target.type !== "checkbox");
     function press(event) {
       const { target, key } = event, letter = key.length === 1 ? key.toLowerCase() : key;
@@ -72,6 +72,7 @@
       else does.other(key);
     }
     document.addEventListener("keydown", press);
+    document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "z") does.lens(false); });
   }
 
   Object.assign(window.medvlm, { keys });

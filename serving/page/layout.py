@@ -12,18 +12,25 @@ from gradio.themes.utils import fonts
 
 from medvlm.vocabulary import LABELS
 
+from ..dicomweb import AT_ONCE, Dicomweb
 from ..uploads import Inbox
+from . import looking
+from .archive import ArchivePanel
 from .correcting import Correcting
+from .desks import Desks
 from .drawing import Drawing
 from .examples import EXAMPLES
 from .handlers import Handlers
 from .priors import Priors
+from .progress import followed, stop
 from .session import Session
+from .studies import Studies
 
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 SCRIPTS = (
+    "refused.js",
     "stream.js",
     "regions.js",
     "planes.js",
@@ -32,20 +39,33 @@ SCRIPTS = (
     "reading.js",
     "keys.js",
     "viewer.js",
+    "prompts.js",
+    "magnifier.js",
+    "thumbnails.js",
+    "triplanar.js",
+    "jumps.js",
     "compare.js",
     "corrections.js",
+    "findings.js",
     "panel.js",
     "chat.js",
+    "studies.js",
+    "gone.js",
+    "working.js",
+    "archive.js",
 )
 WARNING = "Research use, not a medical device"
 EVENTS = ["upload", "example", "series", "slice", "segment", "clear_layer", "download"]
 ASKED = ["check", "correct", "carry"]  # by the panel
+EVENTS += ["thumbnails", "planes", "detail"]
 EVENTS += ["prior", "agree", "swap", "close_prior", "paint", "step"]
+ARCHIVED = ["search", "fetch", "store"]  # by the panel of the archive
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 # One request to the model at a time, over all users; the rest of the page answers meanwhile.
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1, **QUIET}
 LIGHT = {"concurrency_limit": None, **QUIET}
+ARCHIVE = {"concurrency_id": "archive", "concurrency_limit": AT_ONCE, **QUIET}
 ORDERED = {"concurrency_id": "ordered", "concurrency_limit": 1, **QUIET}  # each change builds on the one before
 EMPTY = "(accepted) => medvlm.empty('#mv-text textarea', accepted)"
 
@@ -69,21 +89,25 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(assistant: Callable[[], Any], inbox: Inbox, login: bool = False) -> gr.Blocks:
+def build(
+    assistant: Callable[[], Any], inbox: Inbox, login: bool = False, dicomweb: Dicomweb | None = None
+) -> gr.Blocks:
     """The page over the assistant that `assistant()` returns; it may wait until the model is loaded. `login`: one can log out."""
     leave_link = '<a href="logout">Log out</a>' if login else ""
-    do, prior, drawing, correcting = (
+    do, prior, drawing, correcting, desks = (
         Handlers(assistant, inbox),
         Priors(assistant, inbox),
         Drawing(assistant),
         Correcting(),
+        Desks(inbox),
     )
+    studies = Studies(desks, inbox)
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
-        gr.HTML(
-            f"<b>medvlm</b><span>{WARNING}</span>{leave_link}",
+        tabs = gr.HTML(
+            html_template=f'<b>medvlm</b><span class="mv-warning">{WARNING}</span><nav class="mv-studies"></nav>{leave_link}',
+            js_on_load="medvlm.studies(element, {show: (data) => trigger('show_study', data), close: (data) => trigger('close_study', data)})",
             elem_id="mv-head",
-            js_on_load=None,
             apply_default_css=False,
         )
         with gr.Row(elem_id="mv-main", equal_height=True):
@@ -95,10 +119,23 @@ def build(assistant: Callable[[], Any], inbox: Inbox, login: bool = False) -> gr
                     apply_default_css=False,
                 )
             with gr.Column(elem_id="mv-right", min_width=0):
+                archive = gr.HTML(
+                    html_template=template("archive.html"),
+                    js_on_load=f"medvlm.archive(element, trigger, props, watch, {ARCHIVED})",
+                    elem_id="mv-archive",
+                    apply_default_css=False,
+                    render=dicomweb is not None,
+                )
                 chat = gr.HTML(  # not gr.Chatbot, which reads every message as HTML, whatever its options are
                     html_template=template("chat.html"),
                     js_on_load="medvlm.chat(element, {recall: (data) => trigger('recall', data), move: (data) => trigger('move', data)}, props, watch)",
                     elem_id="mv-chat",
+                    apply_default_css=False,
+                )
+                working = gr.HTML(
+                    html_template=template("working.html"),
+                    js_on_load="medvlm.working(element, () => trigger('stop', {}), props, watch)",
+                    elem_id="mv-working",
                     apply_default_css=False,
                 )
                 with gr.Row(elem_id="mv-ask"):
@@ -124,47 +161,72 @@ def build(assistant: Callable[[], Any], inbox: Inbox, login: bool = False) -> gr
             js_on_load="medvlm.outbox(element, props, watch)", elem_id="mv-outbox", html_template="<i></i>"
         )
 
-        accepted = gr.Textbox(visible=False)
+        accepted, window = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
         everything = [chat, viewer, panel, outbox]
         handler: Callable[..., Any]
+        work = followed(do.work, "Working", 2)
         for event, handler in (
             (viewer.upload, do.open_upload),
             (viewer.example, do.open_example),
             (viewer.series, do.open_series),
         ):
-            event(handler, session, everything, **LIGHT).then(do.describe, session, chat, **MODEL)
-        viewer.prior(prior.take, session, [chat, outbox], **LIGHT).then(prior.lay, session, everything, **MODEL)
-        viewer.agree(prior.agree, session, outbox, **LIGHT).then(prior.lay, session, everything, **MODEL)
-        viewer.swap(prior.swap, session, everything, **MODEL)
+            shown = event(followed(handler, "Reading", 4), session, [*everything, working], **LIGHT)
+            shown.then(do.describe, session, chat, **MODEL)
+        lay = followed(prior.lay, "Laying the prior on the image", 4)
+        for event, handler, outputs in (
+            (viewer.prior, prior.take, [chat, outbox]),
+            (viewer.agree, prior.agree, [outbox]),
+        ):
+            event(handler, session, outputs, **LIGHT).then(lay, session, [*everything, working], **MODEL)
+        viewer.swap(followed(prior.swap, "Exchanging the two", 4), session, [*everything, working], **MODEL)
         viewer.close_prior(prior.close, session, [viewer, panel, outbox], **LIGHT)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
             shown.then(None, accepted, None, js=EMPTY, **QUIET)
-            shown.then(do.work, session, [chat, panel], **MODEL)
-        for event, handler in ((report.click, do.report), (panel.check, do.check)):
-            event(handler, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
-        chat.move(do.move, session, chat, **LIGHT).then(do.work, session, [chat, panel], **MODEL)
+            shown.then(work, session, [chat, panel, working], **MODEL)
+        for event, handler in ((report.click, do.report), (panel.check, do.check), (chat.move, do.move)):
+            event(handler, session, chat, **LIGHT).then(work, session, [chat, panel, working], **MODEL)
         chat.recall(do.recall, session, panel, **LIGHT)
         viewer.slice(do.slice, session, [viewer, outbox], **LIGHT)
         for event, handler, lane in (
-            (viewer.segment, drawing.segment, MODEL),
-            (panel.carry, drawing.carry, MODEL),
             (viewer.paint, drawing.paint, ORDERED),
             (panel.correct, correcting.correct, ORDERED),
             (viewer.step, correcting.step, ORDERED),
         ):
             event(handler, session, [panel, outbox], **lane)
+        for event, handler, what in (
+            (viewer.segment, drawing.segment, "Segmenting"),
+            (panel.carry, drawing.carry, "Carrying from slice to slice"),
+        ):
+            event(followed(handler, what, 2), session, [panel, outbox, working], **MODEL)
+        if dicomweb:
+            held = ArchivePanel(dicomweb, do)
+            archive.search(held.archive_search, session, archive, **ARCHIVE)
+            archive.store(held.archive_store, session, archive, **ARCHIVE)
+            brought = archive.fetch(held.archive_open, session, [*everything, archive], **ARCHIVE)
+            brought.then(do.describe, session, chat, **MODEL)
         viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)
-        viewer.download(do.download, session, outbox, **LIGHT)
+        for event, handler in (
+            (viewer.thumbnails, looking.thumbnails),
+            (viewer.planes, looking.planes),
+            (viewer.detail, looking.detail),
+        ):
+            event(handler, session, outbox, **LIGHT)
+        viewer.download(followed(do.download, "Writing the file", 1, drop=True), session, [outbox, working], **LIGHT)
+        working.stop(stop, session, None, **LIGHT)
+        tabs.show_study(studies.show_study, session, everything, **LIGHT)
+        tabs.close_study(studies.close_study, session, everything, **LIGHT)
+        entered = page.load(studies.enter, [window, session], everything, js="() => [medvlm.windowName()]", **LIGHT)
+        entered.then(do.resume, session, [chat, panel], **LIGHT)
 
         def leave(request: gr.Request) -> None:
-            do.leave(request)
             page.state_holder.session_data.pop(
                 request.session_hash, None
             )  # else kept for an hour, last outputs and all
 
         page.unload(leave)
+    page.desks = desks  # type: ignore[attr-defined]
     page.queue(max_size=200)
     page.state_session_capacity = 64
     return page

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medvlm.types import Region, Study
+from medvlm.errors import RequestError
+from medvlm.report.corrections import Corrections, apply
+from medvlm.report.edits import AddRegion
+from medvlm.types import Region, Report, Study
+from medvlm.vocabulary import known_name
 
 from .history import History
+
+EMPTY = Report([], [], [])  # what a person draws in, where nothing was drafted
+UNNAMED = "Say first what it is that you drew (✎ beside it), so that it can be saved."
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +26,7 @@ class Outline:
     title: str
     regions: Mapping[int, Region]
     drawn: frozenset[int]  # the images that a person drew on; the others are carried from these
+    label: str = ""  # what it is, once they have said it
 
 
 class Outlines:
@@ -43,7 +51,29 @@ class Outlines:
     def draw(self, title: str, region: Region) -> None:
         """Put what a person drew on an image in the place of what is on it."""
         now = self.now
-        self.history.push(Outline(title, {**now.regions, region.image: region}, now.drawn | {region.image}))
+        region = replace(region, label=now.label or region.label)
+        self.history.push(
+            replace(now, title=title, regions={**now.regions, region.image: region}, drawn=now.drawn | {region.image})
+        )
+
+    def name(self, label: str) -> None:
+        """Say what it is. Raises `RequestError` for a label that the vocabulary does not have."""
+        known = known_name(label)
+        if known is None:
+            raise RequestError(f"{label!r} is not in the vocabulary; choose a label of the list.")
+        regions = {image: replace(region, label=known) for image, region in self.now.regions.items()}
+        self.history.push(replace(self.now, regions=regions, label=known))
+
+    def corrections(self) -> Corrections:
+        """What was drawn, as it is saved. Raises `RequestError` where nobody has said what it is."""
+        if not self.now.label:
+            raise RequestError(UNNAMED)
+        drawn = [r for r in self.regions if r.mask is not None]
+        return Corrections.of(EMPTY, [AddRegion(self.now.label, r.image, r.box, r.mask) for r in drawn])
+
+    def report(self, study: Study) -> Report:
+        """What was drawn, as a report that the reader made. Raises `RequestError`."""
+        return apply(EMPTY, self.corrections(), study)
 
     def anchors(self) -> list[Region]:
         """What a person drew."""
@@ -56,7 +86,8 @@ class Outlines:
         first, last = (f(i for i, r in everywhere.items() if is_there(r)) + 1 for f in (min, max))
         title = f"Carried: slices {first} to {last} of {len(study.images)}"
         title = title if first < last else f"Slice {first} of {len(study.images)}: carried on, it is lost at once"
-        self.history.push(Outline(title, everywhere, self.now.drawn))
+        named = {image: replace(r, label=self.now.label or r.label) for image, r in everywhere.items()}
+        self.history.push(replace(self.now, title=title, regions=named))
 
     def step(self, by: int) -> None:
         """Undo (-1) or redo (1) one change, if there is one."""

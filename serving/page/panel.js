@@ -4,7 +4,6 @@
   const { bus, tell, parse } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
 
-  const MOST_ROWS = 100;
   const FORMATS = {
     md: "Markdown, to read and edit", json: "All of it, for programs", pdf: "A page to hand over", fhir: "FHIR R4 bundle", nifti: "Masks in the space of the source",
     csv: "A row a measurement", coco: "Images and annotations", seg: "DICOM Segmentation, in the patient's record", sr: "DICOM Structured Report, in the patient's record",
@@ -14,24 +13,27 @@
 
   const NAMES = { corrections: "Save corrections", records: "Training records" };
 
-  // Files from two inputs (`files`, `folder`) or dropped on `target`: uploaded, then `done` with the upload's name.
+  // Files from two inputs (`files`, `folder`) or dropped on `target`, one place or several: uploaded, then `done` with the upload's name.
   // Nothing is uploaded where `may` says no.
   function intake(target, files, folder, say, done, may = () => true) {
     const chosen = (input) => { upload([...input.files].map((f) => [f, f.webkitRelativePath || f.name])); input.value = ""; };
     files.addEventListener("change", () => chosen(files));
     folder.addEventListener("change", () => chosen(folder));
 
-    target.addEventListener("dragover", (event) => { event.preventDefault(); target.classList.add("mv-over"); });
-    target.addEventListener("dragleave", () => target.classList.remove("mv-over"));
-    target.addEventListener("drop", async (event) => {
+    for (const place of [target].flat()) accept(place);
+    function accept(place) { // what a place within it has taken is left to that
+      place.addEventListener("dragover", (event) => { if (event.defaultPrevented) return; event.preventDefault(); place.classList.add("mv-over"); });
+      place.addEventListener("dragleave", () => place.classList.remove("mv-over"));
+      place.addEventListener("drop", (event) => { place.classList.remove("mv-over"); if (!event.defaultPrevented) take(event); });
+    }
+    async function take(event) {
       event.preventDefault();
-      target.classList.remove("mv-over");
       const entries = [...event.dataTransfer.items].map((i) => i.webkitGetAsEntry && i.webkitGetAsEntry()).filter(Boolean);
       const list = [];
       if (!entries.length) list.push(...[...event.dataTransfer.files].map((file) => [file, file.name]));
       for (const entry of entries) await walk(entry, "", list);
       upload(list);
-    });
+    }
     async function walk(entry, path, list) {
       if (entry.isFile) return list.push([await new Promise((ok, no) => entry.file(ok, no)), path + entry.name]);
       const reader = entry.createReader();
@@ -52,6 +54,7 @@
         const reply = parse(request.responseText) || {};
         if (request.status === 200) done(reply.upload);
         else say(reply.detail || "The upload failed; try again.");
+        if ([401, 403].includes(request.status)) medvlm.refused.show(request.status, reply.detail);
       };
       say("Uploading…", true);
       request.send(form);
@@ -85,15 +88,7 @@
       button.addEventListener("click", () => tell("select", button.getAttribute("aria-pressed") === "true" ? [] : regions));
       return button;
     }
-    function regionItem(region, number, many) {
-      const row = item("", "mv-region", [number]), [x0, y0, x1, y1] = region.box;
-      const mark = make("i", "mv-mark");
-      mark.style.background = "rgb(" + region.colour.join() + ")";
-      const size = Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px" + (many ? " · image " + (region.image + 1) : "");
-      row.append(mark, make("span", "mv-label", region.label + (region.earlier ? ", prior" : "")), make("span", "mv-faint", size), make("span", "mv-score", region.score.toFixed(2)));
-      row.title = "Score " + region.score.toFixed(2) + "; box " + region.box.map(Math.round).join(", ") + " px";
-      return row;
-    }
+    const rows = medvlm.findings(item, (data) => send("correct", data));
     function offer({ formats, carry }) {
       saves.hidden = !formats && !carry;
       const save = (formats || []).map((name) => {
@@ -119,11 +114,7 @@
       lit = new Set();
       title.textContent = layer.title || "Regions";
       offer(layer);
-      body.replaceChildren(...write.report(layer, item));
-      if (layer.sections.length && layer.regions.length) body.append(make("h4", "", "Regions"));
-      const many = new Set(layer.regions.map((r) => r.image)).size > 1;
-      layer.regions.slice(0, MOST_ROWS).forEach((region, number) => body.append(write.region(layer, regionItem(region, number, many), region, number)));
-      if (layer.regions.length > MOST_ROWS) body.append(make("p", "mv-faint", "and " + (layer.regions.length - MOST_ROWS) + " more on the image"));
+      body.replaceChildren(...rows.table(layer), ...(layer.findings ? [write.adder(layer)] : []), ...write.report(layer, item));
       if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? "No region belongs to this." : "Regions of answers, searches and drawn boxes appear here.")));
       body.scrollTop = top;
       tell("layer", layer);
@@ -131,7 +122,7 @@
     bus.addEventListener("select", (event) => {
       lit = new Set(event.detail);
       for (const button of items()) button.setAttribute("aria-pressed", numbers(button).length > 0 && numbers(button).every((n) => lit.has(n)));
-      const first = items().find((b) => b.className === "mv-region" && lit.has(numbers(b)[0]));
+      const first = items().find((b) => b.classList.contains("mv-region") && lit.has(numbers(b)[0]));
       if (first && !body.contains(document.activeElement)) first.scrollIntoView({ block: "nearest" });
     });
     bus.addEventListener("aim", (event) => {
@@ -147,7 +138,7 @@
       const message = parse(props.value);
       if (!message) return;
       if (message.href) Object.assign(document.createElement("a"), { href: message.href, download: message.name }).click();
-      tell("message", message);
+      tell(message.kind || "message", message);
     });
   }
 

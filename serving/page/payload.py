@@ -17,6 +17,7 @@ from medvlm.types import Study
 from .compared import beside, earlier_regions
 from .corrections import Corrected
 from .corrections import shown as corrected
+from .findings import table
 from .outline import Outlines
 from .pictures import fitted, picture_url, region_json
 from .reading import reading
@@ -69,7 +70,9 @@ def picture(session: Session) -> str:
         "src": picture_url(image.pixels, shown),
         "facts": facts_line(study, session.image),
         "series": [series.to_json() for series in study.series] if session.upload else [],
-        "prior": beside(session.prior, session.image) if session.prior else None,
+        "prior": beside(session.prior, session.image, image.values.unit if image.values else "")
+        if session.prior
+        else None,
         "volume": study.is_volume,
     }
     value |= planes(session, study)
@@ -116,17 +119,17 @@ def layer(session: Session, selected: Sequence[int] | None = None, aim: str = ""
     value |= {"selected": None if selected is None else list(selected), "aim": aim, "unsaved": session.unsaved}
     top, study = session.layer, session.study
     if top is None or study is None:
-        return to_text(value)
+        return to_text(value | {"undo": session.cleared is not None})
     earlier, spoken_of = earlier_regions(session)
     colours = label_colours(region.label for region in [*top.regions, *earlier])
     value["title"], value["note"] = top.title, top.note
     value["regions"] = [region_json(region, study, colours[region.label]) for region in top.regions]
     value["regions"] += [region_json(region, study, colours[region.label]) | {"earlier": True} for region in earlier]
-    value |= {"key": top.key, **(top.work.history.steps if top.work else {})}
+    value |= {"key": top.key, "groups": table(top, study), **(top.work.history.steps if top.work else {})}
     if isinstance(top.work, Outlines):
         for region, sent in zip(top.regions, value["regions"], strict=True):
             sent["mark"] = "drawn" if region.image in top.work.now.drawn else "carried"
-        value["carry"] = study.is_volume
+        value |= {"carry": study.is_volume, "formats": [*formats(study), "corrections", "records"]}
     if top.report and isinstance(top.work, Corrected):
         value |= corrected(top.work)
         for number, sent in enumerate(value["regions"][: len(top.regions)]):
@@ -138,7 +141,10 @@ def layer(session: Session, selected: Sequence[int] | None = None, aim: str = ""
             ]
         value["disclaimer"] = top.report.disclaimer
         made = ["corrections", "records"] if isinstance(top.work, Corrected) and top.work.history.now else []
-        value["formats"] = [
-            name for name in possible_formats(study) if name != "png"
-        ] + made  # the open image has a PNG itself
+        value["formats"] = formats(study) + made
     return to_text(value)
+
+
+def formats(study: Study) -> list[str]:
+    """Those that a report of a study can be saved in here; the open image has a PNG itself."""
+    return [name for name in possible_formats(study) if name != "png"]

@@ -13,6 +13,7 @@ from medvlm.report.overlay import Colour
 from medvlm.types import Region, Study, mask_box
 
 MAX_SIDE = 1600  # pixels of a picture as sent
+THUMBNAIL = 160  # pixels of the longer side of a small picture
 LOSSLESS = 600_000  # pixels; larger pictures are sent as JPEG of high quality
 
 
@@ -30,6 +31,13 @@ def picture_url(pixels: np.ndarray, size: tuple[int, int]) -> str:
     if size[0] * size[1] <= LOSSLESS:
         return data_url(source, "PNG")
     return data_url(source, "JPEG", quality=93, subsampling=0)
+
+
+def thumbnail_url(pixels: np.ndarray) -> str:
+    """uint8 pixels as a small picture's data URL."""
+    small = PIL.Image.fromarray(pixels)
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return data_url(small, "JPEG", quality=80)
 
 
 def data_url(image: PIL.Image.Image, kind: str, **options: Any) -> str:

@@ -35,7 +35,7 @@ class Priors:
         try:
             study = opened(session)
             check_installed()
-            prior = self.inbox.read(upload)
+            prior = self.inbox.read(upload, values=True)
             kept = upload if needs_files(prior) else ""
             relation = self.relation(session.upload, kept)
         except Exception as error:  # a bad file must leave all that is open as it is

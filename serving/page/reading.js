@@ -52,10 +52,11 @@
           context.stroke();
         }
         const text = length(ends);
-        context.font = "13px system-ui, sans-serif";
-        const w = context.measureText(text).width + 10, x = Math.min(Math.max(x0, x1) + 8, view.width - w), y = Math.max(2, (x1 > x0 ? y1 : y0) - 9);
-        context.fillStyle = "rgba(10,11,13,.85)"; context.fillRect(x, y, w, 19);
-        context.fillStyle = "#ffd84d"; context.fillText(text, x + 5, y + 14);
+        const k = view.text;
+        context.font = 13 * k + "px system-ui, sans-serif";
+        const w = context.measureText(text).width + 10 * k, x = Math.min(Math.max(x0, x1) + 8, view.width - w), y = Math.max(2, (x1 > x0 ? y1 : y0) - 9 * k);
+        context.fillStyle = "rgba(10,11,13,.85)"; context.fillRect(x, y, w, 19 * k);
+        context.fillStyle = "#ffd84d"; context.fillText(text, x + 5 * k, y + 14 * k);
       }
       root.dataset.rulers = rulers.filter((one) => one.key === key()).map((one) => length(one.ends)).join("; ");
       tellUnder();
@@ -78,6 +79,7 @@
       const p = does.placed(event, canvas), region = within(p) ? does.under(p) : null, id = region ? region.id : null;
       if (id === hover) return;
       hover = id;
+      medvlm.tell("under", region ? region.ids || [id] : []);
       does.draw();
     }
     const clamped = (p) => [Math.min(picture.size[0], Math.max(0, p.sx)), Math.min(picture.size[1], Math.max(0, p.sy))];
@@ -117,7 +119,7 @@
     stage.addEventListener("pointerup", up, true);
     stage.addEventListener("pointercancel", up, true);
     stage.addEventListener("contextmenu", (event) => { if (picture && event.target === canvas) event.preventDefault(); });
-    canvas.addEventListener("pointerleave", () => { at = null; tellUnder(); if (hover !== null) { hover = null; does.draw(); } });
+    canvas.addEventListener("pointerleave", () => { at = null; tellUnder(); if (hover !== null) { hover = null; medvlm.tell("under", []); does.draw(); } });
 
     // A stack is scrolled by the wheel; Ctrl or Cmd, and so a pinch, zooms, and so does the wheel on a single picture.
     function wheel(event) {

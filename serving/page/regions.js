@@ -1,7 +1,7 @@
 // Pictures and regions on a canvas: masks unpacked, drawn with their boxes and tags, and hit by a click.
 (function () {
   "use strict";
-  const MOST_NAMED = 6, MOST_LIT = 12; // regions whose names are shown at once: of all, and of those that are lit
+  const MOST_LIT = 12; // of the regions that are lit, so many are named at once
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 
   // Run lengths → what drawing and clicking need: bytes inside the mask's box, and its outline as a path in image pixels.
@@ -49,20 +49,21 @@
 
   // Coordinates of a context are the picture's pixels from now on. `view` says where the picture lies on the canvas (screen =
   // image pixels * zoom + offset; mirrored where `flip` is its width and not 0), how many of its pixels one of the source's is
-  // (`scale`), what is shown, what is lit, and what the pointer is over (`hover`).
+  // (`scale`), what is shown, what is lit, what the pointer is over (`hover`), and in the list (`pointed`).
   function lay(context, { zoom, ox, oy, density, flip }) {
     context.setTransform((flip ? -1 : 1) * density * zoom, 0, 0, density * zoom, density * (ox + flip * zoom), density * oy);
   }
 
-  // Regions over a picture, those that are lit last and brightest. Where there are many, only what is lit or under the pointer is named.
+  // Regions over a picture, those that are lit last and brightest. Only what is lit or pointed at is named, or the only one.
   function drawRegions(context, regions, view) {
-    const { ox, oy, density, lit, hover } = view, some = regions.some((r) => lit.has(r.id));
-    const order = regions.filter((r) => !lit.has(r.id)).concat(regions.filter((r) => lit.has(r.id)));
+    const { ox, oy, density, lit, hover, pointed = new Set() } = view, some = regions.some((r) => lit.has(r.id));
+    const bright = (r) => lit.has(r.id) || pointed.has(r.id);
+    const order = regions.filter((r) => !bright(r)).concat(regions.filter(bright));
     lay(context, view);
-    for (const r of order) drawRegion(context, r, view, lit.has(r.id), some && !lit.has(r.id));
+    for (const r of order) drawRegion(context, r, view, bright(r), some && !bright(r));
     context.setTransform(density, 0, 0, density, density * ox, density * oy);
-    const named = regions.filter((r) => !some || lit.has(r.id)), all = named.length <= (some ? MOST_LIT : MOST_NAMED);
-    for (const r of regions.filter((r) => r.id === hover || (all && named.includes(r)))) drawTag(context, r, view);
+    const named = new Set(order.slice(-MOST_LIT).filter((r) => bright(r) || regions.length === 1));
+    for (const r of regions.filter((r) => r.id === hover || named.has(r))) drawTag(context, r, view);
   }
   function drawRegion(context, r, { show, zoom, scale }, bright, dimmed) {
     const colour = "rgb(" + r.colour.join() + ")";
@@ -82,15 +83,15 @@
     }
     context.globalAlpha = 1;
   }
-  function drawTag(context, r, { show, zoom, scale, ox, oy, width, height, flip }) {
+  function drawTag(context, r, { show, zoom, scale, ox, oy, width, height, flip, text: k = 1 }) { // `text`: how much larger than usual
     if (!show.boxes && !show.masks) return;
-    context.font = "12px system-ui, sans-serif";
-    const text = r.label + "  " + r.score.toFixed(2), w = context.measureText(text).width + 23;
+    context.font = 12 * k + "px system-ui, sans-serif";
+    const text = r.label + "  " + r.score.toFixed(2), w = context.measureText(text).width + 23 * k;
     const x = clamp((flip ? flip - r.box[2] * scale : r.box[0] * scale) * zoom, -ox, width - ox - w);
-    const y = clamp(r.box[1] * scale * zoom - 19, -oy, height - oy - 18);
-    context.fillStyle = "rgba(10,11,13,.78)"; context.fillRect(x, y, w, 17);
-    context.fillStyle = "rgb(" + r.colour.join() + ")"; context.fillRect(x + 5, y + 4, 9, 9);
-    context.fillStyle = "#f2f4f6"; context.fillText(text, x + 18, y + 12.5);
+    const y = clamp(r.box[1] * scale * zoom - 19 * k, -oy, height - oy - 18 * k);
+    context.fillStyle = "rgba(10,11,13,.78)"; context.fillRect(x, y, w, 17 * k);
+    context.fillStyle = "rgb(" + r.colour.join() + ")"; context.fillRect(x + 5 * k, y + 4 * k, 9 * k, 9 * k);
+    context.fillStyle = "#f2f4f6"; context.fillText(text, x + 18 * k, y + 12.5 * k);
   }
 
   // The smallest region under a point of the picture.
@@ -100,5 +101,5 @@
     return under.sort((a, b) => (a.mask ? a.mask.area : 1e9) - (b.mask ? b.mask.area : 1e9))[0];
   }
 
-  window.medvlm = { unpack, outlined, loaded, lay, drawRegions, hit };
+  Object.assign(window.medvlm, { unpack, outlined, loaded, lay, drawRegions, hit });
 })();

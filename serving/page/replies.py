@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm.notices import notices
 from medvlm.policy import DecisionPolicy
+from medvlm.report.found import found_report
 from medvlm.report.volumes import sentence
 from medvlm.studies.priors import remarks_on
 from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
@@ -36,7 +37,9 @@ def answer(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     given = assistant.ask(pending.in_view, pending.text, history=past, region=region, sensitivity=sensitivity)
     talk.turns.setdefault(pending.reply, Turn(pending.text, given, pending.image, drawn)).answer = given
     note = answer_note(given, pending.fresh(given.notices))
-    layer = drawn if drawn and not given.regions else Layer(pending.text, given.regions)
+    layer = (
+        drawn if drawn and not given.regions else found_layer(pending.text, given.regions, pending.study, given.model)
+    )
     return said(given.text, given.detail, note, given.thoughts or ""), layer
 
 
@@ -47,7 +50,9 @@ def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     trace = f"find({re.sub('[(),;|=]+', ' ', pending.text)}) → {len(found.regions)}"
     given = Answer(text, found.presence.get(pending.text, 0.0), found.regions, thoughts=trace)
     pending.conversation.turns[pending.reply] = Turn(pending.text, given, pending.image)
-    layer = Layer(f"Find: {pending.text}", found.regions, note="" if found.regions else text)
+    layer = found_layer(
+        f"Find: {pending.text}", found.regions, pending.study, assistant.name, "" if found.regions else text
+    )
     whole = [sentence(phrase, body, pending.in_view) for phrase, body in found.bodies.items()]
     return said(text, " ".join(whole), "\n".join(pending.fresh(found.notices))), layer
 
@@ -61,7 +66,7 @@ def draft(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
     title = "Report draft, compared with the prior" if prior else "Report draft"
     assert pending.study is not None
-    work = Corrected(report, pending.study)
+    work = Corrected(report, pending.study, prior.study if prior else None)
     return said(text.strip()), Layer(title, report.regions, report, prior=prior.key if prior else "", work=work)
 
 
@@ -75,7 +80,16 @@ def check(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     beside = pending.fresh(notices(pending.study, [region.label for region in regions]))
     note = "\n".join(filter(None, [", ".join(counts), *beside]))
     trace = "\n".join(f"{claim.label}, {claim.presence} → {claim.note or claim.verdict}" for claim in claims)
-    return said("\n".join(claim_lines(claims)) or NO_CLAIM, note=note, trace=trace), Layer("Report checked", regions)
+    layer = found_layer("Report checked", regions, pending.study, assistant.name)
+    return said("\n".join(claim_lines(claims)) or NO_CLAIM, note=note, trace=trace), layer
+
+
+def found_layer(title: str, regions: list[Region], study: Study | None, model: str, note: str = "") -> Layer:
+    """What was found, which is corrected and saved as a report is."""
+    if not regions or study is None:
+        return Layer(title, regions, note=note)
+    report = found_report(regions, study, model)
+    return Layer(title, report.regions, report, note, work=Corrected(report, study, found=True))
 
 
 def claim_lines(claims: Sequence[Claim]) -> list[str]:

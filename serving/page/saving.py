@@ -10,14 +10,15 @@ import PIL.Image
 
 from medvlm.errors import RequestError
 from medvlm.records.corrected import write_records
-from medvlm.report.corrections import write_corrections
+from medvlm.report.corrections import Corrections, write_corrections
 from medvlm.report.export import FORMATS, check_formats
-from medvlm.report.overlay import draw_overlay, enlarged, label_colours
+from medvlm.report.overlay import enlarged, label_colours
 from medvlm.studies.burned_in import leaving_pixels
-from medvlm.types import Study
+from medvlm.types import Report, Study
 
 from ..packing import packed
-from .corrections import Corrected
+from .legend import labelled
+from .outline import EMPTY, Outlines
 from .pictures import data_url
 from .session import Layer, Session
 from .windows import Display, displayed
@@ -37,10 +38,10 @@ def download(
         leaving = leaving_pixels(study, session.image)
         colours = label_colours(region.label for region in top.regions) if top else {}
         pixels = displayed(study.images[session.image], leaving, window)
-        drawn = draw_overlay(*enlarged(pixels, regions), opacity, colours)
+        drawn = labelled(*enlarged(pixels, regions), opacity, colours)
         return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
-    if top is None or top.report is None or study is None:
-        raise RequestError("Ask for a report first.")
+    if top is None or study is None or (top.report is None and not isinstance(top.work, Outlines)):
+        raise RequestError("Ask for a report first, or draw something.")
     try:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             paths = written(top, study, what, Path(scratch))
@@ -54,15 +55,27 @@ def download(
 
 def written(top: Layer, study: Study, what: str, folder: Path) -> list[Path]:
     """The files of a report, or of its corrections, which are saved then. Raises `RequestError`."""
-    assert top.report is not None
-    if what not in OWN or not isinstance(top.work, Corrected):
-        (what,) = check_formats([what])
-        return FORMATS[what](top.report, study, folder)
-    work = top.work
+    draft, report, corrections = saved(top, study)
     if what == "corrections":
-        paths = [write_corrections(work.corrections, folder)]
-    else:
-        write_records(work.draft, work.report, work.corrections, study, folder)
+        paths = [write_corrections(corrections, folder)]
+    elif what == "records":
+        write_records(draft, report, corrections, study, folder)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    work.history.saved = work.history.at
+    else:
+        (what,) = check_formats([what])
+        paths = FORMATS[what](report, study, folder)
+    if top.work is not None and (what in OWN or isinstance(top.work, Outlines)):
+        top.work.history.saved = top.work.history.at
     return paths
+
+
+def saved(top: Layer, study: Study) -> tuple[Report, Report, Corrections]:
+    """What was drafted, what is shown, and what a person made of the one in the other. Raises `RequestError`."""
+    if isinstance(top.work, Outlines):
+        return EMPTY, top.work.report(study), top.work.corrections()
+    assert top.report is not None
+    return (
+        (top.work.draft, top.report, top.work.corrections)
+        if top.work
+        else (top.report, top.report, Corrections.of(top.report))
+    )

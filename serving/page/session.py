@@ -1,10 +1,11 @@
-"""What one open tab holds. Gradio's `State` keeps one of these per session; nothing else keeps a user's data."""
+"""What a window of a browser holds: its open studies, one of them shown. Gradio's `State` keeps a `Session` for each window."""
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from medvlm.report.alignment import Alignment
 from medvlm.studies.priors import Relation
@@ -13,7 +14,12 @@ from medvlm.types import Answer, Region, Report, Study
 from .corrections import Corrected
 from .outline import Outlines
 
+if TYPE_CHECKING:
+    from .progress import Effort
+
 MOST_TURNS = 50  # of a conversation that later questions can speak of
+
+T = TypeVar("T")
 
 Message = dict[str, str]  # role (user, assistant) and what `said` makes: all of it plain text
 
@@ -143,19 +149,127 @@ class Pending:
 
 
 @dataclass(eq=False)
-class Session:
+class OpenStudy:
+    """A study that is open in a tab of the page, with all that belongs to it."""
+
     study: Study | None = None
-    key: str = ""  # names the open study, so that the browser never draws one study's regions over another
+    key: str = ""  # names the study, so that the browser never draws one study's regions over another
     upload: str = ""  # of which another series can be opened, or that DICOM is written beside
+    title: str = ""  # of its tab: the name of the file, which its user alone sees
+    tab: str = field(default_factory=lambda: secrets.token_hex(8))  # names the tab, whatever study is in it
     image: int = 0
     plane: str = ""  # of a volume, where another than its slices' own is shown …
     cut: int = 0  # … and which picture of it
     layer: Layer | None = None
+    cleared: Layer | None = None  # that was taken off the image, and can be put back
     chat: Conversation = field(default_factory=Conversation)
-    waiting: deque[Pending] = field(default_factory=deque)
     prior: Prior | None = None  # beside the open study
     candidate: Prior | None = None  # that is about to be, once the user agrees and it is laid on the study
-    sent: int = 0  # counts what was sent to the browser: two equal values in a row would not be noticed there
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All that can be shown again, of the prior too."""
+        chats = [self.chat, *([self.prior.chat] if self.prior else [])]
+        shown = [self.layer, self.cleared, *([self.prior.layer] if self.prior else [])]
+        return list(dict.fromkeys([*filter(None, shown), *(layer for chat in chats for layer in chat.layers.values())]))
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a person drew or corrected something and did not save it since."""
+        return any(layer.work is not None and layer.work.history.unsaved for layer in self.layers)
+
+    @property
+    def studies(self) -> list[Study]:
+        beside = [prior.study for prior in (self.prior, self.candidate) if prior]
+        return [study for study in (self.study, *beside) if study is not None]
+
+    @property
+    def uploads(self) -> set[str]:
+        """Those whose files are still needed."""
+        held = {prior.upload for prior in (self.prior, self.candidate) if prior}
+        return {self.upload, *held} - {""}
+
+
+class Desk:
+    """The open studies of a window, one shown; it outlives the window's being loaded anew (see `desks`)."""
+
+    def __init__(self) -> None:
+        self.tabs = [OpenStudy()]
+        self.now = self.tabs[0]
+        self.waiting: deque[Pending] = deque()
+        self.working: Pending | None = None  # what the model is at
+        self.efforts: list[Effort] = []  # what is worked on for its user
+
+    def find(self, tab: object) -> OpenStudy | None:
+        return next((one for one in self.tabs if one.tab == tab), None)
+
+    def holder(self, conversation: Conversation) -> OpenStudy | None:
+        """The open study with a conversation."""
+        return next((one for one in self.tabs if one.chat is conversation), None)
+
+    def add(self) -> None:
+        """An empty tab, which is shown, unless the one that is shown is empty."""
+        if self.now.study is not None:
+            self.now = OpenStudy()
+            self.tabs.append(self.now)
+
+    def close(self, one: OpenStudy) -> None:
+        """Let go of a study; its neighbour is shown, or an empty tab."""
+        at = self.tabs.index(one)
+        self.tabs.remove(one)
+        self.waiting = deque(p for p in self.waiting if p.conversation is not one.chat)
+        self.tabs = self.tabs or [OpenStudy()]
+        if one is self.now:
+            self.now = self.tabs[min(at, len(self.tabs) - 1)]
+
+    def clear(self) -> None:
+        """Let go of everything that came from the user."""
+        for effort in self.efforts:
+            effort.stopped = True
+        self.tabs = [OpenStudy()]
+        self.now = self.tabs[0]
+        self.waiting.clear()
+
+    @property
+    def uploads(self) -> set[str]:
+        """Those whose files are still needed."""
+        return set().union(*(one.uploads for one in self.tabs))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels that are open."""
+        return sum(image.nbytes for one in self.tabs for study in one.studies for image in study.images)
+
+
+class _Shown(Generic[T]):
+    """An attribute of the study that is shown, as one of the session."""
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, session: Session, _: type | None = None) -> T:
+        value: T = getattr(session.desk.now, self.name)
+        return value
+
+    def __set__(self, session: Session, value: T) -> None:
+        setattr(session.desk.now, self.name, value)
+
+
+class Session:
+    """What a window shows, and through it all that is open there."""
+
+    study, key, upload, title = _Shown[Study | None](), _Shown[str](), _Shown[str](), _Shown[str]()
+    image, plane, cut = _Shown[int](), _Shown[str](), _Shown[int]()
+    layer, cleared, chat = _Shown[Layer | None](), _Shown[Layer | None](), _Shown[Conversation]()
+    prior, candidate = _Shown[Prior | None](), _Shown[Prior | None]()
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.sent = 0  # counts what was sent to the browser: two equal values in a row would not be noticed there
+
+    @property
+    def waiting(self) -> deque[Pending]:
+        return self.desk.waiting
 
     @property
     def drawn(self) -> Layer | None:
@@ -165,27 +279,26 @@ class Session:
 
     @property
     def layers(self) -> list[Layer]:
-        """All that can be shown again, of the prior too."""
-        chats = [self.chat, *([self.prior.chat] if self.prior else [])]
-        shown = [self.layer, *([self.prior.layer] if self.prior else [])]
-        return list(dict.fromkeys([*filter(None, shown), *(layer for chat in chats for layer in chat.layers.values())]))
+        """All of the shown study that can be shown again, of the prior too."""
+        return self.desk.now.layers
 
     @property
     def unsaved(self) -> bool:
-        """Whether a report was corrected and not saved since."""
-        return any(isinstance(layer.work, Corrected) and layer.work.history.unsaved for layer in self.layers)
+        """Whether something was drawn or corrected in any of the open studies, and not saved since."""
+        return any(one.unsaved for one in self.desk.tabs)
 
     @property
     def uploads(self) -> set[str]:
         """Those whose files are still needed."""
-        held = {prior.upload for prior in (self.prior, self.candidate) if prior}
-        return {self.upload, *held} - {""}
+        return self.desk.uploads
 
     def open(self, study: Study, upload: str = "") -> None:
-        """Put a new study in the place of all that was open."""
-        self.study, self.key, self.image, self.upload = study, secrets.token_hex(8), study.default, upload
-        self.layer, self.chat, self.plane = None, Conversation(), ""
-        self.prior = self.candidate = None
+        """Put a new study in the place of the one that is shown."""
+        now = self.desk.now
+        self.desk.waiting = deque(p for p in self.desk.waiting if p.conversation is not now.chat)
+        at = self.desk.tabs.index(now)
+        self.desk.now = OpenStudy(study, secrets.token_hex(8), upload, now.title, now.tab, study.default)
+        self.desk.tabs[at] = self.desk.now
 
     def exchange(self) -> None:
         """Put the open study in the prior's place, and the prior in its; each keeps its own chat."""
@@ -197,13 +310,11 @@ class Session:
             key=self.key, image=self.image, layer=self.layer, chat=self.chat,
         )  # fmt: skip
         self.study, self.upload, self.key = old.study, old.upload, old.key
-        self.image, self.layer, self.chat = old.image, old.layer, old.chat
+        self.image, self.layer, self.chat, self.cleared = old.image, old.layer, old.chat, None
 
     def clear(self) -> None:
         """Let go of everything that came from the user."""
-        self.study, self.key, self.upload, self.layer, self.chat = None, "", "", None, Conversation()
-        self.prior = self.candidate = None
-        self.waiting.clear()
+        self.desk.clear()
 
     def count(self) -> int:
         self.sent += 1

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..uploads import Inbox
 from .session import Session
 
 
 class Tabs:
-    def __init__(self, page: Any, inbox: Inbox):
-        """`page` is the mounted `gr.Blocks`."""
-        self._page, self._inbox = page, inbox
+    def __init__(self, page: Any):
+        """`page` is the mounted `gr.Blocks`, which has `desks`."""
+        self._page = page
 
     def session(self, hash: str) -> Session | None:
         state = self._page.state_holder.session_data.get(hash)
@@ -34,20 +33,20 @@ class Tabs:
         pending = self._page._queue.pending_event_ids_session
         return sum(len(pending.get(hash, ())) for hash in hashes)
 
-    def held(self, hashes: Iterable[str] | None = None) -> int:
-        """Bytes of the pixels that are open in these tabs, else in all."""
+    def held(self, user: str | None = None, hashes: Iterable[str] | None = None) -> int:
+        """Bytes of the pixels that are open, in all tabs or in these of a user, with what their closed windows left for a while."""
         known = list(self._page.state_holder.session_data) if hashes is None else hashes
-        studies = []
-        for session in filter(None, map(self.session, known)):
-            studies += [session.study, *(prior.study for prior in (session.prior, session.candidate) if prior)]
-        return sum(image.nbytes for study in filter(None, studies) for image in study.images)
+        sessions = filter(None, map(self.session, known))
+        desks = {*(session.desk for session in sessions), *self._page.desks.parted(user)}
+        return sum(desk.nbytes for desk in desks)
 
     def forget(self, hash: str) -> None:
-        """Nothing of a tab stays in memory or on disk."""
+        """A tab was closed: nothing of it stays in memory or on disk, unless it comes back within some minutes."""
         session = self.session(hash)
         self._page.state_holder.session_data.pop(hash, None)
         self._page.state_holder.time_last_used.pop(hash, None)
-        if session:
-            held = session.uploads
-            session.clear()
-            self._inbox.release(held, set())
+        self._page.desks.part(session, hash)
+
+    def leave(self, client: str) -> None:
+        """Log-out: nothing of a client stays."""
+        self._page.desks.leave(client)

@@ -15,15 +15,19 @@
     let picture = null, bitmap = null, layer = null, regions = [], lit = new Set();
     let zoom = 1, ox = 0, oy = 0, fitted = true, tool = "move", points = [], draft = null;
     let wanted = null, slicing = false, quiet = 0, clicked = false, aim = ""; // `aim`: a finding's label that is drawn
+    let hidden = new Set(), pointed = new Set(); // labels that are not shown, and regions that are pointed at in the list
     const show = { masks: true, boxes: true, opacity: 0.3 };
-    const beside = medvlm.compare(root, { send, say, place, pan, wheel, fit, draw, click: (p) => toggle(hit(here(true), p, scale())) });
+    const beside = medvlm.compare(root, { as: (...picture) => levels.as(...picture), send, say, place, pan, wheel, fit, draw, click: (p) => toggle(hit(here(true), p, scale())) });
     const brush = medvlm.brush(root, {
       pixel: () => (picture ? zoom * scale() : 1), step: (by) => { points = []; send("step", { by }); },
       stroke: (data) => prompt(data, data.tool === "scribble" ? "segment" : "paint"),
     });
     const levels = medvlm.windows(root, { draw }), reader = medvlm.reading(root, levels, { draw, step, placed, under: (p) => hit(here(beside.mostly()), p, scale()) });
+    const lens = medvlm.magnifier(root, { picture: () => picture, window: levels.chosen, send, draw, paint: (on, near, finer) => paint(on, levels.shown(), here(beside.mostly()), near, finer) });
+    const shelf = medvlm.thumbnails(root, { send, goTo: goToImage, series: another });
+    const around = medvlm.triplanar(root, levels, { send, draw, goTo, plane: replane, regions: () => regions.filter((r) => !hidden.has(r.label)), clicked: () => clicked, flip: reader.flip });
     medvlm.keys(root, {
-      open: () => Boolean(picture), choose, step, fit, preset: levels.preset, invert: levels.turn, flip: reader.turn, unrule: reader.unrule, other: brush.press,
+      open: () => Boolean(picture), shelf: shelf.turn, planes: around.turn, lens: lens.hold, choose, step, fit, preset: levels.preset, invert: levels.turn, flip: reader.turn, unrule: reader.unrule, other: brush.press,
       zoom: (factor) => zoomAt(stage.clientWidth / 2, stage.clientHeight / 2, factor),
     });
 
@@ -42,12 +46,12 @@
       canvas.width = Math.round(stage.clientWidth * density); canvas.height = Math.round(stage.clientHeight * density);
       if (fitted) fit(); else draw();
     }
-    const view = (density) => ({ zoom, ox, oy, density, scale: scale(), show, lit, hover: reader.hover(), flip: reader.flip(bitmap.width), width: stage.clientWidth, height: stage.clientHeight });
+    const view = (density) => ({ zoom, ox, oy, density, scale: scale(), show, lit, pointed, text: parseFloat(getComputedStyle(root).fontSize) / 13, hover: reader.hover(), flip: reader.flip(bitmap.width), width: stage.clientWidth, height: stage.clientHeight });
     let cuts = null; // of the regions in another plane; null where they have to be cut anew
     function mine() {
       if (!layer || !picture || layer.study !== picture.study) return [];
-      if (!picture.cut) return regions.filter((r) => r.image === picture.image);
-      cuts = cuts || cutRegions(regions.filter((r) => !r.earlier), picture, lit);
+      if (!picture.cut) return regions.filter((r) => r.image === picture.image && !hidden.has(r.label));
+      cuts = cuts || cutRegions(regions.filter((r) => !r.earlier && !hidden.has(r.label)), picture, lit);
       return cuts;
     }
     const here = (earlier) => mine().filter((r) => Boolean(r.earlier) === earlier);
@@ -58,42 +62,32 @@
       root.dataset.shown = shown.length; root.dataset.lit = [...lit].join(" "); root.dataset.zoom = fitted ? 1 : zoom / fitting();
       if (!bitmap) return;
       const now = view(density);
-      lay(context, now);
       context.imageSmoothingQuality = "high";
-      context.drawImage(levels.shown(), 0, 0);
-      beside.blend(context, bitmap);
-      drawRegions(context, shown, now);
+      paint(context, levels.shown(), shown, now, () => beside.blend(context, bitmap));
       lay(context, now);
       brush.draw(context, scale());
-      drawPrompt(now);
+      medvlm.drawPrompt(context, draft, points, now);
       beside.draw(bitmap, here(true), now);
       reader.draw(context, now);
+      around.draw(context, now);
+      lens.draw(context, now);
     }
-    function drawPrompt({ flip, density }) {
-      if (draft) {
-        const [x0, y0, x1, y1] = draft;
-        context.setLineDash([5 / zoom, 4 / zoom]); context.lineWidth = 1.5 / zoom;
-        context.strokeStyle = "#fff"; context.strokeRect(x0, y0, x1 - x0, y1 - y0); context.setLineDash([]);
-      }
-      context.setTransform(density, 0, 0, density, density * ox, density * oy);
-      context.lineWidth = 1.5;
-      for (const [px, py, positive] of points) {
-        const x = Math.abs(flip - px * scale()) * zoom, y = py * scale() * zoom;
-        context.beginPath(); context.arc(x, y, 6, 0, 7); context.fillStyle = positive ? "#2fbf71" : "#e5484d"; context.fill();
-        context.strokeStyle = "#fff"; context.stroke();
-        context.beginPath(); context.moveTo(x - 3, y); context.lineTo(x + 3, y);
-        if (positive) { context.moveTo(x, y - 3); context.lineTo(x, y + 3); }
-        context.stroke();
-      }
+    // A picture, what lies between it and its regions, and these.
+    function paint(context, image, shown, now, between) {
+      lay(context, now);
+      context.drawImage(image, 0, 0);
+      between();
+      drawRegions(context, shown, now);
     }
 
     // What Python sends
     function receive() {
       const value = parse(props.value);
-      if (!value || !value.src) return;
+      if (!value) return;
+      if (!value.src) return close();
       const fresh = !picture || picture.study !== value.study, replaned = fresh || picture.plane !== value.plane;
       if (replaned) wanted = null;
-      Promise.all([loaded(value.src), value.prior && loaded(value.prior.src), medvlm.numbersOf(value.reading.values, value.shown)]).then(([image, earlier, numbers]) => {
+      Promise.all([loaded(value.src), value.prior && loaded(value.prior.src), medvlm.numbersOf(value.reading.values, value.shown), value.prior && medvlm.numbersOf(value.prior.values, value.prior.shown || [])]).then(([image, earlier, numbers, before]) => {
         if (wanted !== null && wanted !== value.image) return;
         const other = replaned || picture.image !== value.image;
         picture = value; bitmap = image; cuts = null;
@@ -107,12 +101,19 @@
         find(".mv-facts").textContent = value.facts;
         if (fresh) offer(".mv-series", value.series.length > 1, value.series.map((one) => ({ value: one.number, textContent: one.number + ": " + one.words, selected: one.taken })));
         if (replaned) offer(".mv-plane", value.planes.length, value.planes.map((name) => ({ value: name, textContent: name, selected: name === value.plane })));
-        beside.receive(value.prior, earlier);
+        beside.receive(value.prior, earlier, before);
+        shelf.receive(value, fresh); around.receive(value, fresh, replaned);
         if (replaned || fitted) fit(); else draw();
         if (replaned && lit.size) goTo(most(regions.filter((r) => lit.has(r.id)), picture.cut));
       });
       slicing = false;
       if (wanted !== null && wanted !== value.image) askSlice();
+    }
+    function close() { // no study is open any more
+      picture = bitmap = wanted = null; slicing = false; points = []; draft = null;
+      root.classList.remove("mv-open"); root.dataset.study = root.dataset.image = "";
+      beside.receive(null, null); shelf.close(); around.close();
+      say(""); draw();
     }
     function offer(name, shown, choices) {
       find(name).style.display = shown ? "inline-flex" : "none";
@@ -131,6 +132,8 @@
       if (!same && regions.length && picture && layer.study === picture.study && !mine().length) goTo(most(regions.filter((r) => r.label === regions[0].label), picture.cut));
       draw();
     });
+    bus.addEventListener("hide", (event) => { hidden = new Set(event.detail); cuts = null; draw(); });
+    bus.addEventListener("hover", (event) => { pointed = new Set(event.detail); draw(); });
     bus.addEventListener("aim", (event) => { aim = event.detail; aimed(); });
     bus.addEventListener("select", (event) => {
       points = [];
@@ -158,6 +161,13 @@
       slider.value = wanted + 1;
       if (!slicing) askSlice();
     }
+    function goToImage(index) { // also where another plane is in view
+      if (!picture) return;
+      if (!picture.cut) return goTo(index);
+      wanted = null; slicing = false;
+      send("slice", { image: index, plane: "" });
+    }
+    bus.addEventListener("jump", (event) => goToImage(event.detail));
     function step(by) { if (picture && picture.count > 1) goTo((wanted ?? picture.image) + by); }
     function askSlice() { slicing = true; send("slice", { image: wanted, plane: picture.plane }); }
     const uncut = (what) => !picture.cut || say(what + " works on the slices themselves; choose their plane below.");
@@ -210,8 +220,10 @@
       const s = scale();
       if (tool === "move") {
         toggle(hit(here(beside.mostly()), p, s));
+        around.click(p.ix, p.iy);
       } else if ((tool === "plus" || tool === "minus") && p.ix >= 0 && p.iy >= 0 && p.ix < bitmap.width && p.iy < bitmap.height) {
-        const positive = tool === "plus" && !shift ? 1 : 0;
+        const positive = tool === "plus" && !shift ? 1 : 0, under = hit(here(false), p, s);
+        if (layer && layer.findings && !target().label && !aim && under) toggle(under); // a click on what is there corrects that
         points.push([Math.min(p.ix / s, picture.size[0] - 0.01), Math.min(p.iy / s, picture.size[1] - 0.01), positive]);
         draw();
         const drawn = (target().label || (layer && layer.carry !== undefined)) && hit(here(false), p, s);
@@ -229,8 +241,8 @@
       start = last = place(event); span = 0;
       if (pointers.size > 1) { start = draft = null; brush.cancel(); return; }
       start.free = brush.takes() && event.button === 0;
-      start.pan = !start.free && (tool !== "box" || event.button === 1);
-      if (start.free) { brush.begin(source(start)); draw(); }
+      start.pan = !start.free && (!["box", "lens"].includes(tool) || event.button === 1);
+      if (start.free) { brush.begin(source(start), event.shiftKey); draw(); }
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!pointers.has(event.pointerId)) return;
@@ -247,7 +259,7 @@
       } else if (start && (start.moved || Math.hypot(p.x - start.x, p.y - start.y) > 4)) {
         start.moved = true;
         if (start.pan) { ox += p.x - last.x; oy += p.y - last.y; fitted = false; }
-        else {
+        else if (tool === "box") {
           const [x0, y0] = bounded(start), [x1, y1] = bounded(p);
           draft = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
         }
@@ -272,14 +284,15 @@
 
     slider.addEventListener("input", () => goTo(slider.value - 1));
     find(".mv-series select").addEventListener("change", (event) => {
-      const list = event.target, taken = picture.series.find((one) => one.taken);
-      if (!medvlm.leaving()) { list.value = taken.number; return; }
-      say("Opening…", true); send("series", { number: Number(list.value) });
+      if (!another(Number(event.target.value))) event.target.value = picture.series.find((one) => one.taken).number;
     });
-    find(".mv-plane select").addEventListener("change", (event) => {
-      wanted = null;
-      send("slice", { image: null, plane: event.target.value });
-    });
+    function another(number) { // series of the upload; whether it will be opened
+      if (!medvlm.leaving()) return false;
+      say("Opening…", true); send("series", { number });
+      return true;
+    }
+    function replane(plane) { wanted = null; send("slice", { image: null, plane }); }
+    find(".mv-plane select").addEventListener("change", (event) => replane(event.target.value));
     all("[data-tool]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.tool)));
     all("[data-show]").forEach((input) => input.addEventListener("input", () => {
       show[input.dataset.show] = input.type === "checkbox" ? input.checked : input.value / 100;
@@ -289,7 +302,7 @@
     const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut("Saving an overlay") && save("png") };
     actions.clear = () => { points = []; draft = null; send("clear_layer", {}); draw(); };
     all("[data-do]").forEach((b) => b.addEventListener("click", () => actions[b.dataset.do]()));
-    medvlm.intake(stage, find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }), () => medvlm.leaving());
+    medvlm.intake([stage, document.body], find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }));
 
     watch("value", receive);
     new ResizeObserver(resize).observe(stage);

@@ -17,11 +17,11 @@
   // `does` is what the viewer lends: how to draw anew.
   function windows(root, does) {
     const find = (s) => root.querySelector(s), list = find(".mv-window select"), level = find(".mv-level"), width = find(".mv-width"), invert = find("[data-read=invert]");
-    let reading = null, bitmap = null, numbers = null, exact = true, eight = null, made = null;
+    let reading = null, bitmap = null, numbers = null, exact = true, eight = new WeakMap(), made = new WeakMap(); // both by picture
     let own = null, inverted = false; // the window that the user chose: [low, high]; null for the one that the picture comes in
 
     function receive(picture, image, values, fresh) {
-      reading = picture.reading; bitmap = image; numbers = values; eight = made = null;
+      reading = picture.reading; bitmap = image; numbers = values; made = new WeakMap();
       exact = picture.shown[0] === picture.size[0];
       if (fresh) { own = null; inverted = false; }
       const names = ["As it comes", ...reading.presets.map((one) => one.name)].map((text, value) => ({ value, textContent: text }));
@@ -37,14 +37,15 @@
       invert.setAttribute("aria-pressed", inverted);
       root.dataset.window = [low, high].map(round).join(" ");
     }
-    function set(low, high) { own = [low, Math.max(high, low + 0.001)]; made = null; tell(); does.draw(); }
+    function set(low, high) { own = [low, Math.max(high, low + 0.001)]; anew(); }
     function preset(number) { // from 1; 0 is the one that the picture comes in
       const one = reading && reading.presets[number - 1];
       if (one) return set(one.low, one.high);
       if (number || !reading) return;
-      own = made = null; tell(); does.draw();
+      own = null; anew();
     }
-    function turn() { inverted = !inverted; made = null; tell(); does.draw(); }
+    function turn() { if (!reading) return; inverted = !inverted; anew(); }
+    function anew() { made = new WeakMap(); tell(); does.draw(); }
 
     // Dragged by the share of the picture's height and width: up is brighter, right is wider, as at any workstation.
     let grabbed = null;
@@ -54,35 +55,40 @@
       set(middle - wide / 2, middle + wide / 2);
     }
 
-    const plain = () => {
-      if (eight) return eight;
-      const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
+    function plain(image) {
+      if (eight.has(image)) return eight.get(image);
+      const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
       const context = canvas.getContext("2d", { willReadFrequently: true });
-      context.drawImage(bitmap, 0, 0);
-      return (eight = context.getImageData(0, 0, bitmap.width, bitmap.height));
-    };
-    // What is drawn: the picture as it came, or one that is made of its values.
-    function shown() {
-      if (!own && !inverted) return bitmap;
-      if (made) return made;
-      const [low, high] = now(), out = new ImageData(bitmap.width, bitmap.height), rgba = out.data, white = inverted !== Boolean(own && numbers && reading.negative);
-      const grey = (v) => { const g = clamp(((v - low) * 255) / (high - low), 0, 255); return white ? 255 - g : g; };
-      if (numbers && own) {
-        for (let at = 0, to = 0; at < numbers.length; at++, to += 4) { rgba[to] = rgba[to + 1] = rgba[to + 2] = grey(numbers[at]); rgba[to + 3] = 255; }
+      context.drawImage(image, 0, 0);
+      eight.set(image, context.getImageData(0, 0, image.width, image.height));
+      return eight.get(image);
+    }
+    // What is drawn of a picture: as it came, or made of its values. Where it came without, its greys stand for the values between
+    // the ends of the window that it came in.
+    function as(image, values) {
+      if (!image || (!own && !inverted)) return image;
+      if (made.has(image)) return made.get(image);
+      const [low, high] = now(), [black, white] = reading.values ? reading.window : [0, 255], out = new ImageData(image.width, image.height), rgba = out.data;
+      const grey = (v, turned) => { const g = clamp(((v - low) * 255) / (high - low), 0, 255); return turned !== inverted ? 255 - g : g; };
+      if (values && own) {
+        for (let at = 0, to = 0; at < values.length; at++, to += 4) { rgba[to] = rgba[to + 1] = rgba[to + 2] = grey(values[at], reading.negative); rgba[to + 3] = 255; }
       } else {
-        const table = Uint8ClampedArray.from({ length: 256 }, (_, v) => (own ? grey(v) : 255 - v)), from = plain().data;
+        const meant = (v) => (reading.negative ? white - (v * (white - black)) / 255 : black + (v * (white - black)) / 255);
+        const table = Uint8ClampedArray.from({ length: 256 }, (_, v) => (own ? grey(meant(v), reading.negative) : 255 - v)), from = plain(image).data;
         for (let at = 0; at < from.length; at++) rgba[at] = at % 4 === 3 ? 255 : table[from[at]];
       }
-      made = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
-      made.getContext("2d").putImageData(out, 0, 0);
-      return made;
+      const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+      canvas.getContext("2d").putImageData(out, 0, 0);
+      made.set(image, canvas);
+      return canvas;
     }
+    const shown = () => as(bitmap, numbers);
 
     // What lies under a pixel of the picture, in words.
     function value(x, y) {
       const at = Math.floor(y) * bitmap.width + Math.floor(x), about = exact ? "" : "about ";
       if (numbers) return about + Number(numbers[at].toPrecision(6)) + (reading.unit ? " " + reading.unit : "");
-      const [r, g, b] = plain().data.subarray(4 * at, 4 * at + 3);
+      const [r, g, b] = plain(bitmap).data.subarray(4 * at, 4 * at + 3);
       return about + (r === g && g === b ? "grey " + r : "R " + r + " G " + g + " B " + b);
     }
 
@@ -95,7 +101,7 @@
     }
     invert.addEventListener("click", turn);
     const chosen = () => ({ window: own, inverted }); // for what is saved
-    return { receive, shown, value, preset, turn, grab, drag, chosen };
+    return { receive, shown, as, value, preset, turn, grab, drag, chosen };
   }
 
   Object.assign(window.medvlm, { numbersOf, windows });

@@ -23,20 +23,21 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1",  # nor does it ask
 ]
 PATIENCE = 60_000  # milliseconds; a training may run beside the tests
 SIZE, BOX = (200, 300), (60, 50, 180, 130)  # of the picture that is opened: (H, W) and the bright rectangle
 
 
 @contextlib.contextmanager
-def served(assistant, inbox):
-    """The page over an assistant, in a thread: its address and its app."""
+def served(assistant, inbox, **options):
+    """The page over an assistant, in a thread, with options of `make_app`: its address and its app."""
     import uvicorn
 
     from serving.server import listen, make_app
 
     bound = listen("127.0.0.1", 0)
-    app = make_app(lambda: assistant, inbox)
+    app = make_app(lambda: assistant, inbox, **options)
     web = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()

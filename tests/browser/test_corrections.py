@@ -104,7 +104,7 @@ def test_what_is_not_saved_is_not_lost_silently(open_page, png):
     page.get_by_role("textbox", name="New sentence").fill("A second look.")
     page.locator(".mv-stage canvas").click()  # leaving the field takes it
     sentence(page, "A second look.").wait_for()
-    upload(page, png)
+    page.locator(".mv-close").click()
     page.wait_for_timeout(300)
     page.evaluate("location.reload()")
     page.wait_for_timeout(300)
@@ -113,6 +113,8 @@ def test_what_is_not_saved_is_not_lost_silently(open_page, png):
         page.click("[data-save=corrections]")
     upload(page, png)
     page.wait_for_function(f"document.querySelector('.mv').dataset.study !== '{study}'")
+    page.locator(".mv-close").first.click()
+    page.wait_for_function("document.querySelectorAll('.mv-close').length === 1")
     assert len(asked) == 2
 
 

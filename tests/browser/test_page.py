@@ -277,10 +277,10 @@ def test_another_series_of_an_upload_can_be_chosen(open_page, tmp_path, server):
     page.locator(".mv-series select").select_option("2")
     page.get_by_text("3 images opened").wait_for()
     assert page.locator(".mv-slices output").inner_text().endswith("/ 3")
-    page.close()
+    page.click(".mv-study .mv-close")
     end = time.monotonic() + 20
     while any(server[1].iterdir()) and time.monotonic() < end:
-        time.sleep(0.2)
+        page.wait_for_timeout(200)
     assert not any(server[1].iterdir()), "the files go when the tab is closed"
 
 

@@ -62,10 +62,23 @@ def test_side_by_side_linked_blended_lit_and_closed(open_page, tmp_path, address
     page.locator(".mv-blend").fill("50")
     assert abs(colour(page, ".mv-stage", *edge) - (now + then) / 2).max() <= 2
     page.locator(".mv-blend").fill("100")
+    page.keyboard.press("Escape")
+    page.locator(".mv-stage canvas").focus()
+    page.keyboard.press("i")  # both are inverted, and windowed alike
+    assert [255 - colour(page, pane, *edge)[0] for pane in (".mv-stage", ".mv-prior")] == [now[0], then[0]]
+    page.keyboard.press("i")
+    page.fill(".mv-level", "60")
+    page.fill(".mv-width", "60")
+    page.keyboard.press("Enter")
+    for pane, was in ((".mv-stage", now[0]), (".mv-prior", then[0])):
+        assert abs(colour(page, pane, *edge)[0] - min(255, max(0, (was - 30) * 255 / 60))) <= 4
+    page.select_option(".mv-window select", "0")
 
     page.click("#mv-report-button")
     page.get_by_text("Report draft, in the list").wait_for()
     wait_data(page, "earlier", "2")
+    page.mouse.move(2, 2)  # off the list, which lights what is under the pointer
+    page.mouse.move(5, 5)  # what lies under a pointer in the list is bright
     dim = [tint(colour(page, pane, 80, 60)) for pane in (".mv-stage", ".mv-prior")]
     page.locator("button.mv-sentence", has_text="larger").click()
     assert len(data(page, "lit").split()) == 2

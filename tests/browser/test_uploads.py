@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import tracemalloc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,10 +22,12 @@ from medvlm.errors import RequestError, StudyError
 from medvlm.studies import Limits
 from medvlm.types import Image, Study
 from serving.multipart import FilesForm
+from serving.page.desks import Desks
 from serving.page.drawing import Drawing
 from serving.page.handlers import SORRY, Handlers
 from serving.page.pictures import run_lengths
 from serving.page.session import Session
+from serving.page.studies import Studies
 from serving.server import listen, make_app
 from serving.uploads import Inbox, add_route
 from tests.fakes import FakeAssistant, square
@@ -154,13 +157,12 @@ def test_a_closed_tab_leaves_nothing_behind(tmp_path):
     do.open_example(session, event(name="mr"), request)
     do.find("bright", session)
     list(do.work(session))
-    do.leave(request)
-    assert session.study is None and session.layer is None and not session.chat.messages
-    assert not do.open_tabs
-    do.open_example(session, event(name="mr"), request)
-    del session
+    desk, shown = session.desk, weakref.ref(session.desk.now)
+    studies = Studies(Desks(do.inbox), do.inbox)
+    studies.close_study(session, event(tab=desk.now.tab))
+    assert session.study is None and session.layer is None and not session.chat.messages and not desk.waiting
     gc.collect()
-    assert not do.open_tabs  # the listeners themselves keep no session alive
+    assert shown() is None  # the listeners themselves keep no study alive
 
 
 def test_events_of_any_shape_get_a_sentence(tmp_path):

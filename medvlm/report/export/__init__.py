@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import RequestError
@@ -82,12 +83,28 @@ def write_report(
     Raises `RequestError`.
     """
     names, folder = check_formats(formats), Path(folder)
+    with _usable(folder) as scratch:
+        written = [path for name in names for path in FORMATS[name](report, study, scratch)]
+        return [_put(path, folder / path.relative_to(scratch)) for path in dict.fromkeys(written)]
+
+
+def check_folder(folder: str | Path) -> None:
+    """Raises `RequestError` where files cannot be written into a folder, before a model has worked for them."""
+    made = not Path(folder).exists()
+    with _usable(Path(folder)):
+        pass
+    if made:
+        Path(folder).rmdir()
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[Path]:
+    """A scratch folder inside of a folder, which is made if needed, and unmade where something goes wrong. Raises `RequestError`."""
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as scratch:
-            written = [path for name in names for path in FORMATS[name](report, study, Path(scratch))]
-            return [_put(path, folder / path.relative_to(scratch)) for path in dict.fromkeys(written)]
+            yield Path(scratch)
     except BaseException as error:
         if made:
             shutil.rmtree(folder, ignore_errors=True)

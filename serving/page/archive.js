@@ -1,0 +1,59 @@
+// The archive: a search whose studies open in tabs of their own, and storing a report in its study's record.
+(function () {
+  "use strict";
+  const { parse } = window.medvlm;
+  const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text || "" });
+  const HEADS = ["Date", "Name", "Id", "Modality", "Description", "Objects", ""];
+
+  function archive(element, trigger, props, watch, [searched, fetched, stored]) {
+    const part = (name) => element.querySelector(`[data-archive=${name}]`);
+    const search = part("search"), asking = part("asking"), form = search.querySelector("form"), found = search.querySelector(".mv-archive-found");
+
+    function busy(note) {
+      for (const button of element.querySelectorAll("button")) button.disabled = Boolean(note) && button.dataset.archive !== "close";
+      part("told").textContent = part("said").textContent = note;
+    }
+    function ask(name, data, note) {
+      busy(note);
+      trigger(name, data);
+    }
+    function row(study) {
+      const button = Object.assign(make("button", "Open"), { type: "button" }), line = document.createElement("tr");
+      button.setAttribute("aria-label", ["Open", study.name, study.date].filter(Boolean).join(" "));
+      button.addEventListener("click", () => ask(fetched, { study: study.study }, "Fetching from the archive…"));
+      line.append(...[study.date, study.name, study.id, study.modalities, study.description, study.objects].map((text) => make("td", text)));
+      line.append(make("td"));
+      line.lastChild.append(button);
+      return line;
+    }
+    function list(studies) {
+      const table = document.createElement("table"), head = document.createElement("tr"), body = document.createElement("tbody");
+      head.append(...HEADS.map((text) => make("th", text)));
+      body.append(...studies.map(row));
+      table.append(document.createElement("thead"), body);
+      table.tHead.append(head);
+      found.replaceChildren(...(studies.length ? [table] : []));
+    }
+
+    part("show").addEventListener("click", () => search.showModal());
+    part("close").addEventListener("click", () => search.close());
+    part("store").addEventListener("click", () => asking.showModal());
+    part("cancel").addEventListener("click", () => asking.close());
+    part("sure").addEventListener("click", () => { asking.close(); ask(stored, {}, "Storing in the archive…"); });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      found.replaceChildren();
+      ask(searched, Object.fromEntries(new FormData(form)), "Searching…");
+    });
+    watch("value", () => {
+      const told = parse(props.value);
+      if (!told) return;
+      busy("");
+      part(told.opened || !search.open ? "said" : "told").textContent = told.note;
+      if (told.studies) list(told.studies);
+      if (told.opened) { search.close(); found.replaceChildren(); }
+    });
+  }
+
+  Object.assign(window.medvlm, { archive });
+})();

@@ -1,0 +1,93 @@
+"""What the page's events around the archive do: its studies are searched and opened, and a report goes into a study's record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from fastapi import HTTPException
+
+from medvlm.archive.entries import ArchivedStudy
+from medvlm.archive.reported import check_storable
+from medvlm.errors import RequestError
+
+from ..access.clients import client_of
+from ..dicomweb import MOST_LISTED, Dicomweb, rule_of
+from . import payload
+from .handlers import Handlers, field, told
+from .session import Session
+
+NOTHING = "No study matches."
+MORE = f"There are more studies than these {MOST_LISTED}; narrow the search."
+NO_REPORT = "Ask for a report first."
+NOT_OPENED = "The study was not opened; the chat says why."
+STORED = "Stored in the archive, beside the images: {} object{}."
+SEARCHED = ("name", "patient", "modality", "since", "until")
+
+
+class ArchivePanel:
+    """The listeners of the page for the archive; all that belongs to a user is in `Session`."""
+
+    def __init__(self, dicomweb: Dicomweb, do: Handlers):
+        self.dicomweb, self.do = dicomweb, do
+
+    def archive_search(self, session: Session, event: gr.EventData, request: gr.Request) -> str:
+        """The studies that match what was typed."""
+        try:
+            asked = {name: str(field(event, name) or "") for name in SEARCHED}
+            studies, more = self.dicomweb.find(rule_of(**asked), whose(request))
+        except Exception as error:
+            return panel(session, sentence(error), [])
+        return panel(session, MORE if more else "" if studies else NOTHING, [row(study) for study in studies])
+
+    def archive_open(self, session: Session, event: gr.EventData, request: gr.Request) -> tuple:
+        """A study of the archive in a tab of its own: chat, picture, layer, message, panel."""
+        try:
+            upload = self.dicomweb.bring(whose(request), str(field(event, "study")))
+        except Exception as error:  # what is open stays as it is
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), panel(session, sentence(error))
+        inbox, before = self.do.inbox, session.study
+        shown = self.do.open(session, request, lambda: inbox.read(upload, values=True), upload)
+        opened = session.study is not before
+        return *shown, panel(session, "" if opened else NOT_OPENED, opened=opened)
+
+    def archive_store(self, session: Session, request: gr.Request) -> str:
+        """The report that is shown, with what was corrected in it, in the record of its study."""
+        study, top = session.study, session.layer
+        try:
+            if study is None or top is None or top.report is None:
+                raise RequestError(NO_REPORT)
+            check_storable(study)
+            count = self.dicomweb.store(whose(request), top.report, study)
+        except Exception as error:
+            return panel(session, sentence(error))
+        return panel(session, STORED.format(count, "" if count == 1 else "s"))
+
+
+def whose(request: gr.Request) -> str:
+    """The client that an event is of."""
+    assert request.request is not None
+    return client_of(request.request)
+
+
+def sentence(error: Exception) -> str:
+    return error.detail if isinstance(error, HTTPException) else told(error)
+
+
+def panel(session: Session, note: str = "", studies: list[dict[str, str]] | None = None, opened: bool = False) -> str:
+    """What the panel's script is told: a note, studies to list, and whether one was opened."""
+    said: dict[str, Any] = {"seq": session.count(), "note": note, "studies": studies, "opened": opened}
+    return payload.to_text(said)
+
+
+def row(study: ArchivedStudy) -> dict[str, str]:
+    """A study as it is listed."""
+    return {
+        "study": study.uid,
+        "date": study.day,
+        "name": " ".join(study.patient["name"].replace("^", " ").split()),
+        "id": study.patient["id"],
+        "description": study.patient["description"],
+        "modalities": " ".join(study.modalities),
+        "objects": "" if study.images is None else str(study.images),
+    }

@@ -1,0 +1,23 @@
+// After the server has ended and was started anew, the page is loaded anew as well: it then says that what was open is gone.
+(function () {
+  "use strict";
+  const { bus } = window.medvlm, KEY = "medvlm-open", before = sessionStorage.getItem(KEY);
+  const GONE = "The server was started anew, and the studies that were open here are gone from it; open them again.";
+
+  // Which server it is; Gradio draws the number when it starts.
+  const server = () => String(window.gradio_config && window.gradio_config.app_id);
+
+  function tell() {
+    const root = Object.assign(document.createElement("div"), { id: "mv-gone", textContent: GONE });
+    const close = Object.assign(document.createElement("button"), { type: "button", textContent: "✕", ariaLabel: "Close" });
+    root.role = "alert";
+    close.addEventListener("click", () => root.remove());
+    root.append(close);
+    document.body.append(root);
+  }
+  if (before && before !== server()) tell();
+  bus.addEventListener("message", ({ detail }) => {
+    if (!detail.studies) return;
+    if (detail.studies.length) sessionStorage.setItem(KEY, server()); else sessionStorage.removeItem(KEY);
+  });
+})();

@@ -1,0 +1,50 @@
+// The tabs of the open studies: one shows, each is closed by itself. What is open is found again when the page is loaded anew.
+(function () {
+  "use strict";
+  const { bus } = window.medvlm;
+  const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
+  const LOST = "What was drawn or corrected in it is not saved. Close the study all the same?";
+
+  // The window's own number; it stays while the window is open, also when the page is loaded anew.
+  function windowName() {
+    const name = sessionStorage.getItem("medvlm") || crypto.getRandomValues(new Uint32Array(4)).join("-");
+    sessionStorage.setItem("medvlm", name);
+    return name;
+  }
+
+  function studies(element, send) {
+    const list = element.querySelector(".mv-studies");
+    list.setAttribute("role", "tablist");
+    list.setAttribute("aria-label", "Open studies");
+    let said = "";
+
+    function tab(one) {
+      const root = make("span", "mv-study"), name = make("button", "", one.title + (one.unsaved ? " •" : "")), close = make("button", "mv-close", "✕");
+      name.type = close.type = "button";
+      name.setAttribute("role", "tab");
+      name.setAttribute("aria-selected", one.shown);
+      name.title = one.title + (one.unsaved ? ", not saved" : "");
+      close.setAttribute("aria-label", "Close " + one.title);
+      close.title = "Close it; nothing of it stays";
+      name.addEventListener("click", () => { if (!one.shown) send.show({ tab: one.tab }); });
+      close.addEventListener("click", () => { if (!one.unsaved || window.confirm(LOST)) send.close({ tab: one.tab }); });
+      root.append(name, close);
+      return root;
+    }
+    bus.addEventListener("message", ({ detail }) => {
+      if (!detail.studies || JSON.stringify(detail.studies) === said) return;
+      said = JSON.stringify(detail.studies);
+      list.replaceChildren(...detail.studies.map(tab));
+      const shown = list.querySelector("[aria-selected=true]");
+      if (shown) shown.scrollIntoView({ block: "nearest", inline: "nearest" });
+    });
+    list.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], names = [...list.querySelectorAll("[role=tab]")], at = names.indexOf(event.target);
+      if (!step || at < 0) return;
+      event.preventDefault(); event.stopPropagation();
+      names[(at + step + names.length) % names.length].focus();
+    });
+  }
+
+  Object.assign(window.medvlm, { studies, windowName });
+})();

@@ -1,0 +1,87 @@
+"""A whole server for attacks: on a LAN name with two accounts, and over real sockets on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install -e '.[serving]'")
+import uvicorn
+from argon2 import PasswordHasher
+from fastapi.testclient import TestClient
+
+from serving.access.accounts import Accounts, Proxies
+from serving.access.entrance import Way
+from serving.access.lines import lines
+from serving.server import listen, make_app
+from tests.fakes import FakeAssistant
+
+HOME = "http://scanner.lan:7860"
+OWN = {"origin": HOME, "sec-fetch-site": "same-origin", "x-medvlm": "1"}
+SECRETS = {"alice": "correct horse", "bob": "battery staple"}
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="package")
+def app(tmp_path_factory):
+    accounts = Accounts({name: HASHER.hash(password) for name, password in SECRETS.items()})
+    return make_app(FakeAssistant, tmp_path_factory.mktemp("inbox"), ["scanner.lan"], way=Way(accounts))
+
+
+def client_of(app, address: str = "10.0.0.1", **headers: str) -> TestClient:
+    return TestClient(app, base_url=HOME, client=(address, 50000), follow_redirects=False, headers={**OWN, **headers})
+
+
+def logged_in(app, name: str, address: str) -> TestClient:
+    client = client_of(app, address)
+    token = re.search(r'name="token" value="(\w+)"', client.get("/login").text)[1]
+    assert client.post("/login", data={"token": token, "name": name, "password": SECRETS[name]}).status_code == 303
+    return client
+
+
+@pytest.fixture(scope="package")
+def alice(app):
+    return logged_in(app, "alice", "10.0.0.1")
+
+
+@pytest.fixture(scope="package")
+def bob(app):
+    return logged_in(app, "bob", "10.0.0.2")
+
+
+@contextlib.contextmanager
+def served(folder: Path, host: str = "127.0.0.1", most: int = 256, head_s: float = 20.0) -> Iterator[int]:
+    """The port of a server as `medvlm serve` starts it; its uploads lie in `folder`."""
+    bound = listen(host, 0)
+    limits = {"http": lines(Proxies(), most, head_s), "ws": "none", "limit_concurrency": 512}
+    config = uvicorn.Config(make_app(FakeAssistant, folder), log_level="error", timeout_graceful_shutdown=1, **limits)
+    web = uvicorn.Server(config)
+    thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    while not web.started:
+        time.sleep(0.05)
+    yield bound.getsockname()[1]
+    web.should_exit = True
+    thread.join(20)
+
+
+def routes_of(app) -> list[str]:
+    """Every path of the app's route table, of mounted apps and included routers too, with their prefixes."""
+
+    def walk(routes, before: str = "") -> Iterator[str]:
+        for route in routes:
+            path = before + getattr(route, "path", "")
+            inner = getattr(route, "original_router", None) or getattr(route, "app", None)
+            if getattr(route, "methods", None):
+                yield path
+            else:
+                yield from walk(getattr(inner, "routes", []), path)
+
+    return sorted(set(walk(app.routes)))

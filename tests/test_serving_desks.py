@@ -1,0 +1,137 @@
+"""Open studies in tabs, and which window of which browser finds them again after a reload; without a browser."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+
+from medvlm.types import Image, Study
+from serving.access.clients import CLIENT
+from serving.page.desks import Desks
+from serving.page.handlers import CROWDED, MOST_TABS, Handlers, message
+from serving.page.session import Session
+from serving.page.studies import NOTHING, Studies
+from serving.uploads import Inbox
+
+from .fakes import FakeAssistant, square
+
+
+def event(**fields):
+    return SimpleNamespace(_data=fields)
+
+
+def request(client: str, page: str):
+    return SimpleNamespace(request=SimpleNamespace(scope={CLIENT: client}, client=None), session_hash=page)
+
+
+class Server:
+    def __init__(self, folder):
+        self.inbox, self.time = Inbox(folder), 0.0
+        self.desks = Desks(self.inbox, parted_s=300, now=lambda: self.time)
+        self.studies, self.do = Studies(self.desks, self.inbox), Handlers(FakeAssistant, self.inbox)
+
+    def load(self, client="alice session 1", window="w", page="p"):
+        """A page is loaded: its session, and what it shows."""
+        session = Session()
+        return session, self.studies.enter(window, session, request(client, page))
+
+    def open(self, session, name="a.png"):
+        return self.do.open(session, None, lambda: Study([Image(square())]), title=name)
+
+
+@pytest.fixture
+def server(tmp_path):
+    return Server(tmp_path)
+
+
+def titles(session) -> list[tuple[str, bool]]:
+    return [(one["title"], one["shown"]) for one in json.loads(message(session))["studies"]]
+
+
+def test_a_page_that_is_loaded_anew_finds_its_studies_and_what_waits(server):
+    session, shown = server.load(page="one")
+    assert shown is NOTHING
+    server.open(session, "a.png")
+    server.do.find("bright", session)
+    server.open(session, "b.png")
+    server.desks.part(session, "one")
+    again, shown = server.load(page="two")
+    assert titles(again) == [("a.png", False), ("b.png", True)]
+    assert json.loads(shown[1])["study"] == session.key
+    for _ in server.do.resume(again):
+        pass
+    assert again.layer is None and again.desk.tabs[0].layer.title == "Find: bright"
+    assert "The model takes it for" in again.chat.messages[0]["content"]
+
+
+@pytest.mark.parametrize("who", [{"client": "bob session 2"}, {"window": "other"}, {"client": "alice session 9"}])
+def test_another_window_or_browser_finds_nothing(server, who):
+    session, _ = server.load()
+    server.open(session)
+    other, shown = server.load(**who, page="q")
+    assert shown is NOTHING and other.study is None
+
+
+def test_a_closed_window_is_forgotten_after_some_minutes_and_a_log_out_at_once(server):
+    session, _ = server.load(page="one")
+    server.open(session)
+    server.desks.part(session, "one")
+    server.time = 299
+    assert server.load(page="two")[0].study is session.study
+    server.desks.part(session, "two")
+    assert server.desks.parted("alice") and not server.desks.parted("bob")
+    server.time = 600
+    server.desks.sweep()
+    assert session.study is None and not server.desks.parted()
+    server.open(server.load(page="three")[0])
+    late, _ = server.load(page="four")
+    server.desks.leave("alice session 1")
+    assert late.study is None
+
+
+def test_what_is_opened_before_the_page_has_said_its_window_is_kept(server):
+    first, _ = server.load(page="one")
+    server.open(first, "a.png")
+    late = Session()
+    server.open(late, "b.png")
+    server.studies.enter("w", late, request("alice session 1", "two"))
+    assert titles(late) == [("a.png", False), ("b.png", True)]
+
+
+def test_tabs_are_shown_closed_and_counted(server):
+    session, _ = server.load()
+    for name in "abc":
+        server.open(session, name)
+    first, second, third = (one.tab for one in session.desk.tabs)
+    server.studies.show_study(session, event(tab=second))
+    assert titles(session) == [("a", False), ("b", True), ("c", False)]
+    server.studies.close_study(session, event(tab=second))
+    assert titles(session) == [("a", False), ("c", True)]
+    server.studies.close_study(session, event(tab=first))
+    assert titles(session) == [("c", True)]
+    for wild in (None, 7, "x", second):
+        server.studies.close_study(session, event(tab=wild))
+        server.studies.show_study(session, event(tab=wild))
+    assert titles(session) == [("c", True)]
+    while len(session.desk.tabs) < MOST_TABS:
+        server.open(session)
+    assert CROWDED in server.open(session)[0]
+    server.studies.close_study(session, event(tab=third))
+    assert len(session.desk.tabs) == MOST_TABS - 1
+
+
+def test_an_answer_goes_to_the_tab_that_it_was_asked_in(server):
+    session, _ = server.load()
+    server.open(session, "a")
+    server.do.find("bright", session)
+    asked = session.desk.now
+    server.open(session, "b")
+    server.do.work(session)
+    assert session.layer is None and asked.layer.title == "Find: bright"
+    server.do.find("bright", session)
+    server.studies.close_study(session, event(tab=session.desk.now.tab))
+    assert not session.waiting and session.desk.now is asked
