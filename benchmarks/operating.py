@@ -17,7 +17,7 @@ from common import bar, table
 from medvlm.evaluation.labels import learned, positive_value, stated
 from medvlm.model.loading import model_folder
 from medvlm.operating import USUAL, Scores, write_operating
-from medvlm.perception import Finder
+from medvlm.perception.finder import Finder
 from medvlm.records import data_sets, read_records
 
 Found = dict[tuple[str, bool], list[float]]  # (part, whether the image has the value) → probabilities

@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from typing import Any
 
 import numpy as np
 
-from medvlm.assistant import Assistant
+from medvlm.cores import wait_asleep
 from medvlm.errors import MedVLMError
 from medvlm.memory import keep_freed_memory, most_resident, resident
 from medvlm.types import Image, Study
@@ -57,7 +58,7 @@ def study(chance: random.Random, volume: bool) -> Study:
     return Study(images, kind="volume", metadata={"slice_spacing_mm": 2.0})
 
 
-def request(assistant: Assistant, kind: str, about: Study, chance: random.Random) -> None:
+def request(assistant: Any, kind: str, about: Study, chance: random.Random) -> None:
     height, width = about.images[0].size
     if kind == "box":
         assistant.segment(about, 0, box=(width * 0.2, height * 0.2, width * 0.6, height * 0.7))
@@ -72,7 +73,7 @@ def request(assistant: Assistant, kind: str, about: Study, chance: random.Random
 class User(threading.Thread):
     """Asks one thing after another until the time is over."""
 
-    def __init__(self, number: int, assistant: Assistant, turns: Turns, until: float, done: Counter):
+    def __init__(self, number: int, assistant: Any, turns: Turns, until: float, done: Counter):
         super().__init__(daemon=True)
         self.number, self.assistant, self.turns, self.until, self.counts = number, assistant, turns, until, done
 
@@ -98,7 +99,10 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two lines")
     parser.add_argument("--model")
     args = parser.parse_args()
+    wait_asleep()
     keep_freed_memory()
+    from medvlm.assistant import Assistant
+
     assistant, turns, counts, seen = Assistant.load(args.model), Turns(), Counter(), []
     print(f"{'loaded':>8} {resident() / 2**20:6.0f} MB", flush=True)
     began = time.monotonic()

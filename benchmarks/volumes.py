@@ -29,7 +29,7 @@ from common import interval, records_of, table, union
 from tqdm import tqdm
 
 from medvlm.evaluation.metrics import dice
-from medvlm.perception import Finder
+from medvlm.perception.finder import Finder
 from medvlm.perception.carry import carry
 from medvlm.records import Record, read_records
 from medvlm.studies import load_study

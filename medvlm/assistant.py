@@ -19,7 +19,7 @@ from .conversation.teller import Teller
 from .memory import give_back
 from .model.loading import model_folder
 from .notices import add_notices
-from .perception import Finder
+from .perception.finder import Finder
 from .perception.carry import carry
 from .policy import DecisionPolicy
 from .report.claims import Claim, check_claims, read_claims

@@ -18,6 +18,7 @@ from typing import Any
 
 from .commands import COMMANDS, Load
 from .commands.options import COMMON
+from .cores import wait_asleep
 from .errors import MedVLMError
 from .memory import keep_freed_memory
 from .progress import bar
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None, load: Load = load_assistant) -> int:
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
     keep_freed_memory()
+    wait_asleep()
     _end_in_order()
     try:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries to their own authors
@@ -82,6 +84,9 @@ def main(argv: Sequence[str] | None = None, load: Load = load_assistant) -> int:
             from .types import DISCLAIMER
 
             print(DISCLAIMER, file=sys.stderr)
+    if result.get("unwritten"):
+        print(f"medvlm: {result['unwritten']}", file=sys.stderr)
+        return 2
     if result.get("problems"):
         print(f"medvlm: {len(result['problems'])} problems found in {str(args.folder)!r}.", file=sys.stderr)
         return 2

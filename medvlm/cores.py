@@ -12,6 +12,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def wait_asleep() -> None:
+    """Let threads of one computation sleep while they wait for each other. By default they spin, and where others use the cores
+    too, that takes them from the very thread that is waited for. To be called before torch is imported."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 @cache
 def _of_torch() -> int:
     """The threads that torch was to use before any were shared out."""

@@ -15,7 +15,7 @@ import numpy as np
 from .types import Image, Study
 
 USERS, EACH = 8, 4  # who ask together, and the phrases of each
-TOKENS = 64  # that are written
+TOKENS = 16  # that are written
 SLICES = 12
 COPIED = 2**27  # bytes, more than any cache holds
 MATRIX = 1536  # rows and columns

@@ -73,9 +73,8 @@ class Dicomweb:
             folder = self.inbox.new()
             self.inbox.sent[folder.name] = Upload(client)
             self.inbox.claimed.add(folder.name)  # else it would be swept where the archive takes long
-            inside = folder / " ".join(
-                filter(None, ["+".join(known.modalities) or "Study", known.day])
-            )  # the page's title
+            title = "+".join(known.modalities) or "Study"
+            inside = folder / f"{title} {known.day}".rstrip()  # the page's title
             try:
                 archive.fetch(known, inside, chosen)
                 self.inbox.count(folder.name, sum(path.stat().st_size for path in inside.iterdir()))

@@ -13,13 +13,18 @@ STEP = 0.25  # seconds that work keeps its place before it steps aside for other
 LONG = 1.0  # … and after which other work of the same user goes first
 
 
+def done() -> Callable[[], None]:
+    """The work of one that has none left."""
+    return lambda: None
+
+
 @dataclass(eq=False)
 class Job:
     """One request's work: its result, how far it is, and whether anybody still waits for it."""
 
     client: str = ""
     number: int = 0  # in the order in which they came
-    work: Callable[[], Callable[[], None]] = lambda: lambda: None  # gives what tells its result
+    work: Callable[[], Callable[[], None]] = done  # gives what tells its result
     future: Future[Any] = field(default_factory=Future)
     progress: tuple[int, int] | None = None  # done, of how many
     abandoned: bool = False

@@ -50,16 +50,6 @@ class Metrics:
         """As Prometheus reads it."""
         return generate_latest(self.registry)
 
-    def queued(self, work: Callable[[], Any]) -> Callable[[], Any]:
-        """`work`, with the time that it waited from now on until it began."""
-        since = time.monotonic()
-
-        def begun() -> Any:
-            self.waited.observe(time.monotonic() - since)
-            return work()
-
-        return begun
-
 
 class CountedTurns(Turns):
     """The queue before the model, with how long work waits in it."""
@@ -74,10 +64,20 @@ class CountedTurns(Turns):
         )
 
     def submit(self, client: str, work: Callable[[], Any]) -> Job:
-        return super().submit(client, self._metrics.queued(work))
+        return super().submit(client, self._queued(work))
 
     def wait(self, work: Callable[[], Any], tab: str = "") -> Any:
-        return super().wait(self._metrics.queued(work), tab)
+        return super().wait(self._queued(work), tab)
+
+    def _queued(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        """`work`, with the time counted that it waits from now on until it begins."""
+        since = time.monotonic()
+
+        def begun() -> Any:
+            self._metrics.waited.observe(time.monotonic() - since)
+            return work()
+
+        return begun
 
 
 class Timed:

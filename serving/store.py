@@ -129,7 +129,8 @@ class Redis:
                 socket_timeout=ANSWER_S,
                 retry=Retry(NoBackoff(), 1),  # a connection that was closed meanwhile is made anew, and no more
             )
-        except ValueError:
+            self._redis.connection_pool.make_connection()  # which asks nothing, but takes no options that it does not know
+        except (ValueError, TypeError):
             raise RequestError(NO_URL) from None
         self._name, self._full, self._fault = f"{name}:", redis.exceptions.OutOfMemoryError, redis.RedisError
 

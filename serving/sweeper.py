@@ -9,7 +9,7 @@ SHARES = 4  # of the idle time: so often is looked
 
 
 class Sweeper:
-    """Calls `sweep` again and again, under `lock`, for as long as there is something to sweep."""
+    """Calls `sweep` again and again for as long as it is `busy`: there is something to sweep, which `lock` guards."""
 
     def __init__(self, lock: threading.RLock, idle_s: float, sweep: Callable[[], None], busy: Callable[[], bool]):
         self._lock, self._sweep, self._busy = lock, sweep, busy
@@ -24,7 +24,9 @@ class Sweeper:
             self._timer.start()
 
     def _swept(self) -> None:
-        with self._lock:
-            self._timer = None
-            self._sweep()
-            self.watch()
+        try:
+            self._sweep()  # takes the lock itself, for as long as it has to
+        finally:
+            with self._lock:
+                self._timer = None
+                self.watch()

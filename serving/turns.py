@@ -21,7 +21,7 @@ from medvlm.cores import cores, share
 from medvlm.errors import RequestError
 from medvlm.progress import Tell, listener, pausing, telling
 
-from .fairness import STEP, Job, Places
+from .fairness import STEP, Job, Places, done
 
 MOST = 32  # requests of the API that wait
 MOST_OF_ONE = 8  # of one client
@@ -150,19 +150,21 @@ class Turns:
 
     def _work(self) -> None:
         while True:
-            job = self._begun.get()
-            share(len(self._places.working))
-            settle = job.work()
-            with self._lock:
-                self._places.leave(job)
-                self.stuck.discard(job)
-                self._idle += 1
-                if job.watch:
-                    job.watch.cancel()
-                    job.watch = None
-                self._go_on()
-            with suppress(InvalidStateError):  # it was given up meanwhile
-                settle()
+            self._do(self._begun.get())  # so that nothing of it is held while this thread is idle
+
+    def _do(self, job: Job) -> None:
+        share(len(self._places.working))
+        settle, job.work = job.work(), done  # what it worked on goes as soon as nobody else has it
+        with self._lock:
+            self._places.leave(job)
+            self.stuck.discard(job)
+            self._idle += 1
+            if job.watch:
+                job.watch.cancel()
+                job.watch = None
+            self._go_on()
+        with suppress(InvalidStateError):  # it was given up meanwhile
+            settle()
 
     def _fulfil(self, job: Job, work: Callable[[], Any], tell: Tell | None) -> Callable[[], None]:
         """Do a piece of work, unless nobody waits for it any more; returns what tells its result."""

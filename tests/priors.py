@@ -11,7 +11,7 @@ from medvlm.report import draft_report, examined_images
 from medvlm.report.prior import report_with_prior
 
 from .fakes import FakeAssistant
-from .studies import write
+from .studies import place, write
 
 THING = "lung nodule"
 SIZE = (160, 200)
@@ -47,3 +47,16 @@ def pair(folder: Path, **of_prior: object) -> tuple[Path, Path]:
     today = write(folder / "today.dcm", drawn(24, gone=False), StudyDate=TODAY, **said)
     elements = {**said, "StudyDate": BEFORE, **of_prior}
     return today, write(folder / "before.dcm", drawn(14, (6, -8)), **elements)
+
+
+def pair_of_series(folder: Path) -> tuple[Path, list[Path]]:
+    """As `pair`, slices of CT with that one disc, and of before two series: in the first it was smaller, in the second as large as today."""
+    said = {"WindowCenter": 128, "WindowWidth": 256, **place(0)}
+    today = write(folder / "today.dcm", drawn(24, gone=False), StudyDate=TODAY, **said)
+    before = [
+        write(
+            folder / f"{name}.dcm", drawn(radius, gone=False), StudyDate=BEFORE, SeriesInstanceUID=f"1.2.{name}", **said
+        )
+        for name, radius in ((7, 18), (8, 24))
+    ]
+    return today, before

@@ -20,7 +20,7 @@ from serving.api import schemas
 from .apis import SlowAssistant, app_over, client_over, opened, png, refused, service_of
 from .dicom_export import series
 from .fakes import square
-from .priors import BEFORE, ComparingAssistant, pair
+from .priors import BEFORE, ComparingAssistant, pair, pair_of_series
 
 BOX = [16.0, 16.0, 48.0, 40.0]  # of the bright rectangle in `square()`
 
@@ -218,6 +218,29 @@ def test_two_studies_are_compared_in_the_order_of_their_dates(tmp_path):
     refused(client.post(f"/v1/studies/{today}/compare", json={"prior": "nobody"}), 404)
     text = client.post(f"/v1/studies/{today}/compare?format=md", json={"prior": before}).text
     assert "Comparison with the prior" in text
+
+
+def test_the_series_of_a_prior_is_chosen(tmp_path):
+    pytest.importorskip("SimpleITK")
+    client = client_over(app_over(ComparingAssistant(), tmp_path / "inbox"))
+    today, before = pair_of_series(tmp_path)
+    study, files = opened(client, today.read_bytes()), [path.read_bytes() for path in before]
+    changes = []
+    for number in (1, 2):
+        prior = opened(client, *files, params={"series": number})
+        report = client.post(f"/v1/studies/{study}/compare", json={"prior": prior}).json()
+        changes.append([s["text"] for part in report["sections"] for s in part["sentences"] if "larger" in s["text"]])
+    assert changes[0] and not changes[1]
+
+
+def test_a_prior_of_another_kind_is_refused_in_a_sentence(tmp_path):
+    pytest.importorskip("SimpleITK")
+    client = client_over(app_over(ComparingAssistant(), tmp_path / "inbox"))
+    today, before = (opened(client, path.read_bytes()) for path in pair(tmp_path, Modality="MG"))
+    said = refused(client.post(f"/v1/studies/{today}/compare", json={"prior": before}), 422)
+    assert "X-ray" in said or "x-ray" in said
+    other = opened(client, pair(tmp_path, BodyPartExamined="HAND")[1].read_bytes())
+    assert "hand" in refused(client.post(f"/v1/studies/{today}/compare", json={"prior": other}), 422)
 
 
 def test_another_patient_is_asked_for_not_assumed(tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 import PIL.Image
@@ -24,11 +27,13 @@ from .fakes import FakeAssistant, fake_study, square
 
 pytest.importorskip("ray", reason="needs ray: pip install 'ray[data]'")
 
+from medvlm.batch import on_ray
 from medvlm.batch.folder import Asked, OutputFolder
 from medvlm.batch.on_ray import NOBODY, Worker, _connect, _offline, run_on_ray
 
 SETTINGS = {"weights": FakeAssistant.fingerprint}
 STORE = 80_000_000  # bytes of a node's object store
+MOST_S = 120  # seconds that a test may wait for Ray
 
 
 class Mortal(FakeAssistant):
@@ -50,20 +55,44 @@ class Mortal(FakeAssistant):
         return super().ask_many(requests, abstain)
 
 
-def mortal(notes: Path) -> Mortal:
+def mortal(notes: Path, tries: int = on_ray.MOST_TRIES) -> Mortal:
+    on_ray.MOST_TRIES = tries  # in the worker's process
     return Mortal(notes)
 
 
+@contextlib.contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Raises `TimeoutError` where Ray does not come back: a signal ends its waits too."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"Ray did not come back within {seconds} s.")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(scope="module")
-def address():
+def cluster():
     from ray.cluster_utils import Cluster
 
-    with _offline():
-        node = {"num_cpus": 1, "object_store_memory": STORE}
+    node = {"num_cpus": 1, "object_store_memory": STORE}
+    with _offline(), within(MOST_S):
         cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
         cluster.add_node(**node)
     yield cluster.address
-    cluster.shutdown()
+    with within(MOST_S):
+        cluster.shutdown()
+
+
+@pytest.fixture
+def address(cluster):
+    with within(MOST_S):
+        yield cluster
 
 
 @pytest.fixture
@@ -94,7 +123,7 @@ def rows(output: Path) -> list[dict]:
 
 
 def plain(requests: Path) -> list[dict]:
-    """What the plain engine says, without what it takes."""
+    """What the plain engine says."""
     responses = requests.with_name("plain.jsonl")
     run_batch(FakeAssistant(), requests, responses, load=fake_study, progress=False)
     return [json.loads(line) for line in responses.read_text().splitlines()]
@@ -109,34 +138,35 @@ def run(asked, address=None, make=None, settings=None, **more):
     return run_on_ray(make, *asked, settings or SETTINGS, address, load=fake_study, progress=False, **more)
 
 
-def test_a_worker_is_killed_in_the_middle(asked, address):
+def test_the_command_goes_on_where_a_worker_is_killed(asked, address, capsys, monkeypatch):
+    """Only the fingerprint and the studies are made up, which take seconds."""
     questions(asked[0], "Is it so?", "die once of this")
-    assert run(asked, address) == {"answered": 38, "failed": 2, "skipped": 0}
+    notes = asked[0].with_name("notes")
+    monkeypatch.setattr("medvlm.commands.batch._settings", lambda args: SETTINGS)
+    monkeypatch.setattr(on_ray, "run_on_ray", functools.partial(run_on_ray, load=fake_study))
+    command = ["batch", str(asked[0]), "-o", str(asked[1]), "--engine", "ray", "--ray-address", address, "--json"]
+    assert main(command, load=lambda args: Mortal(notes)) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert counts == {"answered": 38, "failed": 2, "skipped": 0, "output": str(asked[1])}
     got = rows(asked[1])
     assert [row["row"] for row in got] == list(range(1, 41))
     assert of_all([json.loads(row["response"]) for row in got]) == of_all(plain(asked[0]))
-    assert (
-        got[0]["id"] == "0" and got[0]["text"] == "yes" and got[0]["confidence"] == 0.8 and got[0]["task"] == "answer"
-    )
-    assert got[20]["error"].startswith("Line 21 is not JSON") and got[21]["error"].startswith(
-        "Line 22: its id was used"
-    )
-    assert asked[0].with_name("notes").read_text().count("die once of this") == 2
+    said = {key: got[0][key] for key in ("id", "text", "confidence", "task")}
+    assert said == {"id": "0", "text": "yes", "confidence": 0.8, "task": "answer"}
+    assert got[20]["error"].startswith("Line 21 is not JSON")
+    assert got[21]["error"].startswith("Line 22: its id was used")
+    assert notes.read_text().count("die once of this") == 2
     assert not list(asked[1].glob("_part-*"))
 
 
-def test_what_kills_every_worker_is_left_and_told(asked, address):
+def test_what_kills_every_worker_is_left_and_told(asked, address, monkeypatch):
     questions(asked[0], "die always")
-    with pytest.raises(RequestError, match="1 of 5 parts have no rows, because their worker died 3 times"):
-        run(asked, address)
-    first = rows(asked[1])
-    assert [row["row"] for row in first] == list(range(9, 41))
     notes = asked[0].with_name("notes")
-    notes.unlink()
-    settled = functools.partial(FakeAssistant)
-    assert run(asked, address, settled) == {"answered": 8, "failed": 0, "skipped": 32}
-    assert [row["row"] for row in rows(asked[1])] == list(range(1, 41))
-    assert run(asked, address="127.0.0.1:1") == {"answered": 0, "failed": 0, "skipped": 40}  # no cluster is asked
+    monkeypatch.setattr(on_ray, "MOST_TRIES", 2)
+    with pytest.raises(RequestError, match="1 of 5 parts have no rows, because their worker died 2 times"):
+        run(asked, address, functools.partial(mortal, notes, 2))
+    assert notes.read_text().count("die always") == 2
+    assert [row["row"] for row in rows(asked[1])] == list(range(9, 41))
 
 
 DRIVER = """
@@ -152,7 +182,7 @@ def test_the_driver_is_killed_and_run_again(asked, address):
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, *map(str, asked), address], cwd=Path(__file__).parents[1])
     wait(lambda: len(list(asked[1].glob("part-*"))) >= 2, driver)
     driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    driver.wait(60)
     done = sorted(asked[1].glob("part-*"))
     assert len(done) < 5
     cut = done[0].read_bytes()
@@ -164,6 +194,7 @@ def test_the_driver_is_killed_and_run_again(asked, address):
     asked_of = asked[0].with_name("notes").read_text().splitlines()
     kept = [json.loads(row["response"])["id"] for row in pq.read_table(done[1]).to_pylist()]
     assert all(asked_of.count(f"slow {i}") == 1 for i in kept if i is not None)
+    assert run(asked, "127.0.0.1:1") == {"answered": 0, "failed": 0, "skipped": 40}  # no cluster is asked
 
 
 def wait(happens, process: subprocess.Popen, seconds: float = 60) -> None:
@@ -171,16 +202,6 @@ def wait(happens, process: subprocess.Popen, seconds: float = 60) -> None:
     while not happens():
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.02)
-
-
-def test_the_command(asked, address, capsys, monkeypatch):
-    """Only the fingerprint is made up: that of the sources takes seconds."""
-    questions(asked[0])
-    monkeypatch.setattr("medvlm.commands.batch._settings", lambda args: SETTINGS)
-    command = ["batch", str(asked[0]), "-o", str(asked[1]), "--engine", "ray", "--ray-address", address, "--json"]
-    assert main(command, load=lambda args: FakeAssistant()) == 0
-    counts = json.loads(capsys.readouterr().out)
-    assert counts == {"answered": 38, "failed": 2, "skipped": 0, "output": str(asked[1])}
 
 
 # Without a cluster
@@ -227,6 +248,9 @@ def test_parts_fit_the_workers_and_only_whole_ones_count(asked):
     assert folder.missing(made) == [part for part in range(17) if part not in (3, 16)]
     assert made.rows_outside(folder.missing(made)) == 30
     assert [row["row"] for row in rows(asked[1])] == [*range(55, 73), *range(289, 301)]
+    assert [folder.begun(3) for _ in "ab"] == [1, 2]
+    with folder.locked():  # a new start
+        assert folder.begun(3) == 1
     whole = (asked[1] / "part-000003.parquet").read_bytes()
     (asked[1] / "part-000003.parquet").write_bytes(whole[:-10])
     assert 3 in folder.missing(made)
@@ -253,17 +277,27 @@ def test_ray_is_not_installed(asked, monkeypatch):
         run(asked)
 
 
+class NotedRay:
+    """Notes how it is started."""
+
+    def __init__(self) -> None:
+        import ray.data
+
+        self.data = ray.data
+
+    def init(self, address, **options):
+        self.address, self.options, self.environment = address, options, dict(os.environ)
+
+
+def test_something_else_at_an_address_is_not_tried_for_minutes():
+    fake, name = NotedRay(), "RAY_gcs_server_port_wait_time_s"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        _connect(fake, f"127.0.0.1:{other.getsockname()[1]}")
+    assert fake.environment[name] == "1" and name not in os.environ
+
+
 def test_its_own_cluster_asks_no_network(monkeypatch):
-    class Ray:
-        """Notes how it is started."""
-
-        def init(self, address, **options):
-            self.address, self.options, self.environment = address, options, dict(os.environ)
-
-    import ray.data
-
-    fake, proxy = Ray(), "http://proxy.example"
-    fake.data = ray.data
+    fake, proxy = NotedRay(), "http://proxy.example"
     monkeypatch.setenv("http_proxy", proxy)
     _connect(fake, None)
     assert fake.address == "local" and fake.options["include_dashboard"] is False

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install 
 pytest.importorskip("dicomweb_client")
 pytest.importorskip("highdicom")
 
-import uvicorn
 from argon2 import PasswordHasher
 
 from medvlm.archive.dicomweb import Archive
@@ -28,24 +25,9 @@ from serving.server import make_app
 from .apis import png
 from .archives import FakeArchive, ct
 from .fakes import FakeAssistant
+from .web import served
 
 SECRET = "correct hörse"
-
-
-def started(app: object, **options: object) -> Callable[[], int]:
-    """Stops a server that has started; its port is `stop.port`."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **options))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-
-    def stop() -> None:
-        server.should_exit = True
-        thread.join(10)
-
-    stop.port = server.servers[0].sockets[0].getsockname()[1]
-    return stop
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +45,8 @@ def app(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive):
 
 @pytest.fixture(scope="module")
 def address(app) -> Iterator[str]:
-    stop = started(app)
-    yield f"http://127.0.0.1:{stop.port}"
-    stop()
+    with served(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -114,14 +95,12 @@ def test_it_speaks_https_and_names_what_it_does_not_trust(app, tmp_path: Path, p
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
     subprocess.run(made.split(), check=True, capture_output=True)
-    stop = started(app, ssl_keyfile=str(key), ssl_certfile=str(certificate))
-    login, url = {"name": "alice", "password": SECRET}, f"https://127.0.0.1:{stop.port}"
-    try:
+    login = {"name": "alice", "password": SECRET}
+    with served(app, ssl_keyfile=str(key), ssl_certfile=str(certificate)) as port:
+        url = f"https://127.0.0.1:{port}"
         assert Client(url, authority=certificate, **login).open(picture).info["kind"] == "picture"
         with pytest.raises(RemoteError, match="not trusted"):
             Client(url, **login).ready()
-    finally:
-        stop()
 
 
 def test_a_server_that_sends_elsewhere_gets_no_password() -> None:
@@ -132,12 +111,8 @@ def test_a_server_that_sends_elsewhere_gets_no_password() -> None:
         await send({"type": "http.response.start", "status": 307, "headers": [(b"location", b"/v1/other")]})
         await send({"type": "http.response.body"})
 
-    stop = started(elsewhere, lifespan="off")
-    try:
-        with pytest.raises(RemoteError, match="another address"):
-            Client(f"http://127.0.0.1:{stop.port}", token="t").ready()
-    finally:
-        stop()
+    with served(elsewhere, lifespan="off") as port, pytest.raises(RemoteError, match="another address"):
+        Client(f"http://127.0.0.1:{port}", token="t").ready()
     assert seen == ["/v1/ready"]
 
 

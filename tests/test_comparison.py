@@ -328,6 +328,9 @@ def test_both_are_of_one_kind():
     one.metadata["view"], two.metadata["view"] = "PA", "LL"
     with pytest.raises(RequestError, match="view"):
         check_kind(one, two, facts(), facts())
+    one.metadata, two.metadata = {"sequence": "T1"}, {"sequence": "FLAIR"}
+    with pytest.raises(RequestError, match="sequence of the image is T1 and that of the prior FLAIR"):
+        check_kind(one, two, facts(), facts())
 
 
 def test_a_report_with_a_prior_has_a_section_and_keeps_its_form():

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import resource
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from medvlm.cli import main
 from medvlm.errors import RequestError
+from medvlm.records.corrected import write_records
 from medvlm.report import export
+from medvlm.report.corrections import Corrections, write_corrections
+from medvlm.report.edits import EditSentence
 from medvlm.report.export import write_report
 from medvlm.types import DISCLAIMER, Finding, Image, Region, Report, Section, Sentence, Study, mask_box
 
+from .fakes import FakeAssistant
 from .studies import write
 
 
@@ -95,3 +102,46 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, capsy
     assert (tmp_path / "file").read_text() == "of before"
     export.check_folder(tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@contextlib.contextmanager
+def small_disk(most: int):
+    """No file may become larger than so many bytes, so that each breaks off in the middle."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("most", [20, 300])
+def test_words_are_told_where_the_disk_fills_and_no_half_of_a_file_is_left(tmp_path, capsys, most):
+    pixels = np.zeros((64, 64), np.uint8)
+    pixels[16:40, 16:48] = 200
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "report.md").write_text("of before")
+    with small_disk(most):
+        code = main(["report", str(tmp_path / "a.png"), "-o", str(folder)], load=lambda _: FakeAssistant())
+    told = capsys.readouterr()
+    assert code == 2 and "cannot be written" in told.err and told.err.count("medvlm:") == 1
+    assert told.out.startswith("# Report draft") and DISCLAIMER in told.out
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"report.md": "of before"}
+
+
+def test_corrections_and_records_are_whole_or_not_there(tmp_path):
+    report, study = polyp()
+    study.keep_text = True
+    corrections = Corrections.of(report, [EditSentence("Findings", 0, "A polyp. " * 40)])
+    write_corrections(corrections, tmp_path)
+    write_records(report, report, corrections, study, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    study.images[0].pixels[0, 0] = 9  # another study, to be added
+    with small_disk(50):
+        with pytest.raises(RequestError, match="cannot be written"):
+            write_corrections(corrections, tmp_path)
+        with pytest.raises(RequestError, match="cannot be written"):
+            write_records(report, report, corrections, study, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

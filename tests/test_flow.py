@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +52,9 @@ def test_the_product_knows_neither_training_nor_the_page() -> None:
 )
 def test_no_import_runs_back_up_the_flow(folder: str, beyond: int) -> None:
     assert importing(f"medvlm/{folder}", *(f"medvlm.{name}" for name in RIGHT[:beyond])) == []
+
+
+def test_a_server_answers_before_torch_is_loaded() -> None:
+    """Its health is asked for within seconds of a start; the model is loaded behind it."""
+    code = "import sys; sys.modules['torch'] = None; import serving.server"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0

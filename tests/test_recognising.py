@@ -9,7 +9,7 @@ import torch
 from medvlm.assistant import Assistant
 from medvlm.model.loading import load, save_compact
 from medvlm.model.recognising import MedicalHead
-from medvlm.perception import Finder
+from medvlm.perception.finder import Finder
 from medvlm.records import read_records
 from medvlm.types import Image, Study
 from training import config

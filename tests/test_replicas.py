@@ -212,9 +212,9 @@ def test_a_store_without_room_refuses_and_keeps_what_it_has(ab):
     a, b = ab
     log_in(a, a)
     id = upload(a)
+    noise = png(np.random.default_rng(0).integers(0, 255, (2048, 2048), np.uint8))
     for _ in range(6):
-        noise = np.random.default_rng(0).integers(0, 255, (2048, 2048), np.uint8)
-        reply = a.post("/v1/studies", files={"files": ("n.png", png(noise))})
+        reply = a.post("/v1/studies", files={"files": ("n.png", noise)})
         if reply.status_code != 201:
             break
     assert "no room left" in refused(reply, 503)

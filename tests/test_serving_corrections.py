@@ -403,3 +403,46 @@ def test_what_cannot_be_carried_gets_a_sentence(page, volume):
     page.drawing.segment(page.session, event(image=0, tool="box", box=[1, 1, 9, 9]))
     page.fake = SlicedAssistant()
     assert "slice of a volume" in carry(page) and not page.layer["carry"]
+
+
+# A report's finding, carried
+
+
+@pytest.fixture
+def drafted(volume):
+    volume.session.study.images[0].pixels[0, 0] = 1  # else it is taken for no medical image
+    volume.report()
+    return volume
+
+
+def carry_finding(page, number=0, **more):
+    sent = {"layer": page.session.layer.key, "number": number, **more}
+    return json.loads(page.drawing.carry(page.session, event(**sent))[1])["note"]
+
+
+def test_a_redrawn_finding_is_carried_undone_and_saved_with_its_marks(drafted, tmp_path):
+    drafted.paint("brush", [[50, 20]], 3, region=HEAD)
+    mine = drafted.mask().copy()
+    assert drafted.layer["groups"][0]["carry"] and mine[20, 50]
+    image = drafted.session.layer.regions[HEAD].image
+    assert carry_finding(drafted) == "Carried: slices 2 to 7 of 9."
+    marks = {r["image"]: r["mark"] for r in drafted.layer["regions"]}
+    assert marks == {n: "drawn" if n == image else "carried" for n in range(1, 7)}
+    _, url = download(drafted.session, "corrections", 0.3, tmp_path)
+    read = Corrections.from_json(json.loads(base64.b64decode(url.split(",")[1])))
+    assert apply(drafted.work.draft, read, drafted.session.study).to_json() == drafted.session.layer.report.to_json()
+    carry_finding(drafted)
+    assert sum(one.to_json().get("carried", False) for one in drafted.work.history.now) == 5, "once, however often"
+    assert (drafted.session.layer.on(image).mask == mine).all()
+    drafted.step(-1)
+    drafted.step(-1)
+    assert {r["mark"] for r in drafted.layer["regions"]} <= {"drawn", ""} and (drafted.mask() == mine).all()
+
+
+def test_a_finding_that_cannot_be_carried_gets_a_sentence(drafted, page):
+    assert not drafted.layer["groups"][0]["carry"] and "Draw the finding" in carry_finding(drafted)
+    assert "Draw the finding" in carry_finding(drafted, 99)
+    assert "report first" in carry_finding(drafted, layer="x")
+    page.paint("brush", [[50, 20]], 3, region=HEAD)
+    page.fake = SlicedAssistant()
+    assert not page.layer["groups"][0]["carry"] and "slice of a volume" in carry_finding(page)

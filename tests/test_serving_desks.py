@@ -135,3 +135,17 @@ def test_an_answer_goes_to_the_tab_that_it_was_asked_in(server):
     server.do.find("bright", session)
     server.studies.close_study(session, event(tab=session.desk.now.tab))
     assert not session.waiting and session.desk.now is asked
+
+
+def test_of_two_pages_that_show_one_desk_the_later_one_alone_changes_it(server):
+    session, _ = server.load(page="one")
+    server.open(session, "a.png")
+    assert not server.desks.overtaken("one") and not server.desks.overtaken("unknown")
+    again, _ = server.load(page="two")  # of a tab that was doubled
+    assert titles(again) == [("a.png", True)]
+    assert server.desks.overtaken("one") and not server.desks.overtaken("two")
+    server.desks.part(again, "two")
+    assert server.desks.overtaken("one"), "it may show what is not there any more"
+    server.load(page="three")
+    server.desks.part(session, "one")
+    assert not server.desks.overtaken("three") and not server.desks.overtaken("one")

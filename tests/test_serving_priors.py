@@ -26,7 +26,7 @@ from serving.page.session import Session
 from serving.page.studies import Studies
 from serving.uploads import UNCLAIMED, Inbox, Upload
 
-from .priors import SIZE, ComparingAssistant, drawn, pair
+from .priors import SIZE, ComparingAssistant, drawn, pair, pair_of_series
 from .studies import write
 
 TAB = SimpleNamespace(session_hash="tab")
@@ -285,3 +285,29 @@ def test_every_sentence_of_the_section_knows_its_changes(page, tmp_path):
     section = next(s for s in report.sections if s.title.startswith("Comparison"))
     assert set(spoken) <= {s.text for s in section.sentences}
     assert sum(map(len, spoken.values())) == len(report.comparison.changes) > 1
+
+
+def test_another_series_of_the_prior_is_laid_in_its_place_and_the_order_stays(page, tmp_path):
+    today, before = pair_of_series(tmp_path)
+    page.open(today)
+    upload = page.upload(before[0])
+    shutil.copy(before[1], page.inbox.folder / upload)
+    page.prior.take(page.session, event(upload=upload))
+    page.prior.lay(page.session)
+    first, listed = page.picture["prior"]["key"], page.picture["prior"]["series"]
+    assert [(one["number"], one["taken"]) for one in listed] == [(1, True), (2, False)]
+    assert "larger" in sentence(page.report(), "Lung nodule")["text"]
+    page.prior.take(page.session, event(number=2))
+    page.prior.lay(page.session)
+    shown = page.picture["prior"]
+    assert shown["key"] != first and [one["taken"] for one in shown["series"]] == [False, True]
+    assert shown["title"] == "Prior, 10 days earlier"
+    assert "larger" not in str(page.report()["sections"]) and page.files == page.session.uploads
+    page.prior.swap(page.session)
+    page.prior.take(page.session, event(number=1))
+    page.prior.lay(page.session)
+    assert "10 days later than the image; they are compared as they were given" in page.said
+    for wild in (9, "x", []):
+        note = json.loads(page.prior.take(page.session, event(number=wild))[-1])["note"]
+        assert note == "The prior was not opened." and page.session.candidate is None
+    assert len(page.files) == 2

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import pytest
@@ -168,6 +171,28 @@ def test_threads_are_used_again():
         turns.submit(str(n % 3), working(0.0)).future.result(5)
     time.sleep(0.1)
     assert threading.active_count() <= before + 3
+
+
+@pytest.mark.parametrize("way", ["submit", "wait"])
+def test_nothing_of_work_that_is_done_is_held(way):
+    class Study:
+        pass
+
+    turns, study = Turns(beside=2), Study()
+    gone = weakref.ref(study)
+    gc.disable()
+    try:
+        if way == "submit":
+            turns.submit("a", partial(id, study)).future.result(5)
+        else:
+            turns.wait(partial(id, study))
+        del study
+        end = time.monotonic() + 2
+        while gone() is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_each_of_several_threads_has_its_part_of_the_cores(monkeypatch):

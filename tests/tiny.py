@@ -17,7 +17,7 @@ from medvlm.conversation.grammar import Program, parse
 from medvlm.conversation.reader import Reading
 from medvlm.model.grounding import MedVLMGroundingConfig
 from medvlm.model.loading import build
-from medvlm.perception import Finder
+from medvlm.perception.finder import Finder
 from medvlm.policy import DecisionPolicy
 from medvlm.vocabulary import LABELS
 

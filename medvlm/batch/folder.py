@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -126,17 +127,12 @@ class OutputFolder:
         _put(self._run, json.dumps(asdict(run), indent=2).encode())  # the last, so that what a kill leaves is no run
         return run
 
-    def _write_plan(self, lines: Iterable[Line], size: int) -> None:
+    def _write_plan(self, lines: Iterator[Line], size: int) -> None:
         scratch = self.path / "_requests.tmp"
         with pq.ParquetWriter(scratch, LINES, compression="zstd") as out:
-            group: list[dict[str, Any]] = []
-            for line in lines:
-                group.append({"row": line.number, "line": line.text, "twice": line.twice})
-                if len(group) == size:
-                    out.write_table(pa.Table.from_pylist(group, LINES))
-                    group = []
-            if group:
-                out.write_table(pa.Table.from_pylist(group, LINES))
+            while group := list(islice(lines, size)):
+                rows = [{"row": line.number, "line": line.text, "twice": line.twice} for line in group]
+                out.write_table(pa.Table.from_pylist(rows, LINES))
         scratch.replace(self._plan)
 
     def missing(self, run: Run) -> list[int]:

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,10 @@ def _connect(ray: Any, address: str | None) -> None:
         raise RequestError("--ray-address takes HOST:PORT, as ray start --head prints it.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHED_IN).close()
-        ray.init(address, **quiet)
+        with _environment(
+            RAY_gcs_server_port_wait_time_s="1"
+        ):  # else a port that is another's is tried for many minutes
+            ray.init(address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise RequestError(
             f"No Ray cluster can be joined at {address}: start one with ray start --head, and run this on one of its machines "
@@ -200,15 +203,18 @@ def _connect(ray: Any, address: str | None) -> None:
         ) from error
 
 
-@contextmanager
-def _offline() -> Iterator[None]:
+def _offline() -> AbstractContextManager[None]:
     """Processes that start meanwhile ask no network: Ray's would ask which cloud they run in, its usage report off or not."""
-    closed = {"http_proxy": NOBODY, "https_proxy": NOBODY, "no_proxy": "localhost,127.0.0.1"}
-    before = {name: os.environ.pop(name) for name in closed if name in os.environ}
-    os.environ |= closed
+    return _environment(http_proxy=NOBODY, https_proxy=NOBODY, no_proxy="localhost,127.0.0.1")
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ[name] for name in variables if name in os.environ}
+    os.environ |= variables
     try:
         yield
     finally:
-        for name in closed:
+        for name in variables:
             del os.environ[name]
         os.environ |= before

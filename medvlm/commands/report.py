@@ -77,10 +77,13 @@ def run(args: argparse.Namespace, load: Load) -> Output:
     draft = load(args).report(study, **prior)
     corrections = corrections or Corrections.of(draft)
     report = apply(draft, corrections, study)
-    text = to_markdown(report)
-    for path in _written(args, formats, study, draft, report, corrections):
-        text += f"\nwritten: {path}"
-    return report.to_json(), text
+    result, text = report.to_json(), to_markdown(report)
+    try:
+        for path in _written(args, formats, study, draft, report, corrections):
+            text += f"\nwritten: {path}"
+    except RequestError as error:  # a disk that is full must not cost the words too
+        result["unwritten"] = str(error)
+    return result, text
 
 
 def _written(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import RequestError
 from ..notices import notices, scope
-from ..perception import Finder
+from ..perception.finder import Finder
 from ..sampling import examined_images
 from ..types import Answer, Region, Study
 from ..validation import check_image, check_question, check_sensitivity

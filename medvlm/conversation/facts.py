@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..normalise import normalise_answer
 from ..operating import USUAL
-from ..perception import Finder
+from ..perception.finder import Finder
 from ..types import Operating, Region
 from ..vocabulary import LABELS
 from .grammar import DISEASES, Call

@@ -14,7 +14,7 @@ import torch
 from ..errors import LanguageError
 from ..model.grounding_model import ImageFeatures
 from ..model.tokenizing import tokenized
-from ..perception import Finder
+from ..perception.finder import Finder
 from ..studies.burned_in import leaving_pixels
 from ..types import Study
 from .grammar import Call

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..perception import Finder
+from ..perception.finder import Finder
 from ..report.location import container
 from ..report.volumes import sentence, summary
 from ..types import Body, Image, Region, Study

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ..report.corrections import PROVENANCE, Corrections
 from ..studies.burned_in import leaving_pixels
 from ..types import Region, Report, Study, mask_box
 from ..vocabulary import LABELS, MODALITIES, known_name
+from ..writing import whole
 from .readers import read_rows
 
 MOST_INSTANCES = 255  # that an 8-bit map tells apart
@@ -51,6 +51,8 @@ def _known(draft: Report, corrections: Corrections, study: Study) -> dict[int, s
     said: list[tuple[int, str]] = []
     for one in corrections.made:
         match one:
+            case edits.RedrawRegion(carried=True) | edits.RejectRegion(carried=True) | edits.AddRegion(carried=True):
+                pass  # the model's, seen and kept by a person, but not drawn by them
             case edits.RedrawRegion(index) | edits.RejectRegion(index) if index < len(draft.regions):
                 said.append((draft.regions[index].image, draft.regions[index].label))
             case edits.RenameFinding(number, label) if number < len(draft.findings):
@@ -86,7 +88,7 @@ def _study_id(study: Study) -> str:
 
 def _row(image: int, labels: set[str], study_id: str, out: Report, study: Study, folder: Path) -> dict[str, Any]:
     name = f"{study_id}-{image + 1:04d}"
-    PIL.Image.fromarray(leaving_pixels(study, image)).save(folder / "images" / f"{name}.png")
+    _save(leaving_pixels(study, image), folder / "images" / f"{name}.png")
     spacing = study.images[image].spacing_mm
     regions, absent = [], []
     for label in sorted(labels & LABELS.keys()):
@@ -125,7 +127,7 @@ def _outlines(regions: Sequence[Region], folder: Path, name: str) -> dict[str, A
     numbers = np.zeros(masks[0].shape, np.uint8)
     for number, mask in enumerate(sorted(masks, key=np.count_nonzero, reverse=True), 1):
         numbers[mask] = min(number, MOST_INSTANCES)
-    PIL.Image.fromarray(numbers).save(folder / "masks" / f"{name}.png")
+    _save(numbers, folder / "masks" / f"{name}.png")
     left = [mask_box(numbers == number) for number in np.unique(numbers) if number]
     return {"boxes": [list(box) for box in left], "mask": f"masks/{name}.png"}
 
@@ -135,6 +137,9 @@ def _add(rows: list[dict[str, Any]], study_id: str, folder: Path) -> None:
     path = folder / "metadata.jsonl"
     before = [row for _, row in read_rows(folder)] if path.exists() else []
     kept = [row for row in before if row.get("patient") != study_id]
-    new = path.with_suffix(".new")
-    new.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in [*kept, *rows]), encoding="utf-8")
-    os.replace(new, path)
+    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in [*kept, *rows])
+    whole(path, lambda new: new.write_text(text, encoding="utf-8"))
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    whole(path, lambda new: PIL.Image.fromarray(pixels).save(new, "PNG"))

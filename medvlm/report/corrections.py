@@ -25,6 +25,7 @@ __all__ = [
     "measured_anew",
     "places",
     "read_corrections",
+    "regions_spoken_of",
     "write_corrections",
 ]
 
@@ -105,6 +106,18 @@ def places(report: Report, corrections: Corrections, study: Study) -> list[int]:
     return [i for i, region in enumerate(_worked(report, corrections, study).regions) if region is not None]
 
 
+def regions_spoken_of(
+    report: Report, corrections: Corrections, study: Study
+) -> tuple[dict[int, Region], list[set[int]]]:
+    """All regions by the numbers that corrections name them by, the rejected ones too, and of each finding which show it.
+    Raises `RequestError`."""
+    judging = (edits.RejectRegion, edits.RejectFinding, edits.ChangeFinding)
+    kept = [one for one in corrections.made if not isinstance(one, judging)]
+    work = _worked(report, replace(corrections, made=kept), study)
+    regions = {number: region for number, region in enumerate(work.regions) if region is not None}
+    return regions, [regions.keys() & finding.regions for finding in work.findings]
+
+
 def is_corrected(report: Report) -> bool:
     """Whether a person's corrections are in a report."""
     return any(section.title == PROVENANCE for section in report.sections)
@@ -114,7 +127,9 @@ def _provenance(draft: Report, corrections: Corrections) -> Section:
     """How many sentences a person corrected, and what else."""
     regions = sum(isinstance(one, edits.AddRegion) for one in corrections.made)
     if digest(draft) == edits.DRAWN:
-        return Section(PROVENANCE, [Sentence(f"Drawn by the reader: {_several(regions, 'region')}.")])
+        return Section(
+            PROVENANCE, [Sentence(f"Drawn by the reader: {_several(regions, 'region')}{_carried(corrections)}.")]
+        )
     counts = {word: sum(type(one) is kind for one in corrections.made) for kind, word in _COUNTED.items()}
     parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     text = f"A person corrected {_several(sum(counts.values()), 'sentence')} of this draft"
@@ -122,10 +137,16 @@ def _provenance(draft: Report, corrections: Corrections) -> Section:
     for noun in ("finding", "region"):
         if count := sum(edits.KINDS_OF[type(one)].endswith(noun) for one in corrections.made):
             text += f", {_several(count, noun)}"
-    sentences = [Sentence(f"{text}.")]
+    sentences = [Sentence(f"{text}{_carried(corrections)}.")]
     if draft.comparison:
         sentences.append(Sentence(BEFORE))
     return Section(PROVENANCE, sentences)
+
+
+def _carried(corrections: Corrections) -> str:
+    """How many of the regions no person drew."""
+    count = sum(getattr(one, "carried", False) for one in corrections.made)
+    return f", {count} of which {'was' if count == 1 else 'were'} carried from slice to slice" if count else ""
 
 
 def _several(count: int, noun: str) -> str:

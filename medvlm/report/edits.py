@@ -21,12 +21,13 @@ import numpy as np
 from ..errors import RequestError
 from ..types import Box, Region, Report, encode_mask, mask_box
 from ..vocabulary import known_name
+from ..writing import whole
 
 FILE = "report.corrections.json"
 DRAWN = "drawn by the reader"  # in the place of a draft's digest, where a person drew without a draft
 PRESENCE = ("present", "absent", "uncertain")
 MOST_CORRECTIONS, MOST_CHARACTERS, MOST_BYTES = 2_000, 2_000, 2**26
-_WORDS = {int: "a whole number", str: "text", list: "a list", dict: "an object"}
+_WORDS = {int: "a whole number", str: "text", bool: "true or false", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Correction:
 
     def to_json(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        out = {name: value for name, value in values.items() if value is not None}
+        out = {name: value for name, value in values.items() if value is not None and value is not False}
         if isinstance(out.get("mask"), np.ndarray):
             out["mask"] = encode_mask(out["mask"])
         return {"kind": KINDS_OF[type(self)], **out}
@@ -93,11 +94,13 @@ class RedrawRegion(Correction):
     region: int
     box: Box | None = None  # that of the mask, where there is one
     mask: np.ndarray | None = None  # bool `(H, W)` of the image as shown; JSON has it as a COCO run-length code
+    carried: bool = False  # from a slice that a person drew on, and not drawn itself
 
 
 @dataclass(frozen=True, eq=False)
 class RejectRegion(Correction):
     region: int
+    carried: bool = False  # it went into what was carried to its slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,7 @@ class AddRegion(Correction):
     image: int
     box: Box | None = None
     mask: np.ndarray | None = None
+    carried: bool = False  # as in `RedrawRegion`
 
 
 KINDS: dict[str, type[Correction]] = {
@@ -181,9 +185,9 @@ def read_corrections(path: str | Path) -> Corrections:
 
 def write_corrections(corrections: Corrections, folder: str | Path) -> Path:
     """`report.corrections.json` in a folder that is there. Raises `RequestError`."""
-    path = Path(folder) / FILE
+    path, text = Path(folder) / FILE, json.dumps(corrections.to_json(), ensure_ascii=False, indent=1) + "\n"
     try:
-        path.write_text(json.dumps(corrections.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        whole(path, lambda new: new.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"The corrections cannot be written to {str(path)!r}: {error.strerror}.") from error
     return path
@@ -216,12 +220,12 @@ def _correction(data: Any, what: str) -> Correction:
 def _json_type(hint: Any) -> type:
     """The JSON type of a field: a list for a box, an object for a mask."""
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    plain = next((one for one in options if one in (int, str)), None)
+    plain = next((one for one in options if one in (int, str, bool)), None)
     return plain or (dict if np.ndarray in options else list)
 
 
 def _check_value(name: str, value: Any, kind: type, what: str) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
         raise RequestError(f"The {name} of {what[0].lower()}{what[1:]} must be {_WORDS[kind]}.")
     if isinstance(value, int) and value < 0:
         raise RequestError(f"The {name} of {what[0].lower()}{what[1:]} counts from 0.")

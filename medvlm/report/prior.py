@@ -42,7 +42,7 @@ def report_with_prior(
 
 
 def check_kind(study: Study, prior: Study, facts: ImageFacts, prior_facts: ImageFacts) -> str:
-    """The modality of both. Raises `RequestError` in one sentence where modality, body part, plane or view differ."""
+    """The modality of both. Raises `RequestError` in one sentence where modality, body part, plane, view or sequence differ."""
     kinds = []
     for s, f in ((study, facts), (prior, prior_facts)):
         modality, part = s.modality or f.modality, s.body_part or f.body_part
@@ -52,7 +52,7 @@ def check_kind(study: Study, prior: Study, facts: ImageFacts, prior_facts: Image
     words = [f"{MODALITY_WORDS.get(kind[0][0], kind[0][0])} of the {kind[1][0]}" for kind in kinds]
     if differs:
         raise RequestError(f"The image is {words[0]} and the prior {words[1]}: give a prior of the same kind.")
-    for key in ("plane", "view"):
+    for key in ("plane", "view", "sequence"):
         stated = [s.metadata.get(key) for s in (study, prior)]
         if all(stated) and stated[0] != stated[1]:
             raise RequestError(

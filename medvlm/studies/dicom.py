@@ -250,6 +250,8 @@ def _metadata(group: Group, code: str | None, how: Windowing) -> dict[str, Any]:
     plane = plane_of(first)
     if plane and group.plane:
         metadata["plane"], metadata["slice_order"] = plane.name, plane.order
+    if group.sequence:
+        metadata["sequence"] = group.sequence
     for key, told in (("orientation", orientation), ("laterality", laterality), ("view", view)):
         values = [told(frame) for frame in group.frames]
         if values[0] and values.count(values[0]) == len(values):

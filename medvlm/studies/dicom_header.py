@@ -31,7 +31,7 @@ _BY_FRAME = (
     *("PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImageOrientationPatient", "ImagePositionPatient"),
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
     *("FrameType", "FrameLaterality", "PatientOrientation", "TemporalPositionIndex", "EffectiveEchoTime"),
-    *("DiffusionBValue", "NominalCardiacTriggerDelayTime"),
+    *("DiffusionBValue", "NominalCardiacTriggerDelayTime", "AcquisitionContrast"),
     *("RowPositionInTotalImagePixelMatrix", "ColumnPositionInTotalImagePixelMatrix"),
 )
 MOSAIC_COUNT = 0x0019100A  # private, of Siemens: number of images in a mosaic
@@ -47,7 +47,8 @@ _KEYWORDS = (
     *("SmallestImagePixelValue", "LargestImagePixelValue", "BurnedInAnnotation", "SliceLocation"),
     *("Laterality", "ImageLaterality", "ViewPosition", "AcquisitionMatrix"),
     *("TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "TriggerTime"),
-    *("TotalPixelMatrixRows", "TotalPixelMatrixColumns"),
+    *("TotalPixelMatrixRows", "TotalPixelMatrixColumns", "ScanningSequence", "SequenceVariant", "AngioFlag"),
+    *("RepetitionTime", "InversionTime"),
 )
 _TAGS = [*(Tag(keyword) for keyword in _KEYWORDS), Tag(MOSAIC_COUNT)]
 _DEFLATE_START = 132 + 12  # preamble, "DICM" and the element that states the length of the file meta

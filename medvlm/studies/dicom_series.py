@@ -10,6 +10,7 @@ from .dicom_geometry import depths, places, step_mm
 from .dicom_header import Frame
 from .dicom_mosaic import is_mosaic, stated_tiles
 from .dicom_orientation import plane_of
+from .dicom_sequence import sequence
 from .dicom_slide import slide_size
 from .dicom_stacks import alike, by_direction, grouped, joined, phases, series_of
 from .dicom_words import MODALITIES, PROJECTIONS, SCOUTS, SCREENS, SECONDARY_CAPTURE, SECTIONS, modality_words
@@ -51,6 +52,12 @@ class Group:
         return planes.pop() if len(planes) == 1 else None
 
     @property
+    def sequence(self) -> str | None:
+        """Such as T1, of magnetic resonance images that are all of one."""
+        found = set(map(sequence, self.frames))
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def words(self) -> str:
         """What it is, for a person who has to choose; without anything that a patient could be known by."""
         count, sizes = len(self.frames), {frame.shape for frame in self.frames}
@@ -64,6 +71,7 @@ class Group:
         step, first = self.step_mm, self.frames[0]
         words = (
             modality_words(first.code),
+            self.sequence,
             "localizer" if self.scout else "",
             "captured from a screen" if self.screen else "",
             "derived" if "DERIVED" in first.types and not self.screen else "",

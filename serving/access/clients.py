@@ -6,10 +6,8 @@ import ipaddress
 
 from starlette.requests import Request
 
-CLIENT, PEER = (
-    "medvlm.client",
-    "medvlm.peer",
-)  # in a request's scope: who asks, and the machine that the connection is from
+# In a request's scope: who asks, and the machine that the connection is from.
+CLIENT, PEER = "medvlm.client", "medvlm.peer"
 
 
 def client_of(request: Request) -> str:

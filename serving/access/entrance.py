@@ -12,6 +12,7 @@ import binascii
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -39,6 +40,9 @@ READING = ("GET", "HEAD", "OPTIONS")
 UNKNOWN = "Log in first: open the page, or send the name and the password of an account."
 NO_SESSION = "This tab has no session any more; load the page again."
 NO_ORIGIN = "The browser does not say which site asks; load the page again."
+OVERTAKEN = (
+    "What is open here was opened in another tab since, and nothing of it is lost; load this page again to go on here."
+)
 NOT_YOURS = "The upload is not there any more; open the files again."
 # Of a link on another site browsers bring no cookie along; a page of our own then asks once more.
 ONCE_MORE = '<!doctype html><meta http-equiv="refresh" content="0;url=./"><title>medvlm</title><a href="./">medvlm</a>'
@@ -201,6 +205,8 @@ class Entrance:
         if not isinstance(hash, str) or not re.fullmatch(r"\w{1,64}", hash):
             raise Refused(400, NO_SESSION)
         self.sessions.tab(browser_of(asker), hash)
+        if self.tabs.overtaken(hash):
+            raise Refused(403, OVERTAKEN + wrote(data))
         upload = data.get("upload") if isinstance(data, dict) else None
         if isinstance(upload, str) and self.inbox.owner(upload) not in (None, asker.client):
             raise Refused(403, NOT_YOURS)
@@ -227,6 +233,13 @@ class Entrance:
             action, study = self.tabs.event(event.get("fn_index")), self.tabs.study(str(event.get("session_hash")))
         if action:
             audit.note(asker.user, action, study or told.opened, told.status, session)
+
+
+def wrote(data: Any) -> str:
+    """What a user typed that an event would have brought, so that it is not lost."""
+    text = data.get("text") if isinstance(data, dict) else None
+    # Gradio shows refusals too, and would take a "<" for HTML.
+    return f" You wrote: “{text.replace('<', '‹')}”" if isinstance(text, str) and text else ""
 
 
 class _Told:

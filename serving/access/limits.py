@@ -104,11 +104,8 @@ class Paced:
     Raises `HTTPException` (408) for one that stops or trickles.
     """
 
-    STALL_S, GRACE_S, LEAST = (
-        20.0,
-        30.0,
-        16 * 2**10,
-    )  # seconds without a byte; seconds before bytes a second are asked for
+    STALL_S = 20.0  # seconds without a byte
+    GRACE_S, LEAST = 30.0, 16 * 2**10  # seconds, after which so many bytes a second are asked for
 
     def __init__(self, receive: Receive):
         self.receive, self.whole, self.waited, self.taken = receive, False, 0.0, 0

@@ -110,9 +110,7 @@ class Login:
         return known or secrets.token_bytes(32)
 
     async def leave(self, request: Request, cookie: str) -> Response:
-        value = request.cookies.get(cookie)
-        browser = await run_in_threadpool(self.sessions.find, value)
-        await run_in_threadpool(self.sessions.end, value)
+        browser = await run_in_threadpool(self.sessions.end, request.cookies.get(cookie))
         if browser:
             audit.note(browser.user, "logout", session=browser.name)
         reply = RedirectResponse("./", 303, {**OWN, "clear-site-data": '"storage"'})

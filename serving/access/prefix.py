@@ -14,7 +14,7 @@ from medvlm.errors import RequestError
 def check_prefix(text: str) -> str:
     """A path as `Prefixed` takes it: "/medvlm/" → "/medvlm", "/" → "". Raises `RequestError`."""
     path = text.rstrip("/")
-    if path and not re.fullmatch(r"(/[A-Za-z0-9_~-]+[A-Za-z0-9_.~-]*)+", path):
+    if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+", path):
         raise RequestError(
             f"{text!r} is no path that the page can be served under; give one as in --root-path /medvlm."
         )

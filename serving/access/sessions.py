@@ -3,7 +3,8 @@
 Gradio knows a tab by a number that the browser chose and sends in addresses. So each number belongs to the browser that used
 it first, and to nobody else.
 
-Whether a session is over is what the store says, which replicas share; the tabs of a browser are this process's alone.
+Whether a session is over is what the store says, which replicas share; the tabs of a browser are this process's alone. The store
+may take seconds to answer, so nothing is asked of it under the lock, for which the event loop waits.
 """
 
 from __future__ import annotations
@@ -103,14 +104,11 @@ class Sessions:
         value = secrets.token_urlsafe(32)
         browser = Browser(user, self._now(), login)
         self._store.put(_key(value), browser.record(), self.terms.idle_s)  # first: what it does not know is over
-        with self._lock:
-            self.sweep()
-            try:
-                self._hold(digest(value), browser)
-            except Refused:
-                self._store.delete(_key(value))
-                raise
-        return value, browser
+        try:
+            return value, self._hold(digest(value), browser)
+        except Refused:
+            self._store.delete(_key(value))
+            raise
 
     def find(self, value: str | None, use: bool = True) -> Browser | None:
         """The browser with a cookie's value, whichever replica gave it; with `use` that counts as being there.
@@ -119,37 +117,30 @@ class Sessions:
         """
         if not value:
             return None
-        record = self._store.get(_key(value))  # without the lock, for it may take a while
-        if record and use:
+        record = self._store.get(_key(value))
+        if record is None:
+            self._end(digest(value))
+            return None
+        if use:
             self._store.touch(self.terms.idle_s, _key(value))
-        with self._lock:
-            if record is None and digest(value) in self._browsers:
-                self._end(digest(value))
-            self.sweep()
-            if record is None:
-                return None
-            if digest(value) not in self._browsers:
-                self._hold(digest(value), Browser.of_record(record, self._now()))
-            browser = self._browsers[digest(value)]
-            if use:
-                browser.used = self._now()
-            return browser
+        browser = self._hold(digest(value), Browser.of_record(record, self._now()))
+        if use:
+            browser.used = self._now()
+        return browser
 
-    def end(self, value: str | None) -> None:
-        """Log-out: nothing that the session held stays. Raises `StoreGone`."""
-        if not value:
-            return
+    def end(self, value: str | None) -> Browser | None:
+        """Log-out: nothing that the session held stays. The browser, if there was one. Raises `Refused`, `StoreGone`."""
         browser = self.find(value, use=False)
-        self._store.delete(_key(value))
-        with self._lock:
-            if browser and digest(value) in self._browsers:
-                self._end(digest(value))
+        if value and browser:
+            self._store.delete(_key(value))
+            self._end(digest(value))
+        return browser
 
     def tab(self, browser: Browser, hash: str) -> Tab:
         """The browser's tab of that hash, a new one where nobody has it yet. Raises `Refused`."""
         with self._lock:
             owner = next((one for one in self._browsers.values() if hash in one.tabs), None)
-            if owner is None:
+            if owner is None and browser in self._browsers.values():  # else it has ended while the request came
                 self._check_room(browser)
                 owner, browser.tabs[hash] = browser, Tab(self._now())
             if owner is not browser:
@@ -191,41 +182,45 @@ class Sessions:
                 self._leave(browser, hash)
 
     def sweep(self) -> None:
-        """End the sessions and forget the tabs that were not used for too long. Raises `StoreGone`."""
+        """Forget the tabs that were not used for too long."""
         with self._lock:
-            now, terms = self._now(), self.terms
-            for key, browser in list(self._browsers.items()):
-                for hash, tab in list(browser.tabs.items()):
-                    if not tab.streams and now - tab.used > terms.tab_idle_s:
-                        self._leave(browser, hash)
-                if now - browser.used > terms.idle_s:
-                    if self._store.get(f"{SESSION}{key}"):  # it is used elsewhere
-                        browser.used = now
-                    else:
-                        self._end(key)
+            late = self._now() - self.terms.tab_idle_s
+            for browser in self._browsers.values():
+                for hash in [hash for hash, tab in browser.tabs.items() if not tab.streams and tab.used < late]:
+                    self._leave(browser, hash)
 
     def check(self) -> None:
-        """`sweep` now and then: open tabs count as use where they may, and what ended elsewhere ends here."""
+        """`sweep` now and then: open tabs count as use where they may, and what the store says is over ends here."""
+        self.sweep()
+        with self._lock:  # those that the store knew before it is asked
+            held = dict(self._browsers)
+            shown = [key for key, one in held.items() if any(tab.streams for tab in one.tabs.values())]
         with suppress(StoreGone):  # then none is known to have ended
-            for key, browser in self._browsers.items():
-                if self.terms.open_tabs_last and any(tab.streams for tab in browser.tabs.values()):
-                    self._store.touch(self.terms.idle_s, f"{SESSION}{key}")
+            for key in shown if self.terms.open_tabs_last else ():
+                self._store.touch(self.terms.idle_s, f"{SESSION}{key}")
             there = set(self._store.keys(SESSION))
-            for key in [key for key in self._browsers if f"{SESSION}{key}" not in there]:
-                self._end(key)
-            self.sweep()
+            for key in held:
+                if f"{SESSION}{key}" not in there:
+                    self._end(key)
 
-    def _hold(self, key: str, browser: Browser) -> None:
-        """Raises `Refused` where there is no room."""
-        if len(self._browsers) >= self.terms.sessions:
-            empty = [(old, one) for old, one in self._browsers.items() if not one.tabs and not one.login]
-            if not empty:
-                raise Refused(429, CROWDED, WAIT)
-            oldest = min(empty, key=lambda pair: pair[1].used)[0]
+    def _hold(self, key: str, browser: Browser) -> Browser:
+        """The browser that is held under a key, else this one from now on. Raises `Refused` where there is no room."""
+        oldest = None
+        with self._lock:
+            if key in self._browsers:
+                return self._browsers[key]
+            if len(self._browsers) >= self.terms.sessions:
+                empty = [old for old, one in self._browsers.items() if not one.tabs and not one.login]
+                if not empty:
+                    raise Refused(429, CROWDED, WAIT)
+                oldest = min(empty, key=lambda old: self._browsers[old].used)
+                gone = self._browsers.pop(oldest)
+            self._browsers[key] = browser
+            self._sweeper.watch()
+        if oldest:
             self._store.delete(f"{SESSION}{oldest}")
-            self._end(oldest)
-        self._browsers[key] = browser
-        self._sweeper.watch()
+            self._close(gone.client)
+        return browser
 
     def _check_room(self, browser: Browser) -> None:
         self.sweep()
@@ -234,9 +229,12 @@ class Sessions:
             raise Refused(429, CROWDED, WAIT)
 
     def _end(self, key: str) -> None:
-        browser = self._browsers.pop(key)
-        for hash in list(browser.tabs):
-            self._leave(browser, hash)
+        with self._lock:
+            browser = self._browsers.pop(key, None)
+            if browser is None:
+                return
+            for hash in list(browser.tabs):
+                self._leave(browser, hash)
         self._close(browser.client)
 
     def _leave(self, browser: Browser, hash: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,8 @@ state = APIRouter(tags=["state"])
 @state.get("/health", response_model=Health, summary="Whether the server answers", operation_id="health")
 async def health(service: TheService) -> dict[str, str]:
     """Also while the model loads or works; 503 where its thread does not come back from its work."""
-    if not await run_in_threadpool(service.turns.answers):
+    # Not in the pool of the other requests: a store that hangs may hold all of its threads, and is no reason to start anew.
+    if not await asyncio.to_thread(service.turns.answers):
         raise ApiError(503, STUCK, "Stuck", retry_after=10)
     return {"status": "ok"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from asyncio import CancelledError
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from medvlm.archive import ArchiveError
 from medvlm.errors import LanguageError, MedVLMError, ModelError
 
+from ..access.audit import place_of
 from ..store import AGAIN, StoreGone
 
 MOST_BYTES = 2**24  # of a body, whose history may hold many masks
@@ -85,9 +85,7 @@ def api_error(error: BaseException) -> ApiError:
         status = error.status_code
         own = "" if error.detail in (HTTPStatus(status).phrase, PARSING) else error.detail
         return ApiError(status, own or SENTENCES.get(status, SORRY), TYPES.get(status, "Error"))
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
-    log.error("%s at %s", type(error).__name__, place)
+    log.error("%s at %s", type(error).__name__, place_of(error))
     return ApiError(500, SORRY)
 
 

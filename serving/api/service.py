@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
@@ -30,8 +30,8 @@ class Service:
     inbox: Inbox
     turns: Turns
     studies: Studies
-    dicomweb: Dicomweb | None = None
-    metrics: Metrics = field(default_factory=Metrics)
+    dicomweb: Dicomweb | None
+    metrics: Metrics
 
     def archive(self) -> Dicomweb:
         """Raises `RequestError` where the server has none."""
@@ -59,7 +59,7 @@ class Service:
         return job
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:  # async, so that it needs no thread
     return request.app.state.service
 
 

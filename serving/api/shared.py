@@ -20,7 +20,10 @@ NO_ROOM = "The study does not fit on this machine's disk; make room there."
 
 
 class SharedStudies(Studies):
-    """What the shelf has is what there is; what this process holds is only read already. All but `sweep` raise `StoreGone`."""
+    """What the shelf has is what there is; what this process holds is only read already.
+
+    `opening`, `add`, `get`, `with_key` and `drop` raise `StoreGone`.
+    """
 
     keeps_files = True
 
@@ -48,15 +51,18 @@ class SharedStudies(Studies):
         stored = self.shelf.find(client, name)
         with self._lock:
             held = self._held.get(name)
-            mine = held if held and held.client == client else None
-            if stored is None and mine:  # it was closed at another replica
-                self._let_go(mine)
-            if stored is None:
-                raise ApiError(404, GONE)
-            if mine:
-                return super().get(client, name)
+            if held and held.client == client:
+                if stored:
+                    held.used = self._now()  # also where the others alone were asked about it lately
+                    return held
+                self._let_go(held)  # it was closed at another replica
+        if stored is None:
+            raise ApiError(404, GONE)
         with super().opening(client):
-            return self._add_once(self._read(client, stored))
+            try:
+                return self._add_once(self._read(client, stored))
+            except OSError:
+                raise HTTPException(507, NO_ROOM) from None
 
     def with_key(self, client: str, key: str) -> Held | None:
         id = self.shelf.with_key(client, key)
@@ -73,26 +79,34 @@ class SharedStudies(Studies):
 
     def leave(self, client: str) -> None:
         super().leave(client)
-        self.shelf.leave(client)
+        with suppress(StoreGone):  # then it expires there
+            self.shelf.leave(client)
 
     def check(self) -> None:
         """What was closed at another replica is let go here too."""
+        with self._lock:  # those that the store knew before it is asked
+            held = list(self._held.values())
         with suppress(StoreGone):  # then none is known to have been closed
             there = self.shelf.ids()
-            for held in [held for held in self._held.values() if held.id not in there and not held.users]:
-                self._let_go(held)
+            with self._lock:
+                for one in held:
+                    if one.id not in there and not one.users:
+                        self._let_go(one)
         self.sweep()
 
     def _add_once(self, held: Held) -> Held:
-        """Hold a study, unless another request has read it at the same time."""
+        """Hold a study, unless another request has read it at the same time. Raises `ApiError` (413, 429)."""
         with self._lock:
-            there = self._held.get(held.id)
-            if there:
-                self._close(held)
-            return there or super().add(held)
+            kept = None
+            try:
+                kept = self._held.get(held.id) or super().add(held)
+                return kept
+            finally:
+                if kept is not held:
+                    self._close(held)
 
     def _read(self, client: str, stored: Stored) -> Held:
-        """A study from the shelf. Raises `ApiError`, `HTTPException` (429, 507)."""
+        """A study from the shelf. Raises `ApiError`, `HTTPException` (429), `OSError`."""
         folder = self.inbox.new()
         self.inbox.sent[folder.name] = Upload(client)
         self.inbox.claimed.add(folder.name)
@@ -100,10 +114,8 @@ class SharedStudies(Studies):
             self.inbox.count(folder.name, stored.bytes)
             self.shelf.fetch(stored, folder)
             study: Study = self.inbox.read(folder.name, stored.series)
-        except BaseException as error:
+        except BaseException:
             self.inbox.remove(folder.name)
-            if isinstance(error, OSError):
-                raise HTTPException(507, NO_ROOM) from None
             raise
         study.keep_text = stored.keep_text
         upload = folder.name if needs_files(study) else ""

@@ -28,7 +28,7 @@
     }
     function list(studies) {
       const table = document.createElement("table"), head = document.createElement("tr"), body = document.createElement("tbody");
-      head.append(...HEADS.map((text) => make("th", text)));
+      head.append(...HEADS.map((text) => make(text ? "th" : "td", text)));
       body.append(...studies.map(row));
       table.append(document.createElement("thead"), body);
       table.tHead.append(head);

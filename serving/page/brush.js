@@ -16,7 +16,7 @@
     // The cursor is as wide as what it draws, in a picture of its own: no redrawing of the image under it.
     function cursor() {
       told.textContent = size.value + " px";
-      root.querySelector(".mv-size").classList.toggle("mv-off", tool !== "brush" && tool !== "eraser");
+      size.disabled = tool !== "brush" && tool !== "eraser";
       const wide = 2 * radius() * does.pixel() + 2, r = wide / 2;
       const ring = '<svg xmlns="http://www.w3.org/2000/svg" width="W" height="W"><circle cx="R" cy="R" r="I" fill="none" stroke="#000" stroke-width="2.5"/><circle cx="R" cy="R" r="I" fill="none" stroke="#fff"/></svg>';
       const fits = takes() && wide >= 6 && wide <= LARGEST;

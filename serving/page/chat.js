@@ -48,7 +48,11 @@
       const row = { root, said, point, trace, content: make("div"), detail: make("div", "mv-detail"), note: make("div", "mv-note"), lines: make("div") };
       const select = () => { if (row.content.role === "button" && getSelection().isCollapsed) send.recall({ index }); };
       said.addEventListener("click", select);
-      said.addEventListener("keydown", (event) => { if (event.key === "Enter") select(); });
+      said.addEventListener("keydown", (event) => {
+        if (event.target !== row.content || (event.key !== "Enter" && event.key !== " ")) return;
+        event.preventDefault();
+        select();
+      });
       trace.addEventListener("toggle", () => { if (trace.open) trace.scrollIntoView({ block: "nearest" }); });
       said.append(row.content, row.detail, row.note);
       trace.append(Object.assign(make("summary"), { textContent: "How it was found" }), row.lines);

@@ -3,11 +3,26 @@
   "use strict";
   const { lay, drawRegions } = window.medvlm;
 
+  // A choice among the series of the prior, where there are several; returns what is told of them.
+  function priorSeries(place, choose) {
+    const label = document.createElement("label"), select = document.createElement("select");
+    let taken = "";
+    label.append("Prior's series", select);
+    label.style.flex = "none"; select.style.maxWidth = "16rem"; // the slider beside it takes the room
+    select.addEventListener("change", () => { if (medvlm.leaving()) choose(Number(select.value)); else select.value = taken; });
+    return (all) => {
+      if (all.length > 1) place.prepend(label); else label.remove();
+      select.replaceChildren(...all.map((one) => Object.assign(document.createElement("option"), { value: one.number, textContent: one.number + ": " + one.words, selected: one.taken })));
+      taken = select.value;
+    };
+  }
+
   // `does` is what the viewer lends: how to send, say, place a pointer, pan, zoom, fit, draw all anew, click on an earlier region, and
   // a picture in the window that the user chose (`as`).
   function compare(root, does) {
     const find = (s) => root.querySelector(s), canvas = find(".mv-prior canvas"), context = canvas.getContext("2d");
     const slider = find(".mv-blend"), titles = { prior: find(".mv-prior .mv-title"), stage: find(".mv-stage .mv-title") };
+    const series = medvlm.priorSeries(find(".mv-compare"), (number) => { does.say("Opening…", true); does.send("prior", { number }); });
     let prior = null, bitmap = null, numbers = null, dragging = 0; // `numbers`: the values behind the picture
     const share = () => (bitmap ? 1 - slider.value / 100 : 0); // of the prior in the picture of the open study
     const open = (name, on) => root.classList.toggle(name, on);
@@ -16,6 +31,7 @@
       if (!value || !prior || value.key !== prior.key) slider.value = 100;
       prior = value; bitmap = image; numbers = values;
       root.dataset.prior = prior ? prior.key : "";
+      series(prior ? prior.series : []);
       open("mv-compared", Boolean(prior)); open("mv-asking", false); open("mv-unsure", false);
       name();
     }
@@ -67,18 +83,24 @@
     medvlm.intake(find(".mv-drop"), files, folder, does.say, (upload) => { open("mv-asking", false); send("prior", { upload }); });
     medvlm.bus.addEventListener("message", (event) => {
       open("mv-unsure", Boolean(event.detail.ask));
-      if (event.detail.ask) find(".mv-sure p").textContent = event.detail.ask;
+      if (!event.detail.ask) return;
+      find(".mv-sure p").textContent = event.detail.ask;
+      find("[data-prior-do=refuse]").focus();
     });
     const answer = (sure) => { open("mv-unsure", false); send("agree", { sure }); };
     const actions = {
-      choose: () => open("mv-asking", true), cancel: () => open("mv-asking", false), files: () => files.click(), folder: () => folder.click(),
+      choose: () => { open("mv-asking", true); find(".mv-drop button").focus(); },
+      cancel: () => { open("mv-asking", false); find("[data-prior-do=choose]").focus(); }, files: () => files.click(), folder: () => folder.click(),
       agree: () => answer(true), refuse: () => answer(false), close: () => send("close_prior"),
       swap: () => { does.say("Laying the prior on the image…", true); send("swap"); },
     };
+    for (const [name, leave] of [[".mv-drop", actions.cancel], [".mv-sure", actions.refuse]]) {
+      find(name).addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); leave(); } });
+    }
     for (const button of root.querySelectorAll("[data-prior-do]")) button.addEventListener("click", () => actions[button.dataset.priorDo]());
 
     return { receive, blend, draw, mostly: () => share() > 0.5 };
   }
 
-  Object.assign(window.medvlm, { compare });
+  Object.assign(window.medvlm, { compare, priorSeries });
 })();

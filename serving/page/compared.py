@@ -22,7 +22,8 @@ def beside(prior: Prior, image: int, unit: str = "") -> dict[str, Any]:
     src = None if pixels is None else picture_url(pixels, (pixels.shape[1], pixels.shape[0]))
     of = prior.study.images[prior.image].values
     values = laid_values(prior.study, prior.alignment, image, MAX_SIDE) if unit and of and of.unit == unit else None
-    out = {"key": prior.key, "title": title(prior), "src": src, "values": None}
+    series = [one.to_json() for one in prior.study.series] if prior.upload else []
+    out = {"key": prior.key, "title": title(prior), "src": src, "values": None, "series": series}
     return out if values is None else out | {"values": packed(values), "shown": values.shape[::-1]}
 
 

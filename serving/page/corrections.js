@@ -44,19 +44,20 @@
       const field = Object.assign(make("textarea", "mv-edit"), { value: text, rows: Math.min(6, 1 + Math.ceil(text.length / 48)) });
       field.setAttribute("aria-label", label);
       let over = false;
-      const end = (take) => {
+      const end = (take, back) => {
         if (over) return;
         over = true; open = null;
         const now = field.value.trim();
         field.replaceWith(element);
+        if (back) (element.closest(".mv-line") || element.previousElementSibling)?.querySelector("button")?.focus();
         if (take && now && now !== text) done(now);
       };
       open = () => end(true);
       field.addEventListener("blur", () => end(true));
       field.addEventListener("keydown", (event) => {
         event.stopPropagation();
-        if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); end(true); }
-        if (event.key === "Escape") end(false);
+        if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); end(true, true); }
+        if (event.key === "Escape") end(false, true);
       });
       element.replaceWith(field);
       field.focus();
@@ -72,7 +73,7 @@
       return line(text, one.mark, one.name.startsWith("=") ? [edit] : [edit, reject]);
     }
     function title(layer, section) {
-      const head = make("h4", "", section.title);
+      const head = make("h3", "", section.title);
       if (section.fixed) return head;
       const add = action("+", "Add a sentence to " + section.title, () => {
         const place = make("i");

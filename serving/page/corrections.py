@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medvlm.errors import RequestError
+from medvlm.report.carried import anchors, carried, origins
 from medvlm.report.changes import TITLE as COMPARISON
 from medvlm.report.corrections import PROVENANCE, Corrections, apply, places
 from medvlm.report.edits import (
@@ -229,11 +230,19 @@ class Corrected:
 
     # Regions, by their numbers in the report as it is shown
 
-    def redrawn(self, number: int) -> bool:
-        """Whether a person drew a region."""
-        place = self.places[number]
-        drawn = any(one.region == place for one in self._of(RedrawRegion))
-        return drawn or place >= len(self.draft.regions)
+    @property
+    def origins(self) -> list[str]:
+        """Whether each region is drawn by a person, carried from one that is, or (empty) the draft's."""
+        known = origins(self.draft, self.history.now)
+        return [known.get(place, "") for place in self.places]
+
+    def anchors(self, finding: int) -> list[Region]:
+        """What a person drew of a finding, to be carried. Raises `RequestError`."""
+        return anchors(self.draft, self.history.now, self.study, finding)
+
+    def carry(self, finding: int, found: Sequence[Region]) -> None:
+        """Show what was carried of a finding from slice to slice. Raises `RequestError`."""
+        self.change(carried(self.draft, self.history.now, self.study, finding, found))
 
     def redraw(self, number: int, mask: np.ndarray) -> int | None:
         """Give a region another mask; the number that it has now, `None` where nothing is left of it. Raises `RequestError`."""

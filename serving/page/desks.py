@@ -1,6 +1,8 @@
 """The desks of all windows, by the browser that each belongs to: a page that is loaded anew finds its open studies again.
 
-A window names itself by a random number that it keeps while it is open; the number opens nothing to another browser.
+A window names itself by a random number that it keeps while it is open; the number opens nothing to another browser. A tab that
+is doubled keeps the number: both show one desk, and only the page that came last changes it, since the other may show what is not
+there any more.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ class _Place:
 
     desk: Desk
     pages: set[str] = field(default_factory=set)
+    latest: str = ""  # of the pages
     parted: float = 0.0
 
 
@@ -40,6 +43,7 @@ class Desks:
             self.sweep()
             place = self._places.setdefault((client, window), _Place(session.desk))
             place.pages.add(page)
+            place.latest = page
             if place.desk is not session.desk:
                 fresh = [one for one in session.desk.tabs if one.study is not None]  # opened before this was asked
                 place.desk.tabs += fresh
@@ -47,6 +51,11 @@ class Desks:
                 place.desk.waiting += session.desk.waiting
                 session.desk = place.desk
             self._sweeper.watch()
+
+    def overtaken(self, page: str) -> bool:
+        """Whether another page shows the desk of this one since."""
+        with self._lock:
+            return any(page in place.pages and page != place.latest for place in self._places.values())
 
     def part(self, session: Session | None, page: str) -> None:
         """A page was closed or is loaded anew: its desk is kept for a while, where a window has it."""

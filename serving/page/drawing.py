@@ -15,12 +15,14 @@ from medvlm.types import Region, Study, mask_box
 from medvlm.validation import check_image, check_points
 
 from . import payload
+from .correcting import corrected
 from .corrections import Corrected
 from .handlers import field, message, opened, told
-from .outline import Outlines
+from .outline import Outlines, carried_to
 from .session import Layer, Session
 
 NOTHING = "Nothing stands out there; draw it a little larger, or add a point."
+CHANGED = "What is drawn was changed meanwhile; carry it once more."
 SELECT_FIRST = "Select a finding of the report, or one of its regions, and draw on it then."
 TITLES = {
     "box": "From the drawn box",
@@ -64,8 +66,10 @@ class Drawing:
         return self._draw(session, event, self._painted)
 
     def carry(self, session: Session, event: gr.EventData):
-        """Carry what the user drew on slices to the others: layer, message."""
-        top = session.layer
+        """Carry what the user drew on slices to the others, by itself or of a finding that is named: layer, message."""
+        top, finding = session.layer, field(event, "number")
+        if type(finding) is int:
+            return self._carry_finding(session, field(event, "layer"), finding)
         try:
             study = opened(session)
             work = top.work if top else None
@@ -75,10 +79,24 @@ class Drawing:
         except Exception as error:
             return gr.skip(), message(session, told(error))
         if study is not session.study or work.now is not began:
-            return gr.skip(), message(session, "What is drawn was changed meanwhile; carry it once more.")
+            return gr.skip(), message(session, CHANGED)
         work.carried(regions, study)
         session.layer = top.refreshed()
         return payload.layer(session), message(session, f"{work.title}.")
+
+    def _carry_finding(self, session: Session, key: Any, finding: int) -> tuple:
+        """As `carry`, of a report's finding that was drawn or redrawn."""
+        try:
+            study, (top, work) = opened(session), corrected(session, key)
+            began = work.history.now
+            found = self.assistant().carry(study, work.anchors(finding))
+            if study is not session.study or work.history.now is not began:
+                return gr.skip(), message(session, CHANGED)
+            work.carry(finding, found)
+        except Exception as error:
+            return gr.skip(), message(session, told(error))
+        top.refreshed()
+        return payload.layer(session), message(session, f"{carried_to(found, study)}.")
 
     def _draw(self, session: Session, event: gr.EventData, change: Callable[..., Drawn | None]):
         """Layer, message."""

@@ -5,8 +5,8 @@
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
   const MOST_ROWS = 100, FOLDED = 3; // regions of a row that are listed at all, and up to which they are at once
 
-  // `item` makes what selects regions, `send` sends a change of the layer.
-  function findings(item, send) {
+  // `item` makes what selects regions, `send` sends a change of the layer, `carry` what is to be carried from slice to slice.
+  function findings(item, send, carry) {
     let hidden = new Set(), unfolded = new Set(), shown = "";
     const hide = () => tell("hide", [...hidden]);
 
@@ -43,18 +43,19 @@
       field.setAttribute("list", "mv-labels");
       field.setAttribute("aria-label", "What it is");
       let over = false;
-      const end = (take) => {
+      const end = (take, back) => {
         if (over) return;
         over = true;
         field.replaceWith(button);
+        if (back) button.focus();
         if (take && field.value.trim() && field.value.trim() !== group.label) done(field.value.trim());
       };
       field.addEventListener("blur", () => end(true));
       field.addEventListener("change", () => end(true));
       field.addEventListener("keydown", (event) => {
         event.stopPropagation();
-        if (event.key === "Enter") end(true);
-        if (event.key === "Escape") end(false);
+        if (event.key === "Enter") end(true, true);
+        if (event.key === "Escape") end(false, true);
       });
       button.replaceWith(field);
       field.focus();
@@ -63,6 +64,7 @@
       const change = (what, text) => send({ layer: layer.key, do: what, number: group.number, text });
       const out = group.regions.length ? [eye(group)] : [];
       if (group.rename && group.mark !== "rejected") out.push(action("✎", (group.rename === "name it" ? "Say what it is" : "Rename ") + (group.rename === "name it" ? "" : group.label), () => rename(button, group, (text) => change("rename", text))));
+      if (group.carry) out.push(action("⇅", "Carry " + group.label + " to the neighbouring slices", () => { tell("say", "Carrying from slice to slice…"); carry({ layer: layer.key, number: group.number }); }));
       if (group.rename !== true) return out;
       if (group.presence === "uncertain") out.push(action("✓", "It is there", () => change("judge", "present")));
       const back = group.mark === "rejected" || group.mark === "changed";
@@ -93,7 +95,7 @@
       button.title = boxed(region);
       const reject = layer.findings && !region.earlier ? [action("✕", "Reject this region", () => send({ layer: layer.key, do: "reject region", number }))] : [];
       const row = make("tr", "mv-line mv-part" + (region.mark ? " mv-is-" + region.mark : ""));
-      return linked(cells(row, [button, ...mark(region.mark)], Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px", make("span", "mv-faint", region.mark === "drawn" ? "" : region.score.toFixed(2)), reject), [number]);
+      return linked(cells(row, [button, ...mark(region.mark)], Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px", make("span", "mv-faint", region.mark ? "" : region.score.toFixed(2)), reject), [number]);
     }
     function rows(layer, group) {
       if (group.regions.length < 2) return [rowOf(layer, group, [])];
@@ -121,7 +123,7 @@
       const groups = [...(layer.groups || []), ...[...earlier].map(([label, regions]) => ({ label: label + ", prior", regions, size: "", sure: "" }))];
       if (!groups.length) return [];
       const root = make("table", "mv-table"), head = make("tr"), body = make("tbody");
-      for (const text of ["Finding", "Size", "Confidence", ""]) head.append(Object.assign(make("th", "", text), { scope: "col" }));
+      for (const text of ["Finding", "Size", "Confidence", ""]) head.append(text ? Object.assign(make("th", "", text), { scope: "col" }) : make("td"));
       body.append(...groups.flatMap((group) => rows(layer, group)));
       root.append(Object.assign(make("thead"), {}), body);
       root.tHead.append(head);

@@ -40,12 +40,13 @@ def plain(finding: Finding) -> dict[str, Any]:
 
 def row(finding: Finding, work: Corrected, n: int) -> dict[str, Any]:
     mark = work.mark(n)
-    drawn = any(work.redrawn(i) for i in finding.regions)
+    drawn = "drawn" in [work.origins[i] for i in finding.regions]
     by_person = (
         "drawn by the reader" if drawn else "said by the reader" if mark in ("added", "changed", "renamed") else ""
     )
     said = "rejected" if finding.presence == "absent" else by_person or in_words(finding)
-    return plain(finding) | {"number": n, "mark": mark or "drawn" * drawn, "sure": said, "rename": True}
+    said_of = {"number": n, "mark": mark or "drawn" * drawn, "sure": said, "rename": True}
+    return plain(finding) | said_of | {"carry": drawn and work.study.is_volume}
 
 
 def in_words(finding: Finding) -> str:

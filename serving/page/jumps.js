@@ -11,7 +11,6 @@
     for (const found of text.matchAll(PLACE)) {
       const link = Object.assign(document.createElement("button"), { type: "button", className: "mv-jump", textContent: found[0], title: "Show it" });
       link.addEventListener("click", (event) => { event.stopPropagation(); tell("jump", Number(found[1]) - 1); });
-      link.addEventListener("keydown", (event) => { if (event.key === "Enter") event.stopPropagation(); }); // the reply takes it too
       parts.push(text.slice(from, found.index), link);
       from = found.index + found[0].length;
     }

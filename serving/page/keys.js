@@ -6,7 +6,7 @@
     ["View", [["Ctrl + wheel, pinch, + −", "zoom (the wheel alone on a single picture)"], ["F, double click", "whole image"], ["Drag, middle button", "move the image"], ["H", "flip left and right"], ["Z, held", "magnifier: the source's pixels under the pointer"]]],
     ["Window", [["Right button, dragged", "up and down: level; left and right: width"], ["1 … 9", "presets in their order"], ["0", "as the image comes"], ["I", "invert"]]],
     ["Tools", [["Esc", "move and select"], ["M", "ruler"], ["Delete", "remove the last ruler"], ["B", "box"], ["P, N", "point inside, point outside"], ["S", "scribble"], ["R, E", "brush, eraser"], ["L", "lasso; with Shift it takes away"], ["[ ]", "their width"], ["Ctrl + Z, Ctrl + Shift + Z", "undo, redo"]]],
-    ["Without a mouse", [["Shift + arrows", "move a pointer over the image (with Alt by one pixel)"], ["Enter", "click there; with box, ruler and freehand tools: begin, then end"]]],
+    ["Without a mouse", [["Shift + arrows", "move a pointer over the image (with Alt by one pixel); at its edge they move the image"], ["Enter", "click there; with box, ruler and freehand tools: begin, then end"]]],
     ["Help", [["?", "this sheet; Esc closes it"]]],
   ];
   const TOOLS = { Escape: "move", m: "ruler", b: "box", p: "plus", n: "minus", s: "scribble", l: "lasso", r: "brush", e: "eraser" };
@@ -18,7 +18,7 @@
 
   // `does` is what the viewer lends: whether a picture is open, and what the keys do with it.
   function keys(root, does) {
-    const stage = root.querySelector(".mv-stage"), canvas = stage.querySelector("canvas"), cross = stage.querySelector(".mv-cross"), sheet = root.querySelector(".mv-help");
+    const bar = root.querySelector(".mv-bar"), stage = root.querySelector(".mv-stage"), canvas = stage.querySelector("canvas"), cross = stage.querySelector(".mv-cross"), sheet = root.querySelector(".mv-help");
     let place = null, pressed = false;
 
     const rows = SHEET.flatMap(([title, lines]) => [make("h3", title), lines.reduce((list, [key, words]) => { list.append(make("dt", key), make("dd", words)); return list; }, document.createElement("dl"))]);
@@ -35,11 +35,22 @@
     }
     function point([dx, dy], by) {
       const size = [stage.clientWidth, stage.clientHeight];
-      place = (place || size.map((v) => v / 2)).map((v, i) => Math.min(size[i] - 1, Math.max(0, v + [dx, dy][i] * by)));
+      const wanted = (place || size.map((v) => v / 2)).map((v, i) => v + [dx, dy][i] * by);
+      place = wanted.map((v, i) => Math.min(size[i] - 1, Math.max(0, v)));
+      if (!pressed) does.pan(...place.map((v, i) => v - wanted[i]));
+      canvas.focus(); // so that Enter is not for the button of the tool
       cross.hidden = false;
       cross.style.left = place[0] + "px"; cross.style.top = place[1] + "px";
       act("pointermove");
     }
+    // Left and right go along the tools, as in any toolbar.
+    bar.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key], { target } = event;
+      if (!by || event.shiftKey || event.altKey || typing(target)) return;
+      event.preventDefault();
+      const tools = [...bar.querySelectorAll("button:enabled, input:enabled, select")].filter((one) => one.offsetParent && !one.closest("[inert]"));
+      tools[(tools.indexOf(target) + by + tools.length) % tools.length].focus();
+    });
     function enter() {
       if (cross.hidden) return;
       const drags = HELD.includes(stage.dataset.tool);

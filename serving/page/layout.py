@@ -105,7 +105,7 @@ def build(
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
         tabs = gr.HTML(
-            html_template=f'<b>medvlm</b><span class="mv-warning">{WARNING}</span><nav class="mv-studies"></nav>{leave_link}',
+            html_template=f'<h1>medvlm</h1><span class="mv-warning">{WARNING}</span><nav class="mv-studies"></nav>{leave_link}',
             js_on_load="medvlm.studies(element, {show: (data) => trigger('show_study', data), close: (data) => trigger('close_study', data)})",
             elem_id="mv-head",
             apply_default_css=False,
@@ -140,6 +140,7 @@ def build(
                 )
                 with gr.Row(elem_id="mv-ask"):
                     text = gr.Textbox(
+                        label="Question, or what to find",
                         show_label=False,
                         container=False,
                         placeholder="Ask a question, or name what to find",

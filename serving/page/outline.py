@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,8 +68,9 @@ class Outlines:
         """What was drawn, as it is saved. Raises `RequestError` where nobody has said what it is."""
         if not self.now.label:
             raise RequestError(UNNAMED)
-        drawn = [r for r in self.regions if r.mask is not None]
-        return Corrections.of(EMPTY, [AddRegion(self.now.label, r.image, r.box, r.mask) for r in drawn])
+        shown, drawn = [r for r in self.regions if r.mask is not None], self.now.drawn
+        made = [AddRegion(self.now.label, r.image, r.box, r.mask, carried=r.image not in drawn) for r in shown]
+        return Corrections.of(EMPTY, made)
 
     def report(self, study: Study) -> Report:
         """What was drawn, as a report that the reader made. Raises `RequestError`."""
@@ -83,9 +84,7 @@ class Outlines:
         """Show what was carried from slice to slice; what a person drew stays, also that it is not there."""
         drawn = {region.image: region for region in self.anchors()}
         everywhere = {region.image: region for region in regions} | drawn
-        first, last = (f(i for i, r in everywhere.items() if is_there(r)) + 1 for f in (min, max))
-        title = f"Carried: slices {first} to {last} of {len(study.images)}"
-        title = title if first < last else f"Slice {first} of {len(study.images)}: carried on, it is lost at once"
+        title = carried_to([r for r in everywhere.values() if is_there(r)], study)
         named = {image: replace(r, label=self.now.label or r.label) for image, r in everywhere.items()}
         self.history.push(replace(self.now, title=title, regions=named))
 
@@ -97,6 +96,14 @@ class Outlines:
         """The outline on an image."""
         region = self.now.regions.get(image)
         return region.mask if region else None
+
+
+def carried_to(regions: Sequence[Region], study: Study) -> str:
+    """The slices on which something is that was carried."""
+    first, last = (f(region.image for region in regions) + 1 for f in (min, max))
+    if first == last:
+        return f"Slice {first} of {len(study.images)}: carried on, it is lost at once"
+    return f"Carried: slices {first} to {last} of {len(study.images)}"
 
 
 def is_there(region: Region) -> bool:

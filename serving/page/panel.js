@@ -72,6 +72,17 @@
     };
   }
 
+  // Where the focus is in a list of lines; what is returned puts it there again once they were made anew.
+  function buttonAt(body) {
+    const lines = () => [...body.querySelectorAll(".mv-line")], line = document.activeElement.closest(".mv-line");
+    const row = lines().indexOf(line), at = row < 0 ? -1 : [...line.querySelectorAll("button")].indexOf(document.activeElement);
+    return () => {
+      if (at < 0) return;
+      const now = lines().slice(0, row + 1).pop();
+      if (now) [...now.querySelectorAll("button")].slice(0, at + 1).pop()?.focus();
+    };
+  }
+
   function panel(element, trigger, props, watch, events) {
     const send = (name, data) => { if (events.includes(name)) trigger(name, data); };
     const write = medvlm.corrections((data) => send("correct", data));
@@ -88,7 +99,7 @@
       button.addEventListener("click", () => tell("select", button.getAttribute("aria-pressed") === "true" ? [] : regions));
       return button;
     }
-    const rows = medvlm.findings(item, (data) => send("correct", data));
+    const rows = medvlm.findings(item, (data) => send("correct", data), (data) => send("carry", data));
     function offer({ formats, carry }) {
       saves.hidden = !formats && !carry;
       const save = (formats || []).map((name) => {
@@ -108,7 +119,7 @@
       const layer = parse(props.value);
       if (!layer) return;
       write.settle();
-      const top = layer.key === shown ? body.scrollTop : 0;
+      const top = layer.key === shown ? body.scrollTop : 0, focused = buttonAt(body);
       shown = layer.key;
       opened(layer.study);
       lit = new Set();
@@ -117,6 +128,7 @@
       body.replaceChildren(...rows.table(layer), ...(layer.findings ? [write.adder(layer)] : []), ...write.report(layer, item));
       if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? "No region belongs to this." : "Regions of answers, searches and drawn boxes appear here.")));
       body.scrollTop = top;
+      focused();
       tell("layer", layer);
     }
     bus.addEventListener("select", (event) => {

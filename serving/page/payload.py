@@ -132,8 +132,8 @@ def layer(session: Session, selected: Sequence[int] | None = None, aim: str = ""
         value |= {"carry": study.is_volume, "formats": [*formats(study), "corrections", "records"]}
     if top.report and isinstance(top.work, Corrected):
         value |= corrected(top.work)
-        for number, sent in enumerate(value["regions"][: len(top.regions)]):
-            sent["mark"] = "drawn" if top.work.redrawn(number) else ""
+        for sent, origin in zip(value["regions"], top.work.origins, strict=False):  # the prior's come behind
+            sent["mark"] = origin
         for sentence in (s for told in value["sections"] if told["title"] == COMPARISON for s in told["sentences"]):
             sentence["regions"] = [
                 *sentence["regions"],

@@ -30,8 +30,11 @@ class Priors:
         self.assistant, self.inbox = assistant, inbox
 
     def take(self, session: Session, event: gr.EventData):
-        """Read an upload as the prior of what is open; the user is asked where the ids are those of two patients."""
-        upload = field(event, "upload")
+        """Read an upload as the prior of what is open, or another series of what is the prior already; the user is asked where
+        the ids are those of two patients."""
+        upload, number, old = field(event, "upload"), field(event, "number"), session.prior
+        if number is not None and old is not None:
+            return self.take_series(session, old, number)
         try:
             study = opened(session)
             check_installed()
@@ -49,6 +52,20 @@ class Priors:
         session.candidate = Prior(prior, kept, relation, agreed, image=prior.default)
         self.inbox.release(held, session.uploads)
         return gr.skip(), message(session, LAYING, stay="yes") if agreed else message(session, ask=OTHER_PATIENT)
+
+    def take_series(self, session: Session, old: Prior, number: Any) -> tuple:
+        """Read another series of the prior, which is laid in its place: what was agreed on it stays, and so does the order."""
+        try:
+            prior = self.inbox.read(old.upload, number, values=True)
+        except Exception as error:
+            session.chat.say(told(error))
+            return payload.chat(session), message(session, NOT_OPENED)
+        if session.prior is not old:
+            return gr.skip(), message(session)
+        session.candidate = Prior(
+            prior, old.upload, old.relation, exchanged=old.exchanged, ordered=True, image=prior.default
+        )
+        return gr.skip(), message(session, LAYING, stay="yes")
 
     def relation(self, upload: str, other: str) -> Relation:
         """How the headers of one upload stand to those of another; nothing is known where the files of one are gone."""
@@ -69,7 +86,7 @@ class Priors:
         study, prior = session.study, session.candidate
         if study is None or prior is None or not prior.agreed:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        earlier = prior.relation.days is None or prior.relation.days >= 0
+        earlier = prior.ordered or prior.relation.days is None or prior.relation.days >= 0
         try:
             alignment = self.alignment(*((study, prior.study) if earlier else (prior.study, study)))
         except Exception as error:

@@ -98,6 +98,7 @@ class Prior:
     relation: Relation  # of the open study to this one
     agreed: bool = True  # False until the user takes the study of another patient all the same
     exchanged: bool = False  # whether the dates put it in the place of the study that was open
+    ordered: bool = False  # whether it is another series of what was the prior before, whatever the dates say
     alignment: Alignment | None = None  # as it is shown on the open study; None until it was laid there
     key: str = field(default_factory=lambda: secrets.token_hex(8))
     image: int = 0

@@ -14,15 +14,13 @@
 
   function studies(element, send) {
     const list = element.querySelector(".mv-studies");
-    list.setAttribute("role", "tablist");
     list.setAttribute("aria-label", "Open studies");
     let said = "";
 
     function tab(one) {
-      const root = make("span", "mv-study"), name = make("button", "", one.title + (one.unsaved ? " •" : "")), close = make("button", "mv-close", "✕");
+      const root = make("span", "mv-study"), name = make("button", "mv-name", one.title + (one.unsaved ? " •" : "")), close = make("button", "mv-close", "✕");
       name.type = close.type = "button";
-      name.setAttribute("role", "tab");
-      name.setAttribute("aria-selected", one.shown);
+      if (one.shown) name.setAttribute("aria-current", "true");
       name.title = one.title + (one.unsaved ? ", not saved" : "");
       close.setAttribute("aria-label", "Close " + one.title);
       close.title = "Close it; nothing of it stays";
@@ -34,12 +32,14 @@
     bus.addEventListener("message", ({ detail }) => {
       if (!detail.studies || JSON.stringify(detail.studies) === said) return;
       said = JSON.stringify(detail.studies);
+      const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
       list.replaceChildren(...detail.studies.map(tab));
-      const shown = list.querySelector("[aria-selected=true]");
+      if (focused >= 0) [...list.querySelectorAll("button")].slice(0, focused + 1).pop()?.focus();
+      const shown = list.querySelector("[aria-current]");
       if (shown) shown.scrollIntoView({ block: "nearest", inline: "nearest" });
     });
     list.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], names = [...list.querySelectorAll("[role=tab]")], at = names.indexOf(event.target);
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], names = [...list.querySelectorAll(".mv-name")], at = names.indexOf(event.target);
       if (!step || at < 0) return;
       event.preventDefault(); event.stopPropagation();
       names[(at + step + names.length) % names.length].focus();

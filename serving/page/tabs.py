@@ -23,6 +23,11 @@ class Tabs:
         session = self.session(hash)
         return session.key if session else ""
 
+    def overtaken(self, hash: str) -> bool:
+        """Whether what is open in a tab was opened in another one since, which alone changes it then."""
+        overtaken: bool = self._page.desks.overtaken(hash)
+        return overtaken
+
     def event(self, number: Any) -> str:
         """What the page calls an event."""
         known = self._page.fns.get(number) if isinstance(number, int) else None

@@ -108,7 +108,7 @@
     // One of the planes beside: what lies there, and what a pointer and keys do in it.
     function side(plane) {
       const root = make("div", "mv-side"), canvas = make("canvas"), title = make("button", "mv-side-title");
-      root.dataset.plane = plane; canvas.tabIndex = 0; canvas.ariaLabel = plane + " plane"; title.type = "button";
+      root.dataset.plane = plane; canvas.tabIndex = 0; canvas.role = "application"; canvas.ariaLabel = plane + " plane"; title.type = "button";
       title.title = "Show this plane large";
       root.append(canvas, title, ...EDGES.map((edge) => { const letter = make("div", "mv-edge"); letter.dataset.side = edge; return letter; }));
       title.addEventListener("click", () => does.plane(plane));

@@ -27,7 +27,7 @@
     const shelf = medvlm.thumbnails(root, { send, goTo: goToImage, series: another });
     const around = medvlm.triplanar(root, levels, { send, draw, goTo, plane: replane, regions: () => regions.filter((r) => !hidden.has(r.label)), clicked: () => clicked, flip: reader.flip });
     medvlm.keys(root, {
-      open: () => Boolean(picture), shelf: shelf.turn, planes: around.turn, lens: lens.hold, choose, step, fit, preset: levels.preset, invert: levels.turn, flip: reader.turn, unrule: reader.unrule, other: brush.press,
+      open: () => Boolean(picture), shelf: shelf.turn, planes: around.turn, lens: lens.hold, choose, step, fit, pan, preset: levels.preset, invert: levels.turn, flip: reader.turn, unrule: reader.unrule, other: brush.press,
       zoom: (factor) => zoomAt(stage.clientWidth / 2, stage.clientHeight / 2, factor),
     });
 
@@ -94,7 +94,7 @@
         levels.receive(value, image, numbers, fresh); reader.receive(value, fresh);
         if (other) { points = []; draft = null; }
         if (fresh) lit.clear();
-        root.classList.add("mv-open"); root.dataset.image = value.image; root.dataset.study = value.study;
+        opened(true); root.dataset.image = value.image; root.dataset.study = value.study;
         slider.max = value.count; slider.value = value.image + 1;
         find(".mv-slices").style.display = value.count > 1 ? "" : "none";
         find(".mv-slices output").textContent = value.image + 1 + " / " + value.count;
@@ -109,9 +109,13 @@
       slicing = false;
       if (wanted !== null && wanted !== value.image) askSlice();
     }
+    function opened(on) { // what works on a picture is out of the reach of Tab without one
+      root.classList.toggle("mv-open", on);
+      for (const part of all("[data-needs]")) part.inert = !on;
+    }
     function close() { // no study is open any more
       picture = bitmap = wanted = null; slicing = false; points = []; draft = null;
-      root.classList.remove("mv-open"); root.dataset.study = root.dataset.image = "";
+      opened(false); root.dataset.study = root.dataset.image = "";
       beside.receive(null, null); shelf.close(); around.close();
       say(""); draw();
     }
@@ -184,7 +188,7 @@
     }
     function choose(name) {
       tool = name;
-      all("[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === name));
+      all("button[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === name));
       stage.dataset.tool = name;
       brush.choose(name);
       if (name !== "plus" && name !== "minus") { points = []; draw(); }
@@ -293,7 +297,7 @@
     }
     function replane(plane) { wanted = null; send("slice", { image: null, plane }); }
     find(".mv-plane select").addEventListener("change", (event) => replane(event.target.value));
-    all("[data-tool]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.tool)));
+    all("button[data-tool]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.tool)));
     all("[data-show]").forEach((input) => input.addEventListener("input", () => {
       show[input.dataset.show] = input.type === "checkbox" ? input.checked : input.value / 100;
       draw();
@@ -307,6 +311,7 @@
     watch("value", receive);
     new ResizeObserver(resize).observe(stage);
     choose("move");
+    opened(false);
     receive();
   }
 

@@ -1,26 +1,20 @@
-"""A whole server for attacks: on a LAN name with two accounts, and over real sockets on loopback."""
+"""A whole server for attacks, on a LAN name with two accounts."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install -e '.[serving]'")
-import uvicorn
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
-from serving.access.accounts import Accounts, Proxies
+from serving.access.accounts import Accounts
 from serving.access.entrance import Way
-from serving.access.lines import lines
-from serving.server import listen, make_app
+from serving.server import make_app
 from tests.fakes import FakeAssistant
 
 HOME = "http://scanner.lan:7860"
@@ -54,22 +48,6 @@ def alice(app):
 @pytest.fixture(scope="package")
 def bob(app):
     return logged_in(app, "bob", "10.0.0.2")
-
-
-@contextlib.contextmanager
-def served(folder: Path, host: str = "127.0.0.1", most: int = 256, head_s: float = 20.0) -> Iterator[int]:
-    """The port of a server as `medvlm serve` starts it; its uploads lie in `folder`."""
-    bound = listen(host, 0)
-    limits = {"http": lines(Proxies(), most, head_s), "ws": "none", "limit_concurrency": 512}
-    config = uvicorn.Config(make_app(FakeAssistant, folder), log_level="error", timeout_graceful_shutdown=1, **limits)
-    web = uvicorn.Server(config)
-    thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    while not web.started:
-        time.sleep(0.05)
-    yield bound.getsockname()[1]
-    web.should_exit = True
-    thread.join(20)
 
 
 def routes_of(app) -> list[str]:

@@ -9,10 +9,13 @@ import time
 
 import pytest
 
+from serving.access.accounts import Proxies
 from serving.access.limits import Paced
+from serving.access.lines import lines
+from serving.server import make_app
 from tests.apis import png
-
-from .conftest import served
+from tests.fakes import FakeAssistant
+from tests.web import served
 
 HEAD_S = 0.5
 MOST = 40  # connections of one machine
@@ -20,7 +23,8 @@ MOST = 40  # connections of one machine
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("inbox"), most=MOST, head_s=HEAD_S) as port:
+    app = make_app(FakeAssistant, tmp_path_factory.mktemp("inbox"))
+    with served(app, http=lines(Proxies(), MOST, HEAD_S), ws="none", limit_concurrency=512) as port:  # as in `run`
         yield port
 
 
@@ -185,7 +189,7 @@ def test_slow_bodies_of_every_write_are_given_up(port, study, monkeypatch):
 def test_it_is_served_on_ipv6_too(tmp_path):
     if not socket.has_ipv6:
         pytest.skip("This machine has no IPv6.")
-    with served(tmp_path, "::1") as port:
+    with served(make_app(FakeAssistant, tmp_path), "::1") as port:
         with socket.create_connection(("::1", port), 20) as line:
             line.sendall(f"GET / HTTP/1.1\r\nHost: [::1]:{port}\r\nConnection: close\r\n\r\n".encode())
             page = b""

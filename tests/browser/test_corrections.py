@@ -149,3 +149,25 @@ def test_an_outline_is_carried_through_a_volume(open_page, tmp_path, tmp_path_fa
         page.click("[data-step='-1']")
         page.get_by_text("From the drawn box").wait_for()
         assert page.locator(".mv-region").count() == 1
+
+
+def test_a_finding_of_a_report_is_drawn_carried_and_undone(open_page, tmp_path, tmp_path_factory):
+    with served(Slices(), tmp_path_factory.mktemp("inbox")) as (url, _):
+        page = open_page(url=url)
+        opened(page, write_nifti(tmp_path / "a.nii", "RAS"))
+        page.click("#mv-report-button")
+        page.fill(".mv-add input", "heart")
+        page.click(".mv-add button")
+        page.locator(".mv-finding[aria-pressed=true]", has_text="heart").wait_for()
+        assert page.get_by_role("button", name="Carry heart").count() == 0
+        page.click("[data-tool=box]")
+        page.mouse.move(*place(page, 5, 5, (40, 30)))
+        page.mouse.down()
+        page.mouse.move(*place(page, 20, 25, (40, 30)), steps=4)
+        page.mouse.up()
+        page.get_by_role("button", name="Carry heart to the neighbouring slices").click()
+        page.get_by_text("Carried: slices 1 to 3 of 20").wait_for()
+        assert page.locator(".mv-is-carried").count() == 2
+        page.click("[data-step='-1']")
+        page.locator(".mv-is-carried").first.wait_for(state="detached")
+        assert page.locator(".mv-finding", has_text="heart").count() == 1

@@ -7,7 +7,7 @@ import base64
 import numpy as np
 import pytest
 
-from tests.priors import SIZE, ComparingAssistant, pair
+from tests.priors import SIZE, ComparingAssistant, pair, pair_of_series
 
 from .conftest import served
 from .test_page import data, opened, upload, wait_data
@@ -125,3 +125,19 @@ def test_dropped_on_its_place_and_of_another_patient(open_page, tmp_path, addres
     page.click("[data-prior-do=swap]")
     page.wait_for_function("(key) => document.querySelector('.mv').dataset.prior === key", arg=study)
     assert page.locator(".mv-prior .mv-title").inner_text() == "Prior, 10 days later"
+
+
+def test_another_series_of_the_prior_is_chosen(open_page, tmp_path, address):
+    page = open_page(url=address)
+    today, before = pair_of_series(tmp_path)
+    opened(page, today)
+    page.click("[data-prior-do=choose]")
+    upload(page, *before, name=".mv-prior-files")
+    compared(page)
+    first = data(page, "prior")
+    page.get_by_label("Prior's series").select_option("2")
+    page.wait_for_function("(key) => document.querySelector('.mv').dataset.prior !== key", arg=first)
+    compared(page)
+    assert page.get_by_label("Prior's series").input_value() == "2"
+    page.click("[data-prior-do=close]")
+    page.wait_for_selector(".mv:not(.mv-compared)")

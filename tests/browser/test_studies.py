@@ -14,7 +14,7 @@ from .conftest import served
 from .test_page import ask, data, opened, place, upload, wait_data
 from .test_prior import DROP
 
-TAB, CLOSE = ".mv-study [role=tab]", ".mv-study .mv-close"
+TAB, CLOSE = ".mv-study .mv-name", ".mv-study .mv-close"
 
 
 def two(page, png) -> tuple[str, str]:
@@ -127,3 +127,27 @@ def test_what_is_worked_on_goes_on_when_the_page_is_loaded_anew(open_page, png, 
     assistant.go.set()
     page.locator(".mv-reply", has_text="Report draft").wait_for()
     page.wait_for_selector(".mv-finding")
+
+
+def test_a_doubled_tab_changes_nothing_that_the_first_one_does_not_show(open_page, png):
+    page = open_page()
+    opened(page, png)
+    page.click("#mv-report-button")
+    page.wait_for_selector(".mv-finding")
+    name = page.evaluate("sessionStorage.getItem('medvlm')")
+    other = page.context.new_page()
+    other.add_init_script(f"sessionStorage.setItem('medvlm', '{name}')")  # as a browser that doubles a tab does
+    other.goto(page.url)
+    other.get_by_role("button", name="Reject this finding").first.click()
+    wait_data(other, "shown", "0")
+    page.get_by_role("button", name="Add a sentence to Impression").click()
+    page.get_by_role("textbox", name="New sentence").fill("A <b data-stranger>second</b> look.")
+    page.keyboard.press("Enter")
+    page.locator("#mv-refused", has_text="You wrote: “A ‹b data-stranger>second‹/b> look.”").wait_for()
+    assert data(page, "shown") == "1" and page.locator("[data-stranger]").count() == 0
+    assert other.locator("p", has_text="second").count() == 0
+    page.get_by_role("link", name="Load the page again").click()
+    page.wait_for_selector(".mv-open")
+    wait_data(page, "shown", "0")
+    page.get_by_role("button", name="As the draft has it").click()
+    wait_data(page, "shown", "1")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm.perception import Finder
+from medvlm.perception.finder import Finder
 from medvlm.perception.search import VolumeSearch, presence_of
 from medvlm.perception.view import Found, ImageView
 from medvlm.progress import telling
