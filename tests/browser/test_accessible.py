@@ -21,7 +21,7 @@ from tests.priors import ComparingAssistant, pair
 from tests.studies import write_nifti
 
 from .conftest import served
-from .test_page import ask, opened, upload, wait_data
+from .test_page import ask, data, opened, upload, wait_data
 
 OPTIONS = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 SIZES = [(1280, 800), (3840, 2160), (768, 1024), (640, 400)]  # the last is 1280 at 200 %
@@ -55,6 +55,13 @@ def grave(page) -> list[str]:
         if rule["impact"] in GRAVE
         for node in rule["nodes"]
     ]
+
+
+def opened_beside(page, path) -> None:
+    before = data(page, "study")
+    upload(page, path)
+    page.wait_for_function("(before) => document.querySelector('.mv').dataset.study !== before", arg=before)
+    page.get_by_text("The model takes it for").wait_for()
 
 
 def reported(page) -> None:
@@ -97,7 +104,7 @@ def test_axe_finds_nothing_grave_in_any_state(open_page, png, tmp_path, address)
     page.evaluate("medvlm.refused.show(401)")
     check("magnifier, and a refusal")
     page.evaluate("document.querySelector('#mv-refused').remove()")
-    opened(page, write_nifti(tmp_path / "a.nii", "RAS"))
+    opened_beside(page, write_nifti(tmp_path / "a.nii", "RAS"))
     page.click("[data-read=shelf]")
     page.wait_for_selector(".mv-thumbnail")
     check("thumbnails")
@@ -106,7 +113,7 @@ def test_axe_finds_nothing_grave_in_any_state(open_page, png, tmp_path, address)
     check("three planes")
     page.click("[data-read=planes]")
     today, before = pair(tmp_path)
-    opened(page, today)
+    opened_beside(page, today)
     page.click("[data-prior-do=choose]")
     check("where a prior is dropped")
     upload(page, before, name=".mv-prior-files")
@@ -176,7 +183,9 @@ def test_a_box_is_drawn_by_keys(open_page, png):
     for key in ("Shift+ArrowLeft", "Enter", *["Shift+ArrowRight"] * 6, *["Shift+ArrowDown"] * 5, "Enter"):
         page.keyboard.press(key)
     page.get_by_text("From the drawn box").wait_for()
-    x0, y0, x1, y1 = json.loads("[" + page.get_attribute(".mv-region", "title").split("box ")[1].removesuffix(" px") + "]")
+    x0, y0, x1, y1 = json.loads(
+        "[" + page.get_attribute(".mv-region", "title").split("box ")[1].removesuffix(" px") + "]"
+    )
     frame = page.locator(".mv-stage canvas").bounding_box()
     zoom = min(frame["width"] / 300, frame["height"] / 200)
     assert np.abs(np.array([x0, y0, x1 - x0, y1 - y0]) - [150 - 12 / zoom, 100, 72 / zoom, 60 / zoom]).max() <= 2
