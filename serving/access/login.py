@@ -7,6 +7,7 @@ import hmac
 import html
 import secrets
 import threading
+from collections import Counter
 from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs
@@ -48,6 +49,7 @@ class Login:
         """Without accounts, which another vouches for, there is only a log-out."""
         self.accounts, self.sessions, self.store = accounts, sessions, store or Memory()
         self._places = threading.BoundedSemaphore(WAITING)
+        self._under_way: Counter[str] = Counter()  # tries that have no answer yet, by address
 
     async def respond(self, request: Request, cookie: str, address: str) -> Response:
         """`cookie` is the name of the session's cookie; `address` is where the request comes from. Raises `StoreGone`."""
@@ -81,13 +83,22 @@ class Login:
 
     async def check(self, name: str, password: str, address: str) -> None:
         """Raises `Refused` for a wrong password, or where too many were wrong lately."""
+        self._under_way[address] += 1
+        try:
+            await self.tried(name, password, address)
+        finally:
+            self._under_way[address] -= 1
+            if not self._under_way[address]:
+                del self._under_way[address]
+
+    async def tried(self, name: str, password: str, address: str) -> None:
         assert self.accounts is not None
         tries, left = await run_in_threadpool(self.count, address, 1)  # first, or many at once would all be checked
-        if tries > TRIES:
-            raise Refused(429, OFTEN, 1 + int(left))
-        if not self._places.acquire(blocking=False):
-            await run_in_threadpool(self.count, address, -1)
-            raise Refused(429, OFTEN, 2)
+        many = tries > TRIES
+        if many or not self._places.acquire(blocking=False):
+            wrong = tries - self._under_way[address]
+            await run_in_threadpool(self.count, address, -1)  # it was not checked
+            raise Refused(429, OFTEN, 1 + int(left) if many and wrong >= TRIES else 2)
         try:
             right = await run_in_threadpool(self.accounts.check, name, password)
         finally:

@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("dicomweb_client", reason="pip install -e '.[archive]'")
 pytest.importorskip("SimpleITK", reason="pip install -e '.[priors]'")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[dev]'")
+pytest.importorskip("axe_playwright_python", reason="pip install -e '.[dev]'")
+
+from axe_playwright_python.sync_playwright import Axe
 
 from medvlm.archive.dicomweb import Archive
 from serving.access.accounts import Accounts, password_line
@@ -48,7 +50,7 @@ def address(tmp_path_factory):
 
 def grave(page) -> list[str]:
     """What axe-core finds serious or critical on the page as it is: rule, element and reason."""
-    found = axe.Axe().run(page, options=OPTIONS).response["violations"]
+    found = Axe().run(page, options=OPTIONS).response["violations"]
     return [
         f"{rule['id']} {node['target']}: {node['failureSummary']}"
         for rule in found
