@@ -158,8 +158,9 @@ def test_downloads_of_the_page(study, tmp_path):
     import base64
     import io
 
+    from serving.page.open_study import Layer
     from serving.page.saving import download
-    from serving.page.session import Layer, Session
+    from serving.page.session import Session
 
     report = FakeAssistant().report(study)
     session = Session()

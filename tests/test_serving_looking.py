@@ -22,7 +22,8 @@ from medvlm.types import Image, Region, Study, Values
 from serving.page import looking
 from serving.page.compared import beside
 from serving.page.legend import labelled, spread
-from serving.page.session import Prior, Session
+from serving.page.open_study import Prior
+from serving.page.session import Session
 
 from .studies import write_nifti
 

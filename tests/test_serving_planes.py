@@ -15,7 +15,8 @@ from medvlm.studies import load_study
 from medvlm.studies.priors import Relation
 from serving.page import payload
 from serving.page.handlers import Handlers
-from serving.page.session import Prior, Session
+from serving.page.open_study import Prior
+from serving.page.session import Session
 from serving.uploads import Inbox
 
 from .fakes import FakeAssistant

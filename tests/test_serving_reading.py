@@ -16,9 +16,10 @@ from medvlm.errors import RequestError
 from medvlm.studies import Limits, load_study
 from medvlm.studies.display import apply_window
 from medvlm.types import Image, Region, Study, Values
+from serving.page.open_study import Layer
 from serving.page.reading import reading
 from serving.page.saving import download
-from serving.page.session import Layer, Session
+from serving.page.session import Session
 from serving.page.windows import Display, display_of, displayed, packed, window_of
 
 from .studies import write, write_nifti, write_series

@@ -9,8 +9,9 @@ from medvlm.report.spots import mask_of, united
 from medvlm.studies.priors import days_in_words
 from medvlm.types import Region, mask_box
 
+from .open_study import Prior
 from .pictures import MAX_SIDE, picture_url
-from .session import Prior, Session
+from .session import Session
 from .windows import packed
 
 

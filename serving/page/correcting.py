@@ -12,8 +12,9 @@ from medvlm.vocabulary import known_name
 from . import payload
 from .corrections import GONE, Corrected
 from .handlers import field, message, told
+from .open_study import Layer
 from .outline import Outlines
-from .session import Layer, Session
+from .session import Session
 
 NO_REPORT = "Ask for a report first."
 

@@ -18,8 +18,9 @@ from . import payload
 from .correcting import corrected
 from .corrections import Corrected
 from .handlers import field, message, opened, told
+from .open_study import Layer
 from .outline import Outlines, carried_to
-from .session import Layer, Session
+from .session import Session
 
 NOTHING = "Nothing stands out there; draw it a little larger, or add a point."
 CHANGED = "What is drawn was changed meanwhile; carry it once more."

@@ -10,8 +10,8 @@ from medvlm.report.volumes import amount
 from medvlm.types import Finding, Measurement, Study
 
 from .corrections import Corrected
+from .open_study import Layer
 from .outline import Outlines
-from .session import Layer
 
 STATED = ("volume", "longest diameter", "width")  # what a row's one size is, the first that was measured
 

@@ -22,10 +22,11 @@ from ..turns import Abandoned
 from ..uploads import Inbox, needs_files
 from . import payload
 from .examples import EXAMPLES, load_example
+from .open_study import Pending, said
 from .progress import go_on
 from .replies import greeting, reply_to
 from .saving import download
-from .session import Pending, Session, said
+from .session import Session
 from .windows import display_of
 
 SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."

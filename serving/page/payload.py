@@ -18,11 +18,12 @@ from .compared import beside, earlier_regions
 from .corrections import Corrected
 from .corrections import shown as corrected
 from .findings import table
+from .open_study import Turn
 from .outline import Outlines
 from .pictures import fitted, picture_url, region_json
 from .reading import reading
 from .replies import worth
-from .session import Session, Turn
+from .session import Session
 
 
 def to_text(value: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ from medvlm.types import Study
 from ..uploads import Inbox, needs_files
 from . import payload
 from .handlers import field, message, opened, told
-from .session import Prior, Session
+from .open_study import Prior
+from .session import Session
 
 LAYING = "Laying the prior on the image…"
 NOT_OPENED = "The prior was not opened."

@@ -15,7 +15,7 @@ from medvlm.studies.priors import remarks_on
 from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
 
 from .corrections import Corrected
-from .session import Layer, Message, Pending, Turn, said
+from .open_study import Layer, Message, Pending, Turn, said
 
 if TYPE_CHECKING:  # it brings the whole conversation with it
     from medvlm.report.claims import Claim

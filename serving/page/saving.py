@@ -18,9 +18,10 @@ from medvlm.types import Report, Study
 
 from ..packing import packed
 from .legend import labelled
+from .open_study import Layer
 from .outline import EMPTY, Outlines
 from .pictures import data_url
-from .session import Layer, Session
+from .session import Session
 from .windows import Display, displayed
 
 OWN = ("corrections", "records")  # what is saved of corrections alone, beside the report's formats

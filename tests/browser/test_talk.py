@@ -12,8 +12,9 @@ from medvlm.report.sentences import MOST_CHARACTERS
 from medvlm.types import Image, Study
 from serving.page.drawing import Drawing
 from serving.page.handlers import Handlers
+from serving.page.open_study import MOST_TURNS
 from serving.page.replies import claim_lines, distinct
-from serving.page.session import MOST_TURNS, Session
+from serving.page.session import Session
 from serving.uploads import Inbox
 from tests.fakes import FakeAssistant, FakeClaim, square
 

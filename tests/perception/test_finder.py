@@ -12,8 +12,7 @@ import torch
 
 from medvlm.errors import RequestError
 from medvlm.notices import SIDES_ASSUMED
-from medvlm.perception.finder import Finder
-from medvlm.perception.finder import read_as
+from medvlm.perception.finder import Finder, read_as
 from medvlm.perception.view import ImageView
 from medvlm.types import Image, ImageFacts, Region, Study, mask_box
 
