@@ -67,7 +67,7 @@ def test_a_study_goes_in_is_reported_and_its_results_come_back(
 
     code, out, _ = run(capsys, "fetch", "--dicomweb", url, "--study", study, "-o", tmp_path / "back", "--json")
     (entry,) = json.loads(out)["studies"]
-    assert {"CT", "SEG", "SR"} <= set(entry["modalities"]) and entry["files"] == 3 + stored[listed["name"]]
+    assert {"CT", "SEG", "SR", "DOC"} <= set(entry["modalities"]) and entry["files"] == 3 + stored[listed["name"]]
     there = [pydicom.dcmread(path) for path in Path(entry["folder"]).glob("*.dcm")]
     assert {data.StudyInstanceUID for data in there} == {study}
     (report,) = (data for data in there if data.Modality == "SR")
