@@ -97,7 +97,7 @@ def test_cup_to_disc_ratio():
         ("polyp", (70, 40, 95, 60), "on the right side of the image"),
         ("polyp", (40, 80, 60, 95), "in the lower part of the image"),
         ("polyp", (0, 80, 100, 95), "in the lower part of the image"),
-        ("polyp", (40, 10, 60, 90), "in the middle of the image"),
+        ("polyp", (40, 10, 60, 90), "in the centre of the image"),
         ("polyp", (0, 0, 100, 100), "across most of the image"),
         ("left lung", (60, 10, 90, 90), ""),
         ("left kidney", (60, 70, 90, 90), "in the lower part of the image"),

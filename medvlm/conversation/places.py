@@ -56,6 +56,22 @@ def words_for(region: Region, size: tuple[int, int], mirrored: bool, question: s
     return "most" if across and down and not axes else "centre"
 
 
+def phrase(words: str, mirrored: bool) -> str:
+    """A place as part of a sentence, such as "in the upper right of the image" or "in the lower part, on the patient's left"."""
+    if words == "most":
+        return "across most of the image"
+    if words == "centre":
+        return "in the centre of the image"
+    row, column = (
+        next((w for w in words.split() if w in side), "") for side in (("upper", "lower"), ("left", "right"))
+    )
+    if not column:
+        return f"in the {row} part of the image"
+    if not mirrored:
+        return f"in the {words} of the image" if row else f"on the {column} side of the image"
+    return f"in the {row} part, on the patient's {column}" if row else f"on the patient's {column}"
+
+
 def within(region: Region, organs: Sequence[Region], share: float = 0.5) -> bool:
     """Whether at least a share of a region lies in one of some organs' regions."""
     for organ in organs:

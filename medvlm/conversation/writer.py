@@ -8,7 +8,7 @@ from ..types import Region
 from ..vocabulary import LABELS, is_finding
 from .facts import shown_kind
 from .grammar import ANYTHING, IT
-from .places import SIDED, extent, words_for
+from .places import SIDED, extent, phrase, words_for
 from .results import Result, Scene
 from .units import shown as number
 from .units import wished
@@ -110,22 +110,6 @@ def where_and_size(name: str, regions: Sequence[Region], scene: Scene) -> str:
 def _mirrored(scene: Scene) -> bool:
     study = scene.study
     return (study.modality or scene.modality) in SIDED
-
-
-def phrase(words: str, mirrored: bool) -> str:
-    """A place as part of a sentence, such as "in the upper right of the image" or "in the lower part, on the patient's left"."""
-    if words == "most":
-        return "across most of the image"
-    if words == "centre":
-        return "in the centre of the image"
-    row, column = (
-        next((w for w in words.split() if w in side), "") for side in (("upper", "lower"), ("left", "right"))
-    )
-    if not column:
-        return f"in the {row} part of the image"
-    if not mirrored:
-        return f"in the {words} of the image" if row else f"on the {column} side of the image"
-    return f"in the {row} part, on the patient's {column}" if row else f"on the patient's {column}"
 
 
 def plural(name: str) -> str:
