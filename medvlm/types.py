@@ -126,6 +126,11 @@ class Study:
     keep_text: bool = False  # whether text that is burned into the pixels may leave with them
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that its images take."""
+        return sum(image.nbytes for image in self.images)
+
+    @property
     def is_volume(self) -> bool:
         """Whether the images are slices of one body, in order, that lie on one another."""
         return self.kind == "volume" and len(self.images) > 1 and len({image.size for image in self.images}) == 1

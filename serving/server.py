@@ -24,10 +24,10 @@ from medvlm.errors import RequestError
 from . import openai
 from .access import audit
 from .access.accounts import Proxies
-from .access.clients import PEER
+from .access.clients import PEER, client_of, user_of
 from .access.entrance import ANYBODY, Entrance, Way
 from .access.gate import LOOPBACK, Gate, host_name
-from .access.limits import Allowance, Ration
+from .access.limits import FULL, Allowance, Ration
 from .access.lines import lines
 from .access.prefix import Prefixed, check_prefix
 from .access.sessions import Sessions, Terms
@@ -76,20 +76,28 @@ def make_app(
 
     def in_turn() -> InTurn:
         request = LocalContext.request.get(None)  # of the page's event that is worked on
-        return InTurn(timed(), turns, str(getattr(request, "session_hash", "")))
+        return InTurn(timed(), turns, f"tab {getattr(request, 'session_hash', '')}")
+
+    def check_room(more: int) -> None:
+        request = LocalContext.request.get(None)
+        user = user_of(client_of(request.request)) if request else ""
+        if ration.allowance.full(tabs.held(user, sessions.tabs_of(user)), tabs.held(), more):
+            raise RequestError(FULL)
 
     def forget(tab: str) -> None:
-        turns.abandon(tab)
+        turns.abandon(f"tab {tab}")  # no user is called so
         tabs.forget(tab)
 
     def close(client: str) -> None:
         api.state.service.studies.leave(client)
         tabs.leave(client)
         inbox.leave(client)
+        chats.recent.leave(client)
 
+    chats = openai.Chats(lambda client: InTurn(timed(), turns, user_of(client)), folder)
     dicomweb = Dicomweb(archive, inbox) if archive else None
     api = make_api(timed, inbox, turns, ready, dicomweb=dicomweb, store=store, metrics=metrics)
-    page = build(in_turn, inbox, way.login, dicomweb)
+    page = build(in_turn, inbox, way.login, dicomweb, check_room)
     tabs = Tabs(page)
     sessions, ration = Sessions(forget, close, terms, store=store), Ration(allowance)
     metrics.gauge("medvlm_store_up", "Whether what replicas share answers.", lambda: answers(store))
@@ -101,8 +109,8 @@ def make_app(
     if prefix:
         app.add_middleware(Prefixed, prefix=prefix)
     add_route(app, inbox)
-    app.include_router(openai.router(in_turn, folder))
-    app.state.turns, app.state.sessions = turns, sessions
+    app.include_router(openai.router(chats))
+    app.state.turns, app.state.sessions, app.state.chats = turns, sessions, chats
     app.mount(PREFIX, api)  # behind the routes that share its prefix
     return gr.mount_gradio_app(
         app,

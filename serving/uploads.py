@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from medvlm.types import Study
 
 from .access.clients import client_of, user_of
 from .multipart import FilesForm, check_length
+from .sweeper import Sweeper
 
 UNCLAIMED = 600  # seconds until an upload that no page asked for is removed
 MOST_VALUES = (
@@ -48,17 +50,16 @@ class Upload:
 class Inbox:
     """The folder that uploads lie in between their arrival and their reading."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None):
+    def __init__(self, folder: Path, limits: Limits | None = None, unclaimed_s: float = UNCLAIMED):
         self.folder, self.limits = folder, limits or Limits()
         self.claimed: set[str] = set()  # by an open study that still needs their files
         self.sent: dict[str, Upload] = {}
+        self._unclaimed_s, self._lock = unclaimed_s, threading.RLock()
+        self._sweeper = Sweeper(self._lock, unclaimed_s, self.sweep, lambda: not self.claimed.issuperset(self.sent))
         warm()
 
     def new(self) -> Path:
-        """A fresh folder of an unguessable name, for this user's eyes only; forgotten ones are swept away."""
-        for name, upload in list(self.sent.items()):
-            if name not in self.claimed and time.monotonic() - upload.since > UNCLAIMED:
-                self.remove(name)
+        """A fresh folder of an unguessable name, for this user's eyes only."""
         return Path(tempfile.mkdtemp(prefix=f"{secrets.token_urlsafe(24)}-", dir=self.folder))
 
     def read(self, name: str, series: int | None = None, values: bool = False, keep: bool = False) -> Study:
@@ -67,9 +68,10 @@ class Inbox:
 
         Raises `StudyError` and `RequestError`.
         """
-        given = self.files(name)
+        with self._lock:  # nothing is swept between the look and the claim
+            given = self.files(name)
+            self.claimed.add(name)
         stays = keep or series is not None
-        self.claimed.add(name)
         try:
             limits = replace(self.limits, max_value_bytes=MOST_VALUES) if values else self.limits
             study = load_study(given, limits, series)
@@ -102,6 +104,14 @@ class Inbox:
         self.sent.pop(name, None)
         if re.fullmatch(r"[\w-]+", name):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove the uploads that nobody opened."""
+        with self._lock:
+            late = time.monotonic() - self._unclaimed_s
+            for name, upload in list(self.sent.items()):
+                if name not in self.claimed and upload.since <= late:
+                    self.remove(name)
 
     def release(self, held: Iterable[str], needed: Collection[str]) -> None:
         """Remove the files of those uploads that are needed no more."""
@@ -142,7 +152,9 @@ class Inbox:
             folder = await run_in_threadpool(self.new)
         except OSError:
             raise HTTPException(507, DISK_FULL) from None
-        self.sent[folder.name] = Upload(client_of(request))
+        with self._lock:
+            self.sent[folder.name] = Upload(client_of(request))
+            self._sweeper.watch()
         try:
             form = FilesForm(request.headers.get("content-type", ""), folder, self.limits)
             with contextlib.closing(form):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import warnings
@@ -18,6 +17,7 @@ from pydicom.uid import (
 
 from medvlm.types import Finding, Measurement, Region, Report, Section, Sentence, Study, mask_box
 
+from .programs import program
 from .studies import write
 
 hd = pytest.importorskip("highdicom")
@@ -91,16 +91,17 @@ def landmarks(study: Study, label: str = "liver") -> Report:
 
 def checked(path: Path) -> None:
     """By dicom3tools, where they are installed."""
-    if shutil.which("dciodvfy"):
-        said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True).stderr
+    if validator := program("dciodvfy"):
+        said = subprocess.run([validator, str(path)], capture_output=True, text=True).stderr
         assert "Error" not in said, said
 
 
 def dumped(path: Path) -> str:
     """What dcmtk reads, where it is installed."""
-    if not shutil.which("dsrdump"):
+    reader = program("dsrdump")
+    if reader is None:
         return ""
-    return subprocess.run(["dsrdump", "+Pl", str(path)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([reader, "+Pl", str(path)], capture_output=True, text=True, check=True).stdout
 
 
 def places(segmentation: pydicom.Dataset) -> list[tuple[str, np.ndarray]]:

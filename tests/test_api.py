@@ -304,7 +304,14 @@ def test_the_gate_is_before_the_api(client, study):
         reply = client.request(method, path, headers={"origin": "http://evil.example"})
         assert refused(reply, 403) == WRONG_ORIGIN
         assert not [name for name in reply.headers if name.startswith("access-control")]
-    assert client.get("/v1/unknown").status_code == 404 and client.get("/v1").status_code == 404
+    for method, path in (
+        ("GET", "/v1/unknown"),
+        ("GET", "/v1"),
+        ("DELETE", "/v1/models"),
+        ("GET", "/v1/chat/completions"),
+    ):
+        assert "nothing here" in refused(client.request(method, path), 404)
+    assert client.get("/v1x").json() == {"detail": "There is nothing here."}
     assert client.get(study).headers["x-content-type-options"] == "nosniff"
 
 

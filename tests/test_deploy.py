@@ -129,6 +129,25 @@ def test_pods_have_a_login_probes_and_no_rights(manifests):
         assert own["readOnlyRootFilesystem"] and own["capabilities"] == {"drop": ["ALL"]}
 
 
+def gib(text: str) -> float:
+    """8g, 12Gi → GiB."""
+    return float(re.fullmatch(r"(\d+)(g|Gi)", text)[1])
+
+
+def test_there_is_memory_for_all_that_may_be_open(compose, manifests):
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+    from serving.access.limits import Allowance
+    from serving.api.studies import Budget
+
+    model, work = 2, 2  # GiB; reading a study alone may take one
+    needed = (Allowance().held_of_all + Budget().bytes) / 2**30 + model + work
+    replica = compose["services"]["replica-1"]
+    (tmp,) = (re.search(r"^/tmp:size=(\w+)", mount)[1] for mount in replica["tmpfs"])  # which is memory, too
+    assert gib(replica["mem_limit"]) >= needed + gib(tmp)
+    (container,) = pod(manifests, "medvlm")["containers"]
+    assert gib(container["resources"]["limits"]["memory"]) >= needed
+
+
 def test_what_refers_to_something_in_kubernetes_finds_it(manifests):
     labels = {
         name: one["spec"]["template"]["metadata"]["labels"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pydicom
@@ -16,6 +15,7 @@ from medvlm.studies import load_study
 from medvlm.types import Image, Study
 
 from .dicom_export import PLANES, checked, landmarks, report_of, series
+from .programs import program
 from .studies import gradient
 
 dicom_pdf = pytest.importorskip("medvlm.report.export.dicom_pdf")
@@ -45,8 +45,8 @@ def test_the_page_is_in_the_record_of_its_source(tmp_path, plane):
     page = made.EncapsulatedDocument[: made.EncapsulatedDocumentLength]
     text = pypdfium2.PdfDocument(page)[0].get_textpage().get_text_range()
     assert "Report draft" in text and "liver" in text and "Jürgen" not in text
-    if shutil.which("dcm2pdf"):
-        subprocess.run(["dcm2pdf", path, tmp_path / "taken.pdf"], check=True, capture_output=True)
+    if reader := program("dcm2pdf"):
+        subprocess.run([reader, path, tmp_path / "taken.pdf"], check=True, capture_output=True)
         assert (tmp_path / "taken.pdf").read_bytes().rstrip(b"\0") == page
 
 

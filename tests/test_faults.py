@@ -180,5 +180,5 @@ def test_a_clock_that_jumps_ends_nothing(client, monkeypatch, jump):
     assert client.post(f"/v1/studies/{study}/ask", json={"question": "Is it?"}).status_code == 200
     assert coming.exists() and sessions.find(cookie) is browser
     service.inbox.sent[coming.name].since -= 2 * UNCLAIMED  # that much time has really gone
-    opened(client)
+    service.inbox.sweep()
     assert not coming.exists()

@@ -46,11 +46,19 @@ from tests.fakes import FakeAssistant, square
 class Slides(FakeAssistant):
     """Says as notices what the study is that it was asked about, and tells its progress."""
 
+    def __init__(self):
+        super().__init__()
+        self.at_work = []
+
     def ask(self, study, question, *args, **options):
         if "server" in question:
             raise LanguageError("The language server went away: start it again.")
-        for _ in tracked(range(200) if "slowly" in question else [0]):
-            time.sleep(0.02)
+        self.at_work.append(question)
+        try:
+            for _ in tracked(range(200) if "slowly" in question else [0]):
+                time.sleep(0.02)
+        finally:
+            self.at_work.remove(question)
         answer = super().ask(study, question, *args, **options)
         answer.notices = [f"There are {len(study.images)} images of {study.kind}."]
         answer.scope = "image 1 of 1"
@@ -87,7 +95,7 @@ def assistant():
 @pytest.fixture(scope="module")
 def address(inbox, assistant):
     app = FastAPI()
-    app.include_router(router(lambda: assistant, inbox))
+    app.include_router(router(routes.Chats(lambda client: assistant, inbox)))
     with serving(app) as address:
         yield address
 
@@ -148,23 +156,38 @@ def test_the_same_images_are_read_once_while_they_are_asked_about(monkeypatch):
     monkeypatch.setattr(recent.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(recent, "MOST_BYTES", 2 * square().nbytes)
     kept = recent.Recent(lambda images: read.append(images) or Study([Image(square())]))
-    first = kept.study(("a",))
-    assert kept.study(("a",)) is first and read == [("a",)]
-    kept.study(("b",))
-    kept.study(("a",))
-    kept.study(("c",))  # the one that was not asked about for longest makes room
-    assert kept.study(("a",)) is first and kept.study(("b",)) and read == [("a",), ("b",), ("c",), ("b",)]
+    first = kept.study("me", ("a",))
+    assert kept.study("me", ("a",)) is first and read == [("a",)]
+    kept.study("me", ("b",))
+    kept.study("me", ("a",))
+    kept.study("me", ("c",))  # the one that was not asked about for longest makes room
+    assert kept.study("me", ("a",)) is first and kept.study("me", ("b",)) and read == [("a",), ("b",), ("c",), ("b",)]
     now[0] = recent.KEPT_SECONDS
-    kept.study(("b",))
+    kept.study("me", ("b",))
     kept.sweep()
     assert len(kept.kept) == 1
     monkeypatch.setattr(recent, "MOST_BYTES", 0)
-    assert kept.study(("d",)) and not kept.kept  # what is too large is not kept at all
+    kept.study("me", ("b",))  # makes no room for it
+    assert kept.study("me", ("d",)) and not kept.kept  # what is too large is not kept at all
+
+
+def test_what_one_client_sent_is_no_others_makes_no_room_for_others_and_goes_with_it(monkeypatch):
+    read = []
+    monkeypatch.setattr(recent, "MOST_BYTES", 2 * square().nbytes)
+    kept = recent.Recent(lambda images: read.append(images) or Study([Image(square())]))
+    first = kept.study("alice", ("a",))
+    assert kept.study("bob", ("a",)) is not first and read == [("a",), ("a",)]
+    kept.study("bob", ("b",))
+    kept.study("carol", ("a",))  # for whom there is no room
+    assert kept.study("alice", ("a",)) is first
+    kept.leave("alice")
+    assert {client for client, _ in kept.kept} == {"bob"}
+    assert kept.study("alice", ("a",)) is not first
 
 
 def test_studies_are_forgotten_without_another_request(monkeypatch):
-    monkeypatch.setattr(recent, "KEPT_SECONDS", 0.05)
-    chats = routes.Chats(FakeAssistant)
+    monkeypatch.setattr(recent, "KEPT_SECONDS", 0.5)
+    chats = routes.Chats(lambda client: FakeAssistant())
     app = FastAPI()
     app.add_api_route("/v1/chat/completions", chats.complete, methods=["POST"])
     with serving(app) as address, openai.OpenAI(base_url=address, api_key="none") as client:
@@ -359,7 +382,7 @@ def test_too_many_at_once_are_told_to_come_back(address, monkeypatch):
     release, held = threading.Event(), Held()
     monkeypatch.setattr(routes, "AT_ONCE", 1)
     app = FastAPI()
-    app.include_router(router(lambda: held))
+    app.include_router(router(routes.Chats(lambda client: held)))
     with serving(app) as address, openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client:
         answers = []
         first = threading.Thread(target=lambda: answers.append(ask(client, user("Is it there?", png()))))
@@ -379,5 +402,6 @@ def test_work_for_a_client_that_left_ends(client, assistant, stream):
     impatient = client.with_options(timeout=0.3)
     with pytest.raises(openai.APITimeoutError):
         list(ask(impatient, user("Look slowly", png()), stream=stream))
-    ask(client, user("Is it there?", png()))  # waits until the one before has ended
+    while assistant.at_work:
+        time.sleep(0.02)
     assert time.monotonic() - began < 3  # of the four seconds that it would have taken

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import logging
 import tempfile
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pydicom
 import pytest
 
 from medvlm.cli import main
@@ -96,9 +99,7 @@ def test_pictures_show_it_where_they_are_told_to(study, tmp_path):
 
 
 def test_the_search_finds_what_is_packed():
-    import base64
     import gzip
-    import io
     import zipfile
     import zlib
 
@@ -127,37 +128,121 @@ def commands(source: Path, out: Path) -> dict[str, list[str]]:
         "series": ["series", study],
         "batch": ["batch", str(out / "requests.jsonl"), "-o", str(out / "responses.jsonl")],
         "deidentify": ["deidentify", study, "-o", str(out / "copies")],
+        "check-report": ["check-report", study, str(out / "draft.txt")],
         "fault": ["ask", study, "-q", "explode"],
     }
 
 
-@pytest.mark.parametrize("name", commands(Path(), Path()))
-def test_commands_say_log_cache_and_leave_nothing(source, tmp_path, monkeypatch, caplog, capfd, name):
+@pytest.fixture
+def places(tmp_path, monkeypatch, caplog) -> Path:
+    """A folder with all that a command may write to: `out`, `tmp` and `cache`; logs are kept to the last line."""
     for kind in ("out", "tmp", "cache"):
         (tmp_path / kind).mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("MEDVLM_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MEDVLM_DEBUG", raising=False)
-    command = commands(source, tmp_path / "out")[name]
-    request = {"id": "1", "image": str(source), "task": "report"}
-    (tmp_path / "out/requests.jsonl").write_text(json.dumps(request) + "\n", encoding="utf-8")
     caplog.set_level(logging.DEBUG)
-    code = main(command, lambda args: FakeAssistant())
-    assert code == (1 if name == "fault" else 0)
-    told = "".join(capfd.readouterr()) + caplog.text
+    return tmp_path
+
+
+def check_nothing_is_told(told: str, folder: Path) -> None:
+    """Neither what was said nor any file of a folder has a planted word."""
     assert not leaks(told.encode(), ALL), told
-    for path in tmp_path.rglob("*"):
-        assert not leaks(str(path.relative_to(tmp_path)).encode(), ALL)
+    for path in folder.rglob("*"):
+        assert not leaks(str(path.relative_to(folder)).encode(), ALL)
         if path.is_file() and path.name != "requests.jsonl":
             assert not leaks(path.read_bytes(), ALL), path
 
 
+@pytest.mark.parametrize("name", commands(Path(), Path()))
+def test_commands_say_log_cache_and_leave_nothing(source, places, caplog, capfd, name):
+    command = commands(source, places / "out")[name]
+    request = {"id": "1", "image": str(source), "task": "report"}
+    (places / "out/requests.jsonl").write_text(json.dumps(request) + "\n", encoding="utf-8")
+    (places / "out/draft.txt").write_text("Bright thing.\nNo absent thing.\nMaybe thing.", encoding="utf-8")
+    code = main(command, lambda args: FakeAssistant())
+    assert code == (1 if name == "fault" else 0)
+    check_nothing_is_told("".join(capfd.readouterr()) + caplog.text, places)
+
+
+def test_watch_says_logs_and_leaves_nothing(source, places, caplog, capfd, monkeypatch):
+    """What it stores belongs to the record, and has nothing of what was hidden elsewhere in the files."""
+    pytest.importorskip("dicomweb_client")
+    from medvlm.archive.dicomweb import Archive
+
+    from .archives import FakeArchive
+
+    monkeypatch.setenv("NETRC", str(places / "none"))
+    with FakeArchive() as archive:
+        Archive(archive.url).store(sorted(source.iterdir()))
+        before, asked = set(archive.objects), len(archive.asked)
+        watch = ["watch", "--dicomweb", archive.url, "--once", "--settle", "0", "--state", str(places / "out")]
+        assert main(watch, lambda args: FakeAssistant()) == 0
+        results = [data for uid, data in archive.objects.items() if uid not in before]
+        assert {"SEG", "SR", "DOC"} <= {data.Modality for data in results}
+        for data in results:
+            assert not leaks(dicom_bytes(data), NOWHERE)
+        assert not leaks("\n".join(archive.asked[asked:]).encode(), ALL)
+    assert list((places / "out").iterdir())
+    check_nothing_is_told("".join(capfd.readouterr()) + caplog.text, places)
+
+
+def dicom_bytes(data: pydicom.Dataset) -> bytes:
+    stream = io.BytesIO()
+    data.save_as(stream)
+    return stream.getvalue()
+
+
+def test_mcp_tells_and_leaves_nothing(source, places, caplog, capfd):
+    """Its results go to whoever runs the assistant that calls the tools."""
+    pytest.importorskip("mcp")
+    from serving.mcp import make_server
+
+    from .test_mcp import talk
+
+    one = {"study": "study-1"}
+    calls = {
+        "ask": {"question": "What is to be seen?"},
+        "find": {"phrases": ["thing"], "masks": True},
+        "count": {"thing": "thing"},
+        "measure": {"thing": "thing"},
+        "segment": {"box": [120, 90, 200, 170], "masks": True},
+        "report": {},
+        "check_report": {"text": "Bright thing."},
+    }
+    server = make_server(FakeAssistant, [source.parent])
+    opening = ("open_study", {"path": str(source)})
+    results = talk(server, opening, *((name, one | given) for name, given in calls.items()))
+    assert not any(result.is_error for result in results)
+    said = "".join(result.model_dump_json() for result in results)
+    check_nothing_is_told(said + "".join(capfd.readouterr()) + caplog.text, places)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("question", ["Please find thing", "explode"])
+def test_chats_tell_and_leave_nothing(source, places, caplog, capfd, question, stream):
+    pytest.importorskip("fastapi")
+    from fastapi import FastAPI
+    from starlette.testclient import TestClient
+
+    from serving.openai import router, routes
+
+    (path,) = source.iterdir()
+    packed = base64.b64encode(path.read_bytes()).decode()
+    file = {"filename": path.name, "file_data": f"data:application/dicom;base64,{packed}"}
+    parts = [{"type": "text", "text": question}, {"type": "file", "file": file}]
+    app = FastAPI()
+    app.include_router(router(routes.Chats(lambda client: FakeAssistant(), places / "out")))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        chat = {"model": "fake", "messages": [{"role": "user", "content": parts}], "stream": stream}
+        reply = client.post("/v1/chat/completions", json=chat)
+    assert ("regions" in reply.text) == (question != "explode"), reply.text[:500]
+    check_nothing_is_told(reply.text + str(reply.headers) + "".join(capfd.readouterr()) + caplog.text, places)
+
+
 def test_downloads_of_the_page(study, tmp_path):
     pytest.importorskip("gradio")
-    import base64
-    import io
-
     from serving.page.open_study import Layer
     from serving.page.saving import download
     from serving.page.session import Session

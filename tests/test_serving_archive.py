@@ -25,6 +25,7 @@ from medvlm.archive.dicomweb import Archive
 from medvlm.archive.transport import Patience
 from medvlm.errors import RequestError
 from serving.access import audit
+from serving.access.limits import FULL
 from serving.dicomweb import AT_ONCE, Dicomweb, rule_of
 from serving.page.archive import ArchivePanel
 from serving.page.handlers import Handlers
@@ -54,11 +55,12 @@ def archive() -> Iterator[FakeArchive]:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What the audit log says."""
-    stream = io.StringIO()
+    stream, before = io.StringIO(), audit.audit.level
     handler = logging.StreamHandler(stream)
     monkeypatch.setattr(audit.audit, "handlers", [handler])
-    monkeypatch.setattr(audit.audit, "level", logging.INFO)
+    audit.audit.setLevel(logging.INFO)
     yield stream
+    audit.audit.setLevel(before)
 
 
 def stored(folder: Path, url: str, count: int = 3, **elements: object) -> str:
@@ -253,6 +255,25 @@ def test_a_study_that_cannot_be_fetched_leaves_what_is_open(
         assert session.study is study and not said["opened"] and said["note"].endswith(".")
     assert [path.name for path in (tmp_path / "inbox").iterdir()] == [session.upload]
     assert session.title == "CT 2026-01-30"
+
+
+def test_a_study_that_there_is_no_room_for_leaves_what_is_open(
+    panel: ArchivePanel, archive: FakeArchive, tmp_path: Path
+) -> None:
+    uid, session = stored(tmp_path / "scan", archive.url), Session()
+    panel.archive_open(session, event(study=uid), REQUEST)
+    study, kept = session.study, session.upload
+    held = session.desk.nbytes
+
+    def check_room(more: int) -> None:
+        if session.desk.nbytes + more > 1.5 * held:
+            raise RequestError(FULL)
+
+    panel.do.check_room = check_room
+    said = json.loads(panel.archive_open(session, event(study=uid), REQUEST)[-1])
+    assert not said["opened"] and session.chat.messages[-1]["content"] == FULL
+    assert session.study is study and len(session.desk.tabs) == 1
+    assert [path.name for path in (tmp_path / "inbox").iterdir()] == [kept]
 
 
 def test_a_corrected_report_is_stored_beside_the_draft(

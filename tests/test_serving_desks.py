@@ -62,8 +62,7 @@ def test_a_page_that_is_loaded_anew_finds_its_studies_and_what_waits(server):
     again, shown = server.load(page="two")
     assert titles(again) == [("a.png", False), ("b.png", True)]
     assert json.loads(shown[1])["study"] == session.key
-    for _ in server.do.resume(again):
-        pass
+    server.do.resume(again)
     assert again.layer is None and again.desk.tabs[0].layer.title == "Find: bright"
     assert "The model takes it for" in again.chat.messages[0]["content"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -14,6 +15,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 import uvicorn
+from fastapi import HTTPException
 
 from medvlm.errors import MedVLMError
 from medvlm.progress import tracked
@@ -112,6 +114,25 @@ def test_an_upload_that_stops_or_trickles_ends_and_leaves_nothing(served, monkey
     with begun(port, 10 * MIB, "/gradio_api/queue/join") as line:
         assert answered(line)[0] == 408
     assert set(folder.iterdir()) == before
+
+
+def test_an_upload_at_a_good_pace_ends_after_half_an_hour_too():
+    clock = [0.0]
+
+    async def slow() -> dict:
+        clock[0] += 60
+        return {"type": "http.request", "body": bytes(2 * MIB), "more_body": True}
+
+    paced = Paced(slow, now=lambda: clock[0])
+
+    async def take(count: int) -> None:
+        for _ in range(count):
+            await paced()
+
+    asyncio.run(take(30))
+    with pytest.raises(HTTPException) as refused_then:
+        asyncio.run(take(1))
+    assert refused_then.value.status_code == 408 and "half an hour" in refused_then.value.detail
 
 
 def test_clients_that_vanish_in_the_middle_leave_nothing(served):

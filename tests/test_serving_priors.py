@@ -12,11 +12,13 @@ import pytest
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed: pip install -e '.[priors]'")
 
+from medvlm.errors import RequestError
 from medvlm.report.alignment import Alignment
 from medvlm.report.changes import TITLE as COMPARISON
 from medvlm.report.prior import laid, middle_on_middle, told
 from medvlm.report.recompared import ANEW
 from medvlm.types import Image, Study
+from serving.access.limits import FULL
 from serving.page import payload
 from serving.page.correcting import Correcting
 from serving.page.desks import Desks
@@ -237,11 +239,38 @@ def test_a_new_study_leaves_it_and_a_closed_tab_ends_it(page, tmp_path):
     assert page.session.prior is None and not page.files
 
 
+def test_a_prior_that_there_is_no_room_for_leaves_nothing(page, tmp_path):
+    today, before = pair(tmp_path)
+    page.open(today)
+    asked = []
+
+    def full(more: int) -> None:
+        asked.append(more)
+        raise RequestError(FULL)
+
+    page.prior.check_room = full
+    assert "not opened" in page.compare(before)["note"] and page.said == FULL
+    assert asked == [page.session.study.nbytes]  # the two are of one size
+    assert page.session.candidate is None and page.files == page.session.uploads
+
+
+def test_another_series_needs_room_only_beyond_the_one_in_whose_place_it_comes(page, tmp_path):
+    _, (one, other) = pair_of_series(tmp_path)
+    upload = page.upload(one)
+    shutil.copy(other, page.inbox.folder / upload)
+    page.do.open_upload(page.session, event(upload=upload), TAB)
+    first, asked = page.session.study, []
+    page.do.check_room = asked.append
+    page.do.open_series(page.session, event(number=2), TAB)
+    assert page.session.study is not first and asked == [page.session.study.nbytes - first.nbytes]
+
+
 def test_files_that_are_needed_are_no_forgotten_upload(page, tmp_path):
     today, before = pair(tmp_path)
     page.open(today)
     for upload in page.inbox.sent.values():
         upload.since -= 2 * UNCLAIMED
+    page.inbox.sweep()
     page.compare(before)
     assert "by the dates in the headers" in page.said
 

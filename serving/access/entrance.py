@@ -191,9 +191,8 @@ class Entrance:
             raise Refused(403, NO_ORIGIN)
 
     def check_room(self, asker: Asker) -> None:
-        most = self.ration.allowance
         own = self.tabs.held(asker.user, self.sessions.tabs_of(asker.user))
-        if own >= most.held or self.tabs.held() >= most.held_of_all:
+        if self.ration.allowance.full(own, self.tabs.held()):
             raise Refused(429, FULL, 60)
 
     def check_event(self, scope: Scope, asker: Asker) -> None:

@@ -58,6 +58,7 @@ HEADERS = {
 MISLEADING = (b"accept-encoding", b"x-gradio-server")
 WRONG_NAME = "The page is not served under this name; `medvlm serve --allow-host NAME` adds one."
 WRONG_ORIGIN = "Another site asked for this; open the page itself."
+NOTHING = "There is nothing here."
 WRONG_EVENT = "The inputs of an event are texts alone."
 OWN_SITES = ("same-origin", "none")  # what `Sec-Fetch-Site` says where no other site has a hand in it
 
@@ -119,7 +120,7 @@ class Gate:
         elif not re.fullmatch(API, path) and not any(
             method == verb and re.fullmatch(route, path) for verb, route in self.routes
         ):
-            await JSONResponse({"detail": "There is nothing here."}, 404)(scope, receive, send)
+            await refusal(path, 404, NOTHING)(scope, receive, send)
         elif path == "/" and scope["query_string"]:  # a link must not choose what Gradio shows
             await RedirectResponse("./", 303)(scope, receive, send)
         elif path == "/":
@@ -164,7 +165,7 @@ class Gate:
 def refusal(path: str, status: int, sentence: str, retry_after: int | None = None) -> JSONResponse:
     """A refusal in the form of the API, or of the page."""
     reply = ApiError(status, sentence, retry_after=retry_after).response()
-    if path.startswith("/v1/"):
+    if re.match(r"/v1(/|$)", path):
         return reply
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return JSONResponse({"detail": sentence}, status, headers)

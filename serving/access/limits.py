@@ -21,6 +21,7 @@ FAST = "That is too much at once; wait a moment and try again."
 MANY = "Too many uploads at a time; send one after another."
 FULL = "So many images are open that there is no room for another; close one of your tabs, or try again later."
 SLOW = "The upload came too slowly or stopped; send it again."
+LONG = "The upload took longer than half an hour; send fewer files at a time."
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Allowance:
     waiting: int = 40  # events of one user's tabs that wait or are worked on
     held: int = 2 * 2**30  # bytes of pixels in one user's tabs …
     held_of_all: int = 4 * 2**30
+
+    def full(self, own: int, of_all: int, more: int = 1) -> bool:
+        """Whether so many more bytes are too many where one user and all of them hold these."""
+        return own + more > self.held or of_all + more > self.held_of_all
 
 
 class Rate:
@@ -101,27 +106,31 @@ class Ration:
 class Paced:
     """`receive` of a body that has to come at a pace; only the time that is waited for it counts.
 
-    Raises `HTTPException` (408) for one that stops or trickles.
+    Raises `HTTPException` (408) for one that stops, trickles, or takes too long all in all.
     """
 
     STALL_S = 20.0  # seconds without a byte
     GRACE_S, LEAST = 30.0, 16 * 2**10  # seconds, after which so many bytes a second are asked for
+    LONGEST_S = 1800.0  # seconds for all of it
 
-    def __init__(self, receive: Receive):
+    def __init__(self, receive: Receive, now: Callable[[], float] = time.monotonic):
         self.receive, self.whole, self.waited, self.taken = receive, False, 0.0, 0
+        self._now = now
 
     async def __call__(self) -> Message:
         if self.whole:  # what comes now is that the client has left, whenever that is
             return await self.receive()
-        began = time.monotonic()
+        began = self._now()
         try:
             async with asyncio.timeout(self.STALL_S):
                 message = await self.receive()
         except TimeoutError:
             raise HTTPException(408, SLOW) from None
-        self.waited += time.monotonic() - began
+        self.waited += self._now() - began
         self.taken += len(message.get("body", b""))
         self.whole = not message.get("more_body", False)
+        if not self.whole and self.waited > self.LONGEST_S:
+            raise HTTPException(408, LONG)
         if not self.whole and self.waited > self.GRACE_S and self.taken < self.LEAST * self.waited:
             raise HTTPException(408, SLOW)
         return message

@@ -17,6 +17,7 @@ MOST_BYTES = 2**28  # of pixels
 
 @dataclass(frozen=True)
 class Kept:
+    client: str  # whose it is
     study: Study
     used: float  # seconds, monotonic
 
@@ -26,26 +27,34 @@ class Kept:
 
 
 class Recent:
-    """Reads studies by `read`, unless the very same images were sent lately: then what is known of them is known still."""
+    """Reads studies by `read`, unless the same client sent the very same images lately: then what is known of them is known
+    still."""
 
     def __init__(self, read: Callable[[tuple[str, ...]], Study]):
-        self.read, self.kept, self.lock = read, OrderedDict[bytes, Kept](), threading.Lock()
+        self.read, self.kept, self.lock = read, OrderedDict[tuple[str, bytes], Kept](), threading.Lock()
 
-    def study(self, images: tuple[str, ...]) -> Study:
-        """The study that data URLs make. Raises what `read` does."""
-        key = b"".join(hashlib.sha256(image.encode()).digest() for image in images)
+    def study(self, client: str, images: tuple[str, ...]) -> Study:
+        """The study that a client's data URLs make. Raises what `read` does."""
+        key = client, b"".join(hashlib.sha256(image.encode()).digest() for image in images)
         with self.lock:
             kept = self.kept.get(key)
         study = kept.study if kept else self.read(images)
         with self.lock:
-            self.kept[key] = Kept(study, time.monotonic())
+            self.kept[key] = Kept(client, study, time.monotonic())
             self.kept.move_to_end(key)
             while sum(kept.bytes for kept in self.kept.values()) > MOST_BYTES:
-                self.kept.popitem(last=False)
+                del self.kept[next(key for key, kept in self.kept.items() if kept.client == client)]  # nobody else's
         return study
+
+    def leave(self, client: str) -> None:
+        """Forget the studies of a client, whose session has ended."""
+        self._forget(lambda kept: kept.client == client)
 
     def sweep(self) -> None:
         """Forget the studies that were not asked about for a while."""
+        self._forget(lambda kept: time.monotonic() - kept.used >= KEPT_SECONDS)
+
+    def _forget(self, gone: Callable[[Kept], bool]) -> None:
         with self.lock:
-            for key in [key for key, kept in self.kept.items() if time.monotonic() - kept.used >= KEPT_SECONDS]:
+            for key in [key for key, kept in self.kept.items() if gone(kept)]:
                 del self.kept[key]

@@ -22,6 +22,7 @@ from medvlm.progress import telling
 from medvlm.studies.limits import in_bytes
 from medvlm.types import Answer, Study
 
+from ..access.clients import client_of
 from . import recent, replies
 from .requests import Chat, Refused, read_chat, read_study
 
@@ -42,40 +43,42 @@ class Gone(Exception):
     """The client has left, so its answer is not needed any more."""
 
 
-def router(assistant: Callable[[], Any], folder: Path | None = None) -> APIRouter:
-    """`POST /v1/chat/completions` and `GET /v1/models` over the assistant that `assistant()` returns, which may wait until it
-    is loaded. Images lie in `folder` (else the system's place for temporary files) while they are read."""
-    chats, routes = Chats(assistant, folder), APIRouter(include_in_schema=False)
+def router(chats: Chats) -> APIRouter:
+    """`POST /v1/chat/completions` and `GET /v1/models`."""
+    routes = APIRouter(include_in_schema=False)
     routes.add_api_route("/v1/models", chats.models, methods=["GET"])
     routes.add_api_route("/v1/chat/completions", chats.complete, methods=["POST"])
     return routes
 
 
 class Chats:
-    """Answers chats one after another, in the order in which they came."""
+    """Answers chats by the assistant that `assistant(client)` returns, which may wait until it is loaded, and decides whose
+    turn it is. Images lie in `folder` (else the system's place for temporary files) while they are read."""
 
-    def __init__(self, assistant: Callable[[], Any], folder: Path | None = None):
+    def __init__(self, assistant: Callable[[str], Any], folder: Path | None = None):
         self.assistant, self.since = assistant, int(time.time())
         self.recent = recent.Recent(lambda images: read_study(images, folder))
-        self.places, self.pool = BoundedSemaphore(AT_ONCE), ThreadPoolExecutor(1, "chats")
+        self.places, self.pool = BoundedSemaphore(AT_ONCE), ThreadPoolExecutor(AT_ONCE, "chats")
 
-    async def models(self) -> Response:
+    async def models(self, request: Request) -> Response:
         try:
-            return JSONResponse(replies.models((await run_in_threadpool(self.assistant)).name, self.since))
+            name = (await run_in_threadpool(self.assistant, client_of(request))).name
+            return JSONResponse(replies.models(name, self.since))
         except Exception as raised:
             return replies.refusal(raised)
 
     async def complete(self, request: Request) -> Response:
         if not self.places.acquire(blocking=False):
             return replies.refusal(Refused(BUSY, status=429))
-        gone = Event()
+        gone, client = Event(), client_of(request)
         try:
             chat = await run_in_threadpool(read_chat, await body_of(request))
-            check_model(chat, (await run_in_threadpool(self.assistant)).name)
-            study = await run_in_threadpool(self.recent.study, chat.images)
+            assistant = await run_in_threadpool(self.assistant, client)
+            check_model(chat, assistant.name)
+            study = await run_in_threadpool(self.recent.study, client, chat.images)
             chat = replace(chat, images=())  # they are large, and the answer may take a while
             asyncio.get_running_loop().call_later(recent.KEPT_SECONDS, self.recent.sweep)
-            future = self.pool.submit(self.answers, chat, study, gone)
+            future = self.pool.submit(answers, assistant, chat, study, gone)
         except BaseException as raised:
             self.places.release()
             if not isinstance(raised, Exception):
@@ -92,23 +95,24 @@ class Chats:
             return replies.refusal(raised)
         return JSONResponse(reply.whole(answer, before))
 
-    def answers(self, chat: Chat, study: Study, gone: Event) -> Answers:
-        """The answers to a chat's questions, the last one included. Raises `Gone` once nobody waits for them."""
 
-        def tell(done: int = 0, of: int = 0) -> None:
-            if gone.is_set():
-                raise Gone
+def answers(assistant: Any, chat: Chat, study: Study, gone: Event) -> Answers:
+    """The answers to a chat's questions, the last one included. Raises `Gone` once nobody waits for them."""
 
-        assistant, history = self.assistant(), list[tuple[str, Answer]]()
-        with telling(tell):
-            for question in chat.earlier[-MOST_RETOLD:]:
-                tell()
-                try:
-                    history.append((question, assistant.ask(study, question, history=tuple(history))))
-                except RequestError:  # nor had it an answer when it was asked
-                    continue
+    def tell(done: int = 0, of: int = 0) -> None:
+        if gone.is_set():
+            raise Gone
+
+    history = list[tuple[str, Answer]]()
+    with telling(tell):
+        for question in chat.earlier[-MOST_RETOLD:]:
             tell()
-            return [*(a for _, a in history), assistant.ask(study, chat.question, history=tuple(history))]
+            try:
+                history.append((question, assistant.ask(study, question, history=tuple(history))))
+            except RequestError:  # nor had it an answer when it was asked
+                continue
+        tell()
+        return [*(a for _, a in history), assistant.ask(study, chat.question, history=tuple(history))]
 
 
 async def body_of(request: Request) -> bytes:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any
@@ -66,8 +65,11 @@ def message(session: Session, note: str = "", **file: str) -> str:
 class Handlers:
     """The listeners of the page. They hold the model and the inbox; all that belongs to a user is in `Session`."""
 
-    def __init__(self, assistant: Callable[[], Any], inbox: Inbox):
-        self.assistant, self.inbox = assistant, inbox
+    def __init__(
+        self, assistant: Callable[[], Any], inbox: Inbox, check_room: Callable[[int], None] = lambda more: None
+    ):
+        """`check_room` raises where the user whose event it is has no room for so many more bytes of pixels."""
+        self.assistant, self.inbox, self.check_room = assistant, inbox, check_room
 
     # Opening: chat, picture, layer, message
 
@@ -97,17 +99,18 @@ class Handlers:
         from again stay until that is closed."""
         try:
             if not here and len(session.desk.tabs) >= MOST_TABS:
-                self.inbox.release([upload] if isinstance(upload, str) else [], session.uploads)
                 raise RequestError(CROWDED)
             title = title or self.inbox.title(upload)
-            study, held = read(), session.uploads
+            study, held, left = read(), session.uploads, session.desk.now.nbytes if here else 0
             go_on()
+            self.check_room(study.nbytes - left)
             if not here:
                 session.desk.add()
             session.title = title or f"Study {len(session.desk.tabs)}"
             session.open(study, upload if needs_files(study) else "")
             self.inbox.release(held, session.uploads)
         except Exception as error:  # a bad file must leave all that is open as it is
+            self.inbox.release([upload] if isinstance(upload, str) else [], session.uploads)
             session.chat.say(told(error))
             return payload.chat(session), gr.skip(), gr.skip(), message(session, "The file was not opened.")
         session.chat.say(WORKING)
@@ -179,7 +182,6 @@ class Handlers:
         if pending.overtaken:
             return payload.chat(session), gr.skip()
         entry = pending.conversation.messages[pending.reply]
-        desk.working = pending
         try:
             reply, layer = reply_to(pending, self.assistant())
         except (Abandoned, CancelledError):  # the page is loaded anew, and goes on with it
@@ -187,8 +189,6 @@ class Handlers:
             return payload.chat(session), gr.skip()
         except Exception as error:
             reply, layer = said(told(error)), None
-        finally:
-            desk.working = None
         pending.settle()
         entry.update(reply)
         holder = desk.holder(pending.conversation)  # whose tab need not be shown any more
@@ -197,16 +197,14 @@ class Handlers:
         pending.conversation.layers[pending.reply] = holder.layer = layer
         return payload.chat(session), payload.layer(session) if holder is desk.now else gr.skip()
 
-    def resume(self, session: Session) -> Iterator[tuple]:
+    def resume(self, session: Session) -> tuple:
         """What a page that was loaded anew still waits for: as `work`, one after another."""
-        yield self.describe(session), gr.skip()
-        while session.desk.working or session.waiting:
-            if session.desk.working is None:
-                yield self.work(session)
-                continue
-            time.sleep(0.2)
-            if session.desk.working is None:
-                yield payload.chat(session), payload.layer(session)
+        self.describe(session)
+        waits = -1
+        while len(session.waiting) != waits:  # else the page was closed once more, and what was begun waits again
+            waits = len(session.waiting)
+            self.work(session)
+        return payload.chat(session), payload.layer(session)
 
     def recall(self, session: Session, event: gr.EventData):
         """Show again what an earlier reply showed."""

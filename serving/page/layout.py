@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,11 @@ EVENTS += ["prior", "agree", "swap", "close_prior", "paint", "step"]
 ARCHIVED = ["search", "fetch", "store"]  # by the panel of the archive
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
-# One request to the model at a time, over all users; the rest of the page answers meanwhile.
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1, **QUIET}
 LIGHT = {"concurrency_limit": None, **QUIET}
+# For what comes after the other in one window's line (see `followed`); `Turns` decides among the windows of all users.
+MODEL = {"concurrency_id": "model", "concurrency_limit": None, **QUIET}
+READING = {"concurrency_id": "reading", "concurrency_limit": 32, **QUIET}
+MOST_EVENTS = 400  # that have begun at a time, most of which wait for the model
 ARCHIVE = {"concurrency_id": "archive", "concurrency_limit": AT_ONCE, **QUIET}
 ORDERED = {"concurrency_id": "ordered", "concurrency_limit": 1, **QUIET}  # each change builds on the one before
 EMPTY = "(accepted) => medvlm.empty('#mv-text textarea', accepted)"
@@ -90,13 +93,18 @@ def theme() -> gr.themes.Base:
 
 
 def build(
-    assistant: Callable[[], Any], inbox: Inbox, login: bool = False, dicomweb: Dicomweb | None = None
+    assistant: Callable[[], Any],
+    inbox: Inbox,
+    login: bool = False,
+    dicomweb: Dicomweb | None = None,
+    check_room: Callable[[int], None] = lambda more: None,
 ) -> gr.Blocks:
-    """The page over the assistant that `assistant()` returns; it may wait until the model is loaded. `login`: one can log out."""
+    """The page over the assistant that `assistant()` returns; it may wait until the model is loaded. `login`: one can log out;
+    `check_room` as the one of `Handlers`."""
     leave_link = '<a href="logout">Log out</a>' if login else ""
     do, prior, drawing, correcting, desks = (
-        Handlers(assistant, inbox),
-        Priors(assistant, inbox),
+        Handlers(assistant, inbox, check_room),
+        Priors(assistant, inbox, check_room),
         Drawing(assistant),
         Correcting(),
         Desks(inbox),
@@ -166,21 +174,22 @@ def build(
 
         everything = [chat, viewer, panel, outbox]
         handler: Callable[..., Any]
-        work = followed(do.work, "Working", 2)
+        in_line = partial(followed, in_line=True)
+        work, describe = in_line(do.work, "Working", 2), in_line(do.describe, "Looking", 1)
         for event, handler in (
             (viewer.upload, do.open_upload),
             (viewer.example, do.open_example),
             (viewer.series, do.open_series),
         ):
-            shown = event(followed(handler, "Reading", 4), session, [*everything, working], **LIGHT)
-            shown.then(do.describe, session, chat, **MODEL)
-        lay = followed(prior.lay, "Laying the prior on the image", 4)
+            shown = event(followed(handler, "Reading", 4), session, [*everything, working], **READING)
+            shown.then(describe, session, [chat, working], **MODEL)
+        lay = in_line(prior.lay, "Laying the prior on the image", 4)
         for event, handler, outputs in (
             (viewer.prior, prior.take, [chat, outbox]),
             (viewer.agree, prior.agree, [outbox]),
         ):
             event(handler, session, outputs, **LIGHT).then(lay, session, [*everything, working], **MODEL)
-        viewer.swap(followed(prior.swap, "Exchanging the two", 4), session, [*everything, working], **MODEL)
+        viewer.swap(in_line(prior.swap, "Exchanging the two", 4), session, [*everything, working], **MODEL)
         viewer.close_prior(prior.close, session, [viewer, panel, outbox], **LIGHT)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
@@ -200,13 +209,13 @@ def build(
             (viewer.segment, drawing.segment, "Segmenting"),
             (panel.carry, drawing.carry, "Carrying from slice to slice"),
         ):
-            event(followed(handler, what, 2), session, [panel, outbox, working], **MODEL)
+            event(in_line(handler, what, 2), session, [panel, outbox, working], **MODEL)
         if dicomweb:
             held = ArchivePanel(dicomweb, do)
             archive.search(held.archive_search, session, archive, **ARCHIVE)
             archive.store(held.archive_store, session, archive, **ARCHIVE)
             brought = archive.fetch(held.archive_open, session, [*everything, archive], **ARCHIVE)
-            brought.then(do.describe, session, chat, **MODEL)
+            brought.then(describe, session, [chat, working], **MODEL)
         viewer.clear_layer(do.clear_layer, session, [panel, outbox], **LIGHT)
         for event, handler in (
             (viewer.thumbnails, looking.thumbnails),
@@ -219,7 +228,7 @@ def build(
         tabs.show_study(studies.show_study, session, everything, **LIGHT)
         tabs.close_study(studies.close_study, session, everything, **LIGHT)
         entered = page.load(studies.enter, [window, session], everything, js="() => [medvlm.windowName()]", **LIGHT)
-        entered.then(do.resume, session, [chat, panel], **LIGHT)
+        entered.then(in_line(do.resume, "Working", 2), session, [chat, panel, working], **MODEL)
 
         def leave(request: gr.Request) -> None:
             page.state_holder.session_data.pop(
@@ -228,6 +237,7 @@ def build(
 
         page.unload(leave)
     page.desks = desks  # type: ignore[attr-defined]
+    page.max_threads = MOST_EVENTS
     page.queue(max_size=200)
     page.state_session_capacity = 64
     return page

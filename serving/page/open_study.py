@@ -183,6 +183,10 @@ class OpenStudy:
         return [study for study in (self.study, *beside) if study is not None]
 
     @property
+    def nbytes(self) -> int:
+        return sum(study.nbytes for study in self.studies)
+
+    @property
     def uploads(self) -> set[str]:
         """Those whose files are still needed."""
         held = {prior.upload for prior in (self.prior, self.candidate) if prior}

@@ -27,8 +27,11 @@ UNLAID = "The prior could not be laid on the image, so it stands beside it as it
 class Priors:
     """The listeners of the page for a prior; all that belongs to a user is in `Session`."""
 
-    def __init__(self, assistant: Callable[[], Any], inbox: Inbox):
-        self.assistant, self.inbox = assistant, inbox
+    def __init__(
+        self, assistant: Callable[[], Any], inbox: Inbox, check_room: Callable[[int], None] = lambda more: None
+    ):
+        """`check_room` as the one of `Handlers`."""
+        self.assistant, self.inbox, self.check_room = assistant, inbox, check_room
 
     def take(self, session: Session, event: gr.EventData):
         """Read an upload as the prior of what is open, or another series of what is the prior already; the user is asked where
@@ -40,6 +43,7 @@ class Priors:
             study = opened(session)
             check_installed()
             prior = self.inbox.read(upload, values=True)
+            self.check_room(prior.nbytes)
             kept = upload if needs_files(prior) else ""
             relation = self.relation(session.upload, kept)
         except Exception as error:  # a bad file must leave all that is open as it is
@@ -58,6 +62,7 @@ class Priors:
         """Read another series of the prior, which is laid in its place: what was agreed on it stays, and so does the order."""
         try:
             prior = self.inbox.read(old.upload, number, values=True)
+            self.check_room(prior.nbytes)
         except Exception as error:
             session.chat.say(told(error))
             return payload.chat(session), message(session, NOT_OPENED)

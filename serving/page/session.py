@@ -23,7 +23,7 @@ class Desk:
         self.tabs = [OpenStudy()]
         self.now = self.tabs[0]
         self.waiting: deque[Pending] = deque()
-        self.working: Pending | None = None  # what the model is at
+        self.line: list[Effort] = []  # what the model is asked for, one after another
         self.efforts: list[Effort] = []  # what is worked on for its user
 
     def find(self, tab: object) -> OpenStudy | None:
@@ -64,7 +64,7 @@ class Desk:
     @property
     def nbytes(self) -> int:
         """Bytes of the pixels that are open."""
-        return sum(image.nbytes for one in self.tabs for study in one.studies for image in study.images)
+        return sum(one.nbytes for one in self.tabs)
 
 
 class _Shown(Generic[T]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 
 import pytest
 
@@ -127,6 +128,25 @@ def test_what_is_worked_on_goes_on_when_the_page_is_loaded_anew(open_page, png, 
     assistant.go.set()
     page.locator(".mv-reply", has_text="Report draft").wait_for()
     page.wait_for_selector(".mv-finding")
+
+
+def test_a_report_of_one_user_that_hangs_holds_up_no_click_of_another(open_page, png, slow):
+    assistant, url = slow
+    one, other = open_page(url=url), open_page(url=url)
+    opened(one, png)
+    opened(other, png)
+    one.click("#mv-report-button")
+    one.locator(".mv-working", has_text="of 2000").wait_for()
+    began = time.monotonic()
+    ask(other, "bright thing", "find")
+    other.get_by_text("1 region found").wait_for()
+    assert time.monotonic() - began < 10 and not assistant.go.is_set()
+    ask(one, "Is it one?")
+    one.wait_for_timeout(1000)
+    assert one.get_by_text("confidence 80 %").count() == 0, "one after another, of one window"
+    assistant.go.set()
+    one.locator(".mv-reply", has_text="Report draft").wait_for()
+    one.get_by_text("confidence 80 %").wait_for()
 
 
 def test_a_doubled_tab_changes_nothing_that_the_first_one_does_not_show(open_page, png):

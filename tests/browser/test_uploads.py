@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import socket
+import time
 import tracemalloc
 import weakref
 from types import SimpleNamespace
@@ -117,6 +118,21 @@ def test_a_length_that_is_not_stated_is_counted(tmp_path):
     assert send(many + b"--x--\r\n").status_code == 400
     assert send(head[:60] + bytes(2**14)).status_code == 400
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_upload_that_nobody_opens_is_removed_also_where_no_other_comes(tmp_path):
+    app, inbox = FastAPI(), Inbox(tmp_path, unclaimed_s=0.3)
+    add_route(app, inbox)
+    client, sent = TestClient(app), {"files": ("a.png", png(tmp_path))}
+    opened, forgotten = (client.post("/uploads", files=sent, headers={"x-medvlm": "1"}).json()["upload"] for _ in "ab")
+    inbox.read(opened, keep=True)
+    end = time.monotonic() + 10
+    while (tmp_path / forgotten).exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert set(inbox.sent) == {opened} and (tmp_path / opened).is_dir()
+    with pytest.raises(RequestError, match="not there any more"):
+        inbox.read(forgotten)
 
 
 def test_an_upload_takes_neither_memory_nor_descriptors(tmp_path):

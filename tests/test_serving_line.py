@@ -1,0 +1,131 @@
+"""One window's requests to the model are worked on one after another, and hold up no other window's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
+from medvlm.progress import tracked
+from serving.page import progress
+from serving.page.progress import STOPPED, Stopped, followed, stop
+from serving.page.session import Session
+
+
+class Work:
+    """Does what it is asked for in no time, but `hang`, which goes on until it is let go or stopped."""
+
+    def __init__(self):
+        self.begun, self.go = [], threading.Event()
+
+    def __call__(self, session, what):
+        self.begun.append(what)
+        try:
+            for _ in tracked(range(1000 if what == "hang" else 1)):
+                if what != "hang" or self.go.wait(0.02):
+                    break
+        except Stopped:
+            return STOPPED
+        return f"{what} done"
+
+
+async def last(events):
+    """What an event's listener gives in the end."""
+    return [value async for value, _ in events][-1]
+
+
+async def begins(work, what):
+    while what not in work.begun:
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def work():
+    made = Work()
+    yield made
+    made.go.set()
+
+
+@pytest.fixture
+def listener(work):
+    return followed(work, "Working", 1, in_line=True)
+
+
+def test_a_window_whose_work_hangs_holds_up_no_other(work, listener):
+    async def both():
+        mine = asyncio.create_task(last(listener(Session(), "hang")))
+        await begins(work, "hang")
+        began = time.monotonic()
+        assert await last(listener(Session(), "click")) == "click done"
+        assert time.monotonic() - began < 2 and not mine.done()
+        work.go.set()
+        return await mine
+
+    assert asyncio.run(both()) == "hang done"
+
+
+def test_requests_of_one_window_are_worked_on_in_order_without_a_thread_for_those_that_wait(work, listener):
+    async def all_of_them():
+        session = Session()
+        tasks = [asyncio.create_task(last(listener(session, "hang")))]
+        await begins(work, "hang")
+        before = threading.active_count()
+        tasks += [asyncio.create_task(last(listener(session, str(n)))) for n in range(20)]
+        await asyncio.sleep(0.2)
+        assert work.begun == ["hang"] and threading.active_count() == before
+        work.go.set()
+        await asyncio.gather(*tasks)
+        assert not session.desk.line and not session.desk.efforts
+
+    asyncio.run(all_of_them())
+    assert work.begun == ["hang", *map(str, range(20))]
+
+
+def test_stop_ends_what_is_worked_on_and_the_next_goes_on(work, listener):
+    async def both():
+        session = Session()
+        first = asyncio.create_task(last(listener(session, "hang")))
+        await begins(work, "hang")
+        second = asyncio.create_task(last(listener(session, "click")))
+        await asyncio.sleep(0.05)
+        stop(session)
+        return await first, await second
+
+    assert asyncio.run(both()) == (STOPPED, "click done")
+
+
+def test_what_waits_for_a_page_that_is_gone_never_begins(work, listener, monkeypatch):
+    monkeypatch.setattr(progress, "LOOK_S", 0.05)
+
+    async def closed():
+        session = Session()
+        first = asyncio.create_task(last(listener(session, "hang")))
+        await begins(work, "hang")
+        waits, third = listener(session, "gone"), None
+        await anext(waits)  # where Gradio looks for the page
+        third = asyncio.create_task(last(listener(session, "click")))
+        await asyncio.sleep(0.05)
+        await waits.aclose()
+        work.go.set()
+        return await first, await third
+
+    assert asyncio.run(closed()) == ("hang done", "click done")
+    assert work.begun == ["hang", "click"]
+
+
+def test_a_handler_that_fails_leaves_the_line(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def handler(session, what):
+        return 1 // what
+
+    async def both():
+        session = Session()
+        for what in (0, 1):
+            shown = await last(followed(handler, "Working", 1, in_line=True)(session, what))
+        return shown
+
+    assert asyncio.run(both()) == 1
