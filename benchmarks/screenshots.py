@@ -29,7 +29,7 @@ from playwright.sync_api import Page, sync_playwright
 FILM = Path(__file__).parents[1] / "tests/sample/slake/images/xmlab128.webp"
 VOLUME = "volumes/ct_torso.nii.gz"
 PRIOR, SLICES = "brain_tumor_followup", ("btp_06_t1_s10", "btp_06_t2_s10")  # before, now
-SIZE = (1440, 1080)
+SIZE = (1440, 1120)
 START_S, ANSWER_MS = 180, 300_000
 MOST_BYTES = 400_000
 
@@ -66,36 +66,37 @@ def opened(page: Page, *paths: Path) -> None:
     page.get_by_text("The model takes it for").wait_for()
 
 
-def answered(page: Page) -> None:
-    page.wait_for_timeout(500)
-    page.wait_for_function("![...document.querySelectorAll('.mv-message')].some((one) => one.innerText.trim() === '…')")
+@contextlib.contextmanager
+def answered(page: Page) -> Iterator[None]:
+    """What is asked inside has its whole answer afterwards."""
+    replies = page.locator(".mv-message.mv-reply")
+    before = replies.count()
+    yield
+    replies.nth(before).wait_for()
+    page.wait_for_function("![...document.querySelectorAll('.mv-reply')].some((one) => one.innerText.trim() === '…')")
     page.wait_for_selector(".mv-working", state="hidden")
     page.wait_for_timeout(500)
+    page.mouse.move(2, 2)  # off the list, which lights what is under the pointer
 
 
-def ask(page: Page, *questions: str) -> None:
-    for question in questions:
-        page.fill("#mv-text textarea", question)
-        page.click("#mv-ask-button")
-        answered(page)
-
-
-def find(page: Page, phrase: str) -> None:
-    page.fill("#mv-text textarea", phrase)
-    page.click("#mv-find-button")
-    answered(page)
+def ask(page: Page, text: str, button: str = "ask") -> None:
+    with answered(page):
+        page.fill("#mv-text textarea", text)
+        page.click(f"#mv-{button}-button")
 
 
 def film(page: Page, data: Path, folder: Path) -> None:
     opened(page, FILM)
-    ask(page, "Is there a pleural effusion?", "Is the heart enlarged?")
-    find(page, "lungs")
+    ask(page, "Is there a pleural effusion?")
+    ask(page, "Is the heart enlarged?")
+    ask(page, "Show the heart and the lungs.")
+    page.get_by_text("Is the heart enlarged?").evaluate("(one) => one.scrollIntoView()")
 
 
 def volume(page: Page, data: Path, folder: Path) -> None:
     opened(page, data / VOLUME)
     ask(page, "How large is the liver?")
-    find(page, "liver")
+    ask(page, "liver", "find")
     page.click("[data-read=planes]")
     page.wait_for_timeout(2_000)
 
@@ -109,12 +110,11 @@ def prior(page: Page, data: Path, folder: Path) -> None:
     page.click("[data-prior-do=choose]")
     page.set_input_files(".mv-prior-files", str(before))
     page.wait_for_selector(".mv-compared")
-    page.click("#mv-report-button")
-    answered(page)
+    with answered(page):
+        page.click("#mv-report-button")
     page.uncheck("[data-show=boxes]")
     told = page.locator(".mv-list-body").get_by_text("Comparison with the prior").first
     told.evaluate("(one) => one.scrollIntoView({block: 'start'})")
-    page.mouse.move(2, 2)  # off the list, which lights what is under the pointer
 
 
 SCENES: dict[str, Callable[[Page, Path, Path], None]] = {"film": film, "volume": volume, "prior": prior}
