@@ -29,8 +29,8 @@ from common import interval, records_of, table, union
 from tqdm import tqdm
 
 from medvlm.evaluation.metrics import dice
-from medvlm.perception.finder import Finder
 from medvlm.perception.carry import carry
+from medvlm.perception.finder import Finder
 from medvlm.records import Record, read_records
 from medvlm.studies import load_study
 from medvlm.types import Image, Study, mask_box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -32,6 +33,7 @@ from medvlm.report.edits import (
 )
 from medvlm.report.export import write_report
 from medvlm.report.export.markdown import to_markdown
+from medvlm.report.found import found_report
 from medvlm.types import Finding, Image, Measurement, Region, Report, Section, Sentence, Study, encode_mask, mask_box
 from training import sft
 from training.config import Recipe, from_values
@@ -450,3 +452,18 @@ def test_training_reads_the_records(tmp_path, monkeypatch):
     sft.run(from_values(Recipe, values, "test"))
     (row,) = [r for r in map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines()) if "loss" in r]
     assert np.isfinite(row["loss"])
+
+
+def test_one_slice_has_no_volume() -> None:
+    """The others were not searched, or not told of."""
+    study = Study([Image(np.zeros((60, 80), np.uint8), (0.5, 0.25)) for _ in range(3)], "CT", kind="volume")
+    study.metadata["slice_spacing_mm"] = 2.0
+    mask = np.zeros((60, 80), bool)
+    mask[10:20, 10:20] = True
+    region = Region("liver", 1, mask_box(mask), mask, 0.9)
+    (finding,) = found_report([region], study).findings
+    assert "longest diameter" in {m.name for m in finding.measurements} and "volume" not in {
+        m.name for m in finding.measurements
+    }
+    both = found_report([region, replace(region, image=2)], study).findings[0]
+    assert "volume" in {m.name for m in both.measurements}

@@ -274,10 +274,11 @@ def _measure_anew(work: _Work, number: int) -> None:
 
 
 def _measured(finding: Finding, own: list[Region], work: _Work) -> list[Measurement]:
-    """As in the draft: the largest region, in a volume the largest on the slice that shows most; and what all make together."""
+    """As in the draft: the largest region, in a volume the largest on the slice that shows most; and what all make together,
+    where they are on several slices: of the others nobody has said anything."""
     whole, candidates = [], own
-    if work.study.is_volume:
-        from ..perception.volume import bodies_of, lattice_of, measured  # with torch, which is slow to import
+    if work.study.is_volume and len({region.image for region in own}) > 1:
+        from ..perception.volume import bodies_of, lattice_of, measured
 
         slices = [[r for r in own if r.image == i] for i in range(len(work.study.images))]
         body = measured(bodies_of(slices), lattice_of(work.study))
