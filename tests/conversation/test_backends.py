@@ -37,8 +37,8 @@ def test_a_command_says_what_is_wrong_with_the_language(tmp_path: Path, capsys) 
 
 
 def test_the_page_gets_the_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    serving = pytest.importorskip("serving", reason="the page's packages are not installed")
+    supervisor = pytest.importorskip("serving.supervisor", reason="the page's packages are not installed")
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(serving, "serve", lambda **given: seen.update(given))
+    monkeypatch.setattr(supervisor, "supervise", lambda serve, **given: seen.update(given))
     assert main(["serve", "--language", "http://127.0.0.1:8080/v1"]) == 0
     assert seen["language"] == "http://127.0.0.1:8080/v1"

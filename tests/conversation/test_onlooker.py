@@ -168,9 +168,9 @@ def test_the_options_reach_the_assistant(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_the_options_reach_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    serving = pytest.importorskip("serving", reason="the page's packages are not installed")
+    supervisor = pytest.importorskip("serving.supervisor", reason="the page's packages are not installed")
     seen = {}
-    monkeypatch.setattr(serving, "serve", lambda **given: seen.update(given))
+    monkeypatch.setattr(supervisor, "supervise", lambda serve, **given: seen.update(given))
     assert main(["serve", "--language", "http://a/v1", "--phrase", "--send-images"]) == 0
     assert (seen["phrase"], seen["send_images"]) == (True, True)
     assert main(["serve"]) == 0 and (seen["phrase"], seen["send_images"]) == (False, False)
