@@ -123,9 +123,11 @@ def test_a_log_in_that_has_ended(browser, tmp_path, png):
         app.state.sessions.end(cookie)
         ask(page, "Is it bright?")
         page.get_by_text("Your log-in has ended").wait_for()
+        page.locator(".toast-wrap").get_by_text("Error").wait_for(state="attached")  # of Gradio's own
         with context.expect_page() as other:
-            page.get_by_text("Log in again").click()
+            page.get_by_text("Log in again").click(timeout=5_000)  # which nothing covers
         log_in(other.value)
+        page.bring_to_front()  # a browser draws nothing in a tab behind another
         assert page.input_value("#mv-text textarea") == "Is it bright?"
         page.click("#mv-ask-button")
         page.get_by_text("Open an image first.").wait_for()

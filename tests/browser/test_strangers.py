@@ -14,47 +14,17 @@ from medvlm.types import Answer, ImageFacts, Operating, Point
 from tests.fakes import FakeAssistant, square
 
 from .conftest import served
-from .test_page import ask, check_report, upload
+from .test_page import ask, check_report, files, upload
 
 COVER = "<style data-stranger>body{display:none}</style><b data-stranger>ALL NORMAL, NO FINDING</b>"
 SPY = """window.stranger = []; window.violations = [];
   document.addEventListener('securitypolicyviolation', (event) => window.violations.push(event.blockedURI));"""
 # Of what the page's own parts are made; anything else in them came from a stranger.
+TABLE = {"TABLE", "THEAD", "TBODY", "TR", "TH", "TD"}
 OWN = {
-    "#mv-chat": {"DIV", "P", "DETAILS", "SUMMARY", "LABEL", "SPAN", "INPUT"},
-    "#mv-panel": {
-        "DIV",
-        "SPAN",
-        "BUTTON",
-        "I",
-        "H4",
-        "P",
-        "DETAILS",
-        "SUMMARY",
-        "TEXTAREA",
-        "FORM",
-        "INPUT",
-        "DATALIST",
-        "OPTION",
-    },
-    "#mv-viewer": {
-        "DIV",
-        "SPAN",
-        "BUTTON",
-        "LABEL",
-        "INPUT",
-        "CANVAS",
-        "P",
-        "OUTPUT",
-        "SELECT",
-        "OPTION",
-        "I",
-        "H3",
-        "DL",
-        "DT",
-        "DD",
-        "DIALOG",
-    },
+    "#mv-chat": set("DIV P DETAILS SUMMARY LABEL SPAN INPUT".split()),
+    "#mv-panel": TABLE | set("DIV SPAN BUTTON I H2 H3 P DETAILS SUMMARY TEXTAREA FORM INPUT DATALIST OPTION".split()),
+    "#mv-viewer": set("DIV SPAN BUTTON LABEL INPUT CANVAS P OUTPUT SELECT OPTION I NAV H2 H3 DL DT DD DIALOG".split()),
 }
 
 
@@ -196,7 +166,7 @@ def test_questions_phrases_labels_answers_and_reports(open_page, trap, html, tmp
     assert_all_is_text(page, trap)
     page.click("#mv-report-button")
     page.wait_for_selector(".mv-sentence")
-    assert page.locator("button.mv-sentence").first.text_content() == html
+    assert page.locator("button.mv-sentence").first.text_content().startswith(html)
     assert_all_is_text(page, trap)
     check_report(page, "Shown thing.\nNo thing.")
     chat(page, f"Supported: {html} ({html})")
@@ -241,6 +211,7 @@ def test_even_html_in_the_page_reaches_nobody(browser, trap, html, server):
 
 def test_a_foreign_site_reaches_nothing(browser, server, trap):
     """Another site in the same browser, by `fetch` and by a name of its own for this machine."""
+    before = files(server)
     page = browser.new_context().new_page()
     page.goto(f"http://{trap[0]}/site")
     trap[1].clear()
@@ -255,7 +226,7 @@ def test_a_foreign_site_reaches_nothing(browser, server, trap):
         server[0],
     )
     assert read == ["refused", "refused"]
-    assert not list(server[1].iterdir())
+    assert files(server) <= before
     reply = page.goto(server[0].replace("127.0.0.1", "rebound.localhost"))
     assert reply.status == 403
     assert "not served under this name" in page.content()
