@@ -117,8 +117,11 @@ def test_little_is_needed(tmp_path: Path) -> None:
     assert record.study().modality is None
 
 
-def test_the_folder_form_is_an_image_folder_of_datasets(tmp_path: Path, folder: Path) -> None:
+def test_the_folder_form_is_an_image_folder_of_datasets(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)  # else it tells its makers of each load
     loaded = datasets.load_dataset(
         "imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache")
     )

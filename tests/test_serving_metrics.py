@@ -105,6 +105,7 @@ def test_labels_have_nothing_that_a_request_brought(client):
 
 
 def test_restarts_are_those_that_the_supervisor_counted(client, monkeypatch):
+    monkeypatch.delenv(RESTARTS, raising=False)
     assert samples(client)[("medvlm_restarts",)] == 0
     monkeypatch.setenv(RESTARTS, "3")
     assert samples(client)[("medvlm_restarts",)] == 3
