@@ -28,7 +28,8 @@ def labels_of(thing: str, kind: Kind, expected: Sequence[str], spoken_of: Sequen
         names = (labels_of(one, kind, expected, (), question) for one in spoken_of if one != IT)
         return list(dict.fromkeys(name for some in names for name in some))
     if thing == ANYTHING:
-        return [label for label in expected if is_finding(label)]
+        organs = {"organ", "organs"} & set(split(question))  # of "the biggest organ" no finding is one
+        return [label for label in expected if (LABELS[label].kind == "anatomy" if organs else is_finding(label))]
     single = thing[:-1] if thing.endswith("s") and thing not in LABELS else thing
     own = known_name(thing) or known_name(single) or ("mass" if single in LUMP_WORDS else None) or misspelt(single)
     sides = [name for name in (f"left {single}", f"right {single}") if name in LABELS]

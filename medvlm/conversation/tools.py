@@ -235,9 +235,11 @@ class Tools:
         """The same thing asked again of an enlarged part around where it was found, or around a drawn region."""
         regions, labels, presence = self.picked(call, scene, call.things[0])
         labels = labels or self.labels(ANYTHING, scene)
-        if len(labels) > 1 and (surest := max(regions, key=lambda region: region.score, default=None)):
-            name = surest.phrase or surest.label
-            regions, labels, presence = [r for r in regions if (r.phrase or r.label) == name], [name], surest.score
+        if len(labels) > 1 and regions:
+            chances = self.finder.ground(scene.study, labels, scene.index).presence
+            surest = max((r.phrase or r.label for r in regions), key=lambda name: chances.get(name, 0.0))
+            regions = [r for r in regions if (r.phrase or r.label) == surest]
+            labels, presence = [surest], chances.get(surest, presence)
         if not labels or not regions:
             return self.describe(replace(call, tool="describe"), scene)
         window = around(_around(regions), scene.size)

@@ -36,6 +36,13 @@ def test_cells_are_what_such_an_image_shows_of_them():
     assert meant("cells", COLON) == meant("cavities", ("x-ray", "teeth")) == []
 
 
+def test_an_organ_is_no_finding():
+    assert "heart" in meant("anything", FILM, "mark the biggest organ") and "mass" not in meant(
+        "anything", FILM, "which organs?"
+    )
+    assert "heart" not in meant("anything", FILM, "mark the biggest thing")
+
+
 def test_a_misspelt_name_is_read():
     assert misspelt("heamorrhages") == "haemorrhages" and misspelt("hilum") is None
     assert meant("heamorrhages", ("fundus", "retina")) == ["haemorrhages"]

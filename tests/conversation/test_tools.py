@@ -359,7 +359,7 @@ def test_what_was_found_is_not_its_own_name():
 
 def test_of_several_things_the_surest_is_looked_at_again():
     weak, sure = shown("pneumonia", (10, 10, 190, 90), score=0.6), shown("lung nodule", (100, 50, 110, 60))
-    film = MadeUpFinder(weak, sure)
+    film = MadeUpFinder(weak, sure, presence={"pneumonia": 0.6, "lung nodule": 0.9})
     assert run("look(it)", film, scene_of(film, focus=[weak, sure])).things == ("lung nodule",)
     result = run("look(it)", film, scene_of(film, focus=[weak]))
     assert result.value is True and "as a whole its probability" in result.remarks[0]
