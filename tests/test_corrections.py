@@ -197,6 +197,21 @@ def test_slices_of_a_volume_are_measured_together():
     assert texts(out, "Findings")[0].startswith("Lung nodule on slices 1 to 2 of 3, volume 0.05 ml")
 
 
+def test_one_slice_has_no_volume() -> None:
+    """The others were not searched, or not told of."""
+    study = Study([Image(np.zeros((60, 80), np.uint8), (0.5, 0.25)) for _ in range(3)], "CT", kind="volume")
+    study.metadata["slice_spacing_mm"] = 2.0
+    mask = np.zeros((60, 80), bool)
+    mask[10:20, 10:20] = True
+    region = Region("liver", 1, mask_box(mask), mask, 0.9)
+    (finding,) = found_report([region], study).findings
+    assert "longest diameter" in {m.name for m in finding.measurements} and "volume" not in {
+        m.name for m in finding.measurements
+    }
+    both = found_report([region, replace(region, image=2)], study).findings[0]
+    assert "volume" in {m.name for m in both.measurements}
+
+
 def test_a_comparison_names_the_regions_that_are_left():
     draft, study = drafted()
     draft.comparison = Comparison([Change("lung nodule", "larger", finding=NODULE, regions=[1])], draft, None)
@@ -452,18 +467,3 @@ def test_training_reads_the_records(tmp_path, monkeypatch):
     sft.run(from_values(Recipe, values, "test"))
     (row,) = [r for r in map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines()) if "loss" in r]
     assert np.isfinite(row["loss"])
-
-
-def test_one_slice_has_no_volume() -> None:
-    """The others were not searched, or not told of."""
-    study = Study([Image(np.zeros((60, 80), np.uint8), (0.5, 0.25)) for _ in range(3)], "CT", kind="volume")
-    study.metadata["slice_spacing_mm"] = 2.0
-    mask = np.zeros((60, 80), bool)
-    mask[10:20, 10:20] = True
-    region = Region("liver", 1, mask_box(mask), mask, 0.9)
-    (finding,) = found_report([region], study).findings
-    assert "longest diameter" in {m.name for m in finding.measurements} and "volume" not in {
-        m.name for m in finding.measurements
-    }
-    both = found_report([region, replace(region, image=2)], study).findings[0]
-    assert "volume" in {m.name for m in both.measurements}

@@ -12,8 +12,6 @@ from functools import partial
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
-pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install -e '.[serving]'")
-from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
 from serving import server
@@ -21,11 +19,8 @@ from serving.access.accounts import Accounts
 from serving.access.entrance import Way
 from tests.apis import png
 from tests.fakes import FakeAssistant
+from tests.locked import HASHER, HOME, OWN, SECRETS
 
-HOME = "http://scanner.lan:7860"
-OWN = {"origin": HOME, "sec-fetch-site": "same-origin", "x-medvlm": "1"}
-SECRETS = {"alice": "correct horse", "bob": "battery staple"}
-HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(png()).decode()}"}}
 
 

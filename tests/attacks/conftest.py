@@ -8,19 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
-pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install -e '.[serving]'")
-from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
 from serving.access.accounts import Accounts
 from serving.access.entrance import Way
 from serving.server import make_app
 from tests.fakes import FakeAssistant
-
-HOME = "http://scanner.lan:7860"
-OWN = {"origin": HOME, "sec-fetch-site": "same-origin", "x-medvlm": "1"}
-SECRETS = {"alice": "correct horse", "bob": "battery staple"}
-HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+from tests.locked import HASHER, HOME, OWN, SECRETS
 
 
 @pytest.fixture(scope="package")

@@ -9,8 +9,7 @@ from argon2 import PasswordHasher, extract_parameters
 from serving.access.accounts import Accounts
 from serving.access.login import TRIES, Login
 from serving.access.sessions import Refused, Sessions
-
-from .conftest import HASHER, SECRETS
+from tests.locked import HASHER, SECRETS
 
 
 def test_an_unknown_name_is_checked_as_any_account_is(monkeypatch):

@@ -11,8 +11,9 @@ from itertools import product
 import pytest
 
 from tests.apis import png
+from tests.locked import HOME
 
-from .conftest import HOME, client_of, routes_of
+from .conftest import client_of, routes_of
 
 SECRET = "root:x:0:0"  # of /etc/passwd
 CLIMBING = [
