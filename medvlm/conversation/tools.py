@@ -216,8 +216,7 @@ class Tools:
     def identify(self, call: Call, scene: Scene) -> Result:
         if not scene.focus:  # nothing is pointed at, so "this" is the image
             return self.facts.kind(Call("kind", word="image"), scene)
-        pointed = scene.focus[0]
-        labels = [label for label in self.expected(scene) if label != (pointed.phrase or pointed.label)]
+        pointed, labels = scene.focus[0], self.expected(scene)
         found = self.detect(labels, scene)[0] if labels else []
         best = max(found, key=lambda region: overlap(region, pointed), default=None)
         if best is None or overlap(best, pointed) < SAME:

@@ -351,10 +351,8 @@ def test_the_largest_of_those_that_were_counted_is_measured():
     assert boxes(result) == [LARGE.box] and result.measurements
 
 
-def test_what_was_found_is_not_its_own_name():
-    bone = MadeUpFinder(shown("fracture", (60, 40, 70, 50)), kind=("x-ray", "hand"))
-    result = run("identify(it)", bone, scene_of(bone, focus=[shown("fracture", (60, 40, 70, 50))]))
-    assert not result.answered and "fracture" not in result.why_not
+def test_what_was_found_has_the_name_that_it_was_found_by():
+    assert run("identify(it)", POLYPS, scene_of(POLYPS, focus=[SMALL])).value == "polyp"
 
 
 def test_of_several_things_the_surest_is_looked_at_again():
