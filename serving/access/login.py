@@ -9,22 +9,24 @@ import secrets
 import threading
 from collections import Counter
 from pathlib import Path
-from string import Template
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from ..page.words import ESCAPED, WORDS, Page
 from ..store import Memory, Store, digest
 from . import audit
 from .accounts import Accounts
+from .limits import SLOW
 from .sessions import Refused, Sessions
 
-PAGE = Template((Path(__file__).parent / "login.html").read_text("utf-8"))
+PAGE = Page((Path(__file__).parent / "login.html").read_text("utf-8"))
 FIELDS = (
-    '<label>Name <input name="name" autocomplete="username" required autofocus maxlength="64"></label>'
-    '<label>Password <input name="password" type="password" autocomplete="current-password" required maxlength="1024"></label>'
+    f'<label>{ESCAPED["login.name"]} <input name="name" autocomplete="username" required autofocus maxlength="64"></label>'
+    f'<label>{ESCAPED["login.password"]} <input name="password" type="password" autocomplete="current-password" required maxlength="1024"></label>'
 )
 # Under "no-referrer" browsers would send the form with the origin "null".
 OWN = {
@@ -33,9 +35,9 @@ OWN = {
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
-WRONG = "The name or the password is not right."
-STALE = "The page was open for too long; log in once more."
-OFTEN = "Too many tries; wait a moment before the next one."
+WRONG = WORDS["login.wrong"]
+STALE = WORDS["login.stale"]
+OFTEN = WORDS["login.often"]
 MOST_BODY = 2**13  # bytes of a form
 TRIES, TRIES_S = 10, 300  # wrong passwords from one address, and in how many seconds they are forgotten
 KEY_S = 24 * 3600  # that forms can be told from forged ones
@@ -134,12 +136,13 @@ class Login:
         form = request.cookies.get(f"{cookie}-form") or secrets.token_urlsafe(24)
         out = path == "logout"
         page = PAGE.substitute(
-            title="log out" if out else "log in",
+            ESCAPED,
+            title=ESCAPED["login.log_out_title" if out else "login.log_in_title"],
             action="logout" if out else "login",
             said=f'<p role="alert">{html.escape(said)}</p>' if said else "",
             token=_token(key, form),
-            fields="<p>What is open here is deleted on the server.</p>" if out else FIELDS,
-            button="Log out" if out else "Log in",
+            fields=f"<p>{ESCAPED['login.deleted']}</p>" if out else FIELDS,
+            button=ESCAPED["login.log_out" if out else "login.log_in"],
         )
         reply = HTMLResponse(page, status, OWN)
         give(reply, request, f"{cookie}-form", form)
@@ -170,12 +173,15 @@ def _token(key: bytes, form: str) -> str:
 async def _fields(request: Request) -> dict[str, str]:
     """The fields of a form. Raises `Refused`."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY:
-            raise Refused(413, "The form is too large.")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BODY:
+                raise Refused(413, WORDS["login.large"])
+    except (HTTPException, ClientDisconnect):
+        raise Refused(408, SLOW) from None
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
     except ValueError:
-        raise Refused(400, "The form has too many fields.") from None
+        raise Refused(400, WORDS["login.fields"]) from None
     return {name: values[0] for name, values in fields.items() if len(values) == 1}

@@ -1,9 +1,9 @@
 // The archive: a search whose studies open in tabs of their own, and storing a report in its study's record.
 (function () {
   "use strict";
-  const { parse } = window.medvlm;
+  const { parse, words } = window.medvlm;
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text || "" });
-  const HEADS = ["Date", "Name", "Id", "Modality", "Description", "Objects", ""];
+  const HEADS = [words.archive.date, words.archive.name, words.archive.id, words.archive.modality, words.archive.description, words.archive.objects, ""];
 
   function archive(element, trigger, props, watch, [searched, fetched, stored]) {
     const part = (name) => element.querySelector(`[data-archive=${name}]`);
@@ -18,9 +18,9 @@
       trigger(name, data);
     }
     function row(study) {
-      const button = Object.assign(make("button", "Open"), { type: "button" }), line = document.createElement("tr");
-      button.setAttribute("aria-label", ["Open", study.name, study.date].filter(Boolean).join(" "));
-      button.addEventListener("click", () => ask(fetched, { study: study.study }, "Fetching from the archive…"));
+      const button = Object.assign(make("button", words.archive.open_study), { type: "button" }), line = document.createElement("tr");
+      button.setAttribute("aria-label", [words.archive.open_study, study.name, study.date].filter(Boolean).join(" "));
+      button.addEventListener("click", () => ask(fetched, { study: study.study }, words.archive.fetching));
       line.append(...[study.date, study.name, study.id, study.modalities, study.description, study.objects].map((text) => make("td", text)));
       line.append(make("td"));
       line.lastChild.append(button);
@@ -39,11 +39,11 @@
     part("close").addEventListener("click", () => search.close());
     part("store").addEventListener("click", () => asking.showModal());
     part("cancel").addEventListener("click", () => asking.close());
-    part("sure").addEventListener("click", () => { asking.close(); ask(stored, {}, "Storing in the archive…"); });
+    part("sure").addEventListener("click", () => { asking.close(); ask(stored, {}, words.archive.storing); });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       found.replaceChildren();
-      ask(searched, Object.fromEntries(new FormData(form)), "Searching…");
+      ask(searched, Object.fromEntries(new FormData(form)), words.archive.searching);
     });
     watch("value", () => {
       const told = parse(props.value);

@@ -16,12 +16,12 @@ from ..dicomweb import MOST_LISTED, Dicomweb, rule_of
 from . import payload
 from .handlers import Handlers, field, told
 from .session import Session
+from .words import WORDS
 
-NOTHING = "No study matches."
-MORE = f"There are more studies than these {MOST_LISTED}; narrow the search."
-NO_REPORT = "Ask for a report first."
-NOT_OPENED = "The study was not opened; the chat says why."
-STORED = "Stored in the archive, beside the images: {} object{}."
+NOTHING = WORDS["archive.nothing"]
+MORE = WORDS["archive.more"].format(most=MOST_LISTED)
+NO_REPORT = WORDS["corrections.no_report"]
+NOT_OPENED = WORDS["archive.not_opened"]
 SEARCHED = ("name", "patient", "modality", "since", "until")
 
 
@@ -61,7 +61,7 @@ class ArchivePanel:
             count = self.dicomweb.store(whose(request), top.report, study)
         except Exception as error:
             return panel(session, sentence(error))
-        return panel(session, STORED.format(count, "" if count == 1 else "s"))
+        return panel(session, WORDS["archive.stored_one" if count == 1 else "archive.stored"].format(count=count))
 
 
 def whose(request: gr.Request) -> str:

@@ -1,7 +1,7 @@
 // The conversation. Whatever a user, a file's name or a model says is set as text and never read as HTML.
 (function () {
   "use strict";
-  const { parse } = window.medvlm;
+  const { parse, words, filled } = window.medvlm;
   const NEAR = 60; // pixels from the end: who reads further up is not pulled down
   const make = (tag, name) => Object.assign(document.createElement(tag), { className: name || "" });
 
@@ -16,10 +16,10 @@
   // and `move` is called when it is let go.
   function slider(index, move) {
     const root = make("div", "mv-point"), label = make("label"), name = make("span"), input = make("input"), worth = make("div", "mv-worth");
-    let words = [], sent = null; // `sent`: the point that was moved to and that has not come back yet
+    let told = [], sent = null; // `sent`: the point that was moved to and that has not come back yet
     input.type = "range";
     worth.ariaLive = "off"; // the slider itself says it
-    const tell = () => { write(worth, words[input.value]); input.setAttribute("aria-valuetext", words[input.value]); };
+    const tell = () => { write(worth, told[input.value]); input.setAttribute("aria-valuetext", told[input.value]); };
     input.addEventListener("input", tell);
     input.addEventListener("change", () => { sent = Number(input.value); move({ index, point: sent }); });
     label.append(name, input);
@@ -27,9 +27,9 @@
     function show(points) {
       root.hidden = !points;
       if (!points) return;
-      words = points.words;
-      write(name, "Sensitivity (" + points.fact + ")");
-      input.max = words.length - 1;
+      told = points.words;
+      write(name, filled(words.chat.sensitivity, points));
+      input.max = told.length - 1;
       if (points.at === sent) sent = null;
       if (sent === null && !input.matches(":active")) input.value = points.at;
       tell();
@@ -55,7 +55,7 @@
       });
       trace.addEventListener("toggle", () => { if (trace.open) trace.scrollIntoView({ block: "nearest" }); });
       said.append(row.content, row.detail, row.note);
-      trace.append(Object.assign(make("summary"), { textContent: "How it was found" }), row.lines);
+      trace.append(Object.assign(make("summary"), { textContent: words.chat.how }), row.lines);
       root.append(said, point.root, trace);
       empty.before(root);
       rows.push(row);
@@ -70,7 +70,7 @@
       row.point.show(message.points);
       row.root.ariaBusy = Boolean(message.points && message.points.waits);
       row.content.role = message.shows ? "button" : null;
-      row.content.title = message.shows ? "Show its regions again" : "";
+      row.content.title = message.shows ? words.chat.recall : "";
       if (message.shows) row.content.tabIndex = 0; else row.content.removeAttribute("tabindex");
     }
     function receive() {

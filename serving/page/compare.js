@@ -1,13 +1,13 @@
 // A prior beside the open study: where it is dropped, what is asked of it, and its picture, linked with the viewer's and blended into it.
 (function () {
   "use strict";
-  const { lay, drawRegions } = window.medvlm;
+  const { lay, drawRegions, words, filled } = window.medvlm;
 
   // A choice among the series of the prior, where there are several; returns what is told of them.
   function priorSeries(place, choose) {
     const label = document.createElement("label"), select = document.createElement("select");
     let taken = "";
-    label.append("Prior's series", select);
+    label.append(words.prior.series, select);
     label.style.flex = "none"; select.style.maxWidth = "16rem"; // the slider beside it takes the room
     select.addEventListener("change", () => { if (medvlm.leaving()) choose(Number(select.value)); else select.value = taken; });
     return (all) => {
@@ -22,7 +22,7 @@
   function compare(root, does) {
     const find = (s) => root.querySelector(s), canvas = find(".mv-prior canvas"), context = canvas.getContext("2d");
     const slider = find(".mv-blend"), titles = { prior: find(".mv-prior .mv-title"), stage: find(".mv-stage .mv-title") };
-    const series = medvlm.priorSeries(find(".mv-compare"), (number) => { does.say("Opening…", true); does.send("prior", { number }); });
+    const series = medvlm.priorSeries(find(".mv-compare"), (number) => { does.say(words.viewer.opening, true); does.send("prior", { number }); });
     let prior = null, bitmap = null, numbers = null, dragging = 0; // `numbers`: the values behind the picture
     const share = () => (bitmap ? 1 - slider.value / 100 : 0); // of the prior in the picture of the open study
     const open = (name, on) => root.classList.toggle(name, on);
@@ -36,8 +36,8 @@
       name();
     }
     function name() {
-      if (prior) titles.prior.textContent = bitmap ? prior.title : "This image is not compared with the prior";
-      titles.stage.textContent = !share() ? "Current" : share() === 1 ? "Prior, on the current image" : "Current, " + Math.round(100 * share()) + " % prior";
+      if (prior) titles.prior.textContent = bitmap ? prior.title : words.prior.not_compared;
+      titles.stage.textContent = !share() ? words.prior.current : share() === 1 ? words.prior.on_current : filled(words.prior.blended, { share: Math.round(100 * share()) });
     }
 
     function blend(target, { width, height }) {
@@ -92,7 +92,7 @@
       choose: () => { open("mv-asking", true); find(".mv-drop button").focus(); },
       cancel: () => { open("mv-asking", false); find("[data-prior-do=choose]").focus(); }, files: () => files.click(), folder: () => folder.click(),
       agree: () => answer(true), refuse: () => answer(false), close: () => send("close_prior"),
-      swap: () => { does.say("Laying the prior on the image…", true); send("swap"); },
+      swap: () => { does.say(words.prior.laying, true); send("swap"); },
     };
     for (const [name, leave] of [[".mv-drop", actions.cancel], [".mv-sure", actions.refuse]]) {
       find(name).addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); leave(); } });

@@ -13,6 +13,7 @@ from .open_study import Prior
 from .pictures import MAX_SIDE, picture_url
 from .session import Session
 from .windows import packed
+from .words import WORDS
 
 
 def beside(prior: Prior, image: int, unit: str = "") -> dict[str, Any]:
@@ -31,7 +32,9 @@ def beside(prior: Prior, image: int, unit: str = "") -> dict[str, Any]:
 def title(prior: Prior) -> str:
     """Such as "Prior, 12 days earlier"."""
     days = prior.relation.days
-    return "Prior" if days is None else f"Prior, {days_in_words(abs(days))} {'earlier' if days >= 0 else 'later'}"
+    if days is None:
+        return WORDS["prior.name"]
+    return WORDS["prior.earlier" if days >= 0 else "prior.later"].format(days=days_in_words(abs(days)))
 
 
 def earlier_regions(session: Session) -> tuple[list[Region], dict[str, list[int]]]:

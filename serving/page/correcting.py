@@ -15,8 +15,9 @@ from .handlers import field, message, told
 from .open_study import Layer
 from .outline import Outlines
 from .session import Session
+from .words import WORDS
 
-NO_REPORT = "Ask for a report first."
+NO_REPORT = WORDS["corrections.no_report"]
 
 
 class Correcting:

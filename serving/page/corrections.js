@@ -1,9 +1,8 @@
 // A report draft that a person corrects: sentences edited in place, findings judged and added, all of it marked. Text alone.
 (function () {
   "use strict";
-  const { bus, tell } = window.medvlm;
+  const { bus, tell, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
-  const MARKS = { edited: "edited", added: "added", rejected: "rejected", changed: "changed", drawn: "drawn", carried: "carried", renamed: "renamed", "told anew": "told anew" };
 
   // In a report what is selected is drawn on: its region on the image, or the finding that it belongs to, or the one aimed at.
   function target(selected, image, aim) {
@@ -17,7 +16,7 @@
   let unsaved = false;
   for (const name of ["layer", "message"]) bus.addEventListener(name, (event) => { unsaved = Boolean(event.detail.unsaved); });
   window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
-  const leaving = () => !unsaved || window.confirm("What was drawn or corrected is not saved. Open another series in its place all the same?");
+  const leaving = () => !unsaved || window.confirm(words.corrections.leaving);
 
   function action(sign, title, run) {
     const button = Object.assign(make("button", "mv-act", sign), { type: "button", title });
@@ -25,7 +24,7 @@
     button.addEventListener("click", run);
     return button;
   }
-  const mark = (name) => (MARKS[name] ? [make("span", "mv-changed", MARKS[name])] : []);
+  const mark = (name) => (words.marks[name] ? [make("span", "mv-changed", words.marks[name])] : []);
 
   // A line of the list: what it says, how it was changed, and what can be done with it.
   function line(content, name, actions) {
@@ -67,28 +66,28 @@
       const change = (what, more) => send({ layer: layer.key, do: what, section: section.title, name: one.name, ...more });
       const text = one.regions.length ? item(one.text, "mv-sentence", one.regions) : make("p", "mv-sentence", one.text);
       if (section.fixed || !layer.key) return text;
-      if (one.mark === "rejected") return line(text, one.mark, [action("↺", "Put it back", () => change("restore"))]);
-      const edit = action("✎", "Edit this sentence", () => write(text, one.text, "Sentence", (now) => change("edit", { text: now })));
-      const reject = action("✕", "Reject this sentence", () => change("reject"));
+      if (one.mark === "rejected") return line(text, one.mark, [action("↺", words.corrections.restore, () => change("restore"))]);
+      const edit = action("✎", words.corrections.edit, () => write(text, one.text, words.corrections.sentence, (now) => change("edit", { text: now })));
+      const reject = action("✕", words.corrections.reject, () => change("reject"));
       return line(text, one.mark, one.name.startsWith("=") ? [edit] : [edit, reject]);
     }
     function title(layer, section) {
       const head = make("h3", "", section.title);
       if (section.fixed) return head;
-      const add = action("+", "Add a sentence to " + section.title, () => {
+      const add = action("+", filled(words.corrections.add_to, { section: section.title }), () => {
         const place = make("i");
         row.after(place);
-        write(place, "", "New sentence", (now) => send({ layer: layer.key, do: "add", section: section.title, text: now }));
+        write(place, "", words.corrections.new_sentence, (now) => send({ layer: layer.key, do: "add", section: section.title, text: now }));
       });
-      const anew = layer.outdated === section.title ? [action("Compare anew", "This compares the draft as it was; compare what is there now", () => { tell("say", "Comparing…"); send({ layer: layer.key, do: "compare" }); })] : [];
+      const anew = layer.outdated === section.title ? [action(words.corrections.compare, words.corrections.compare_title, () => { tell("say", words.corrections.comparing); send({ layer: layer.key, do: "compare" }); })] : [];
       const row = line(head, "", [...anew, add]);
       return row;
     }
     function adder(layer) {
-      const form = make("form", "mv-add"), field = make("input"), button = Object.assign(make("button", "", "Add"), { type: "submit" });
+      const form = make("form", "mv-add"), field = make("input"), button = Object.assign(make("button", "", words.corrections.add), { type: "submit" });
       field.setAttribute("list", "mv-labels");
-      field.setAttribute("aria-label", "Finding to add");
-      field.placeholder = "Add a finding, then draw it";
+      field.setAttribute("aria-label", words.corrections.finding);
+      field.placeholder = words.corrections.finding_hint;
       form.append(field, button);
       form.addEventListener("submit", (event) => {
         event.preventDefault();

@@ -29,8 +29,9 @@ from medvlm.types import Region, Report, Section, Study, mask_box
 from medvlm.vocabulary import known_name
 
 from .history import History
+from .words import WORDS
 
-GONE = "That is not in the report any more."
+GONE = WORDS["corrections.gone"]
 Made = tuple[Correction, ...]
 
 
@@ -88,7 +89,7 @@ class Corrected:
         from medvlm.report.recompared import recompared
 
         if self.prior is None or not self.outdated:
-            raise RequestError("The comparison is that of the report as it is.")
+            raise RequestError(WORDS["corrections.same"])
         kept = [one.text for one in self._of(EditSentence, AddSentence) if one.section == COMPARISON]
         made = self.history.now
         self.compared[made] = recompared(self.report, self.study, self.prior, kept)
@@ -156,9 +157,7 @@ class Corrected:
             mine = self._of(AddSentence)[int(name[1:])]
             self.change([one for one in self.history.now if one is not mine])
         elif name.startswith("="):
-            raise RequestError(
-                "This sentence tells of a finding that you corrected: reject the finding in the list below."
-            )
+            raise RequestError(WORDS["corrections.retold"])
         else:
             self.change([*self._without_sentence(title, int(name)), RejectSentence(title, int(name))])
 
@@ -217,7 +216,7 @@ class Corrected:
             raise RequestError(GONE)
         label, old = known_name(text), self.report.findings[number].label
         if label is None:
-            raise RequestError(f"{text!r} is not in the vocabulary; choose a label of the list.")
+            raise RequestError(WORDS["corrections.unknown"].format(label=repr(text)))
         added = [
             replace(one, label=label)
             if isinstance(one, AddRegion | AddFinding) and known_name(one.label) == old

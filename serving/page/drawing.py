@@ -21,16 +21,17 @@ from .handlers import field, message, opened, told
 from .open_study import Layer
 from .outline import Outlines, carried_to
 from .session import Session
+from .words import WORDS
 
-NOTHING = "Nothing stands out there; draw it a little larger, or add a point."
-CHANGED = "What is drawn was changed meanwhile; carry it once more."
-SELECT_FIRST = "Select a finding of the report, or one of its regions, and draw on it then."
+NOTHING = WORDS["drawing.nothing"]
+CHANGED = WORDS["drawing.changed"]
+SELECT_FIRST = WORDS["drawing.select_first"]
 TITLES = {
-    "box": "From the drawn box",
-    "points": "From the points",
-    "scribble": "From the scribble",
-    "brush": "Painted",
-    "lasso": "Drawn",
+    "box": WORDS["drawing.box"],
+    "points": WORDS["drawing.points"],
+    "scribble": WORDS["drawing.scribble"],
+    "brush": WORDS["drawing.brush"],
+    "lasso": WORDS["drawing.lasso"],
 }
 PAINTING = ("brush", "eraser", "lasso", "cut")  # "cut" is a lasso that takes away
 
@@ -75,7 +76,7 @@ class Drawing:
             study = opened(session)
             work = top.work if top else None
             if top is None or not isinstance(work, Outlines):
-                raise RequestError("Draw an outline on a slice first, with a box, points or the brush.")
+                raise RequestError(WORDS["drawing.outline_first"])
             regions, began = self.assistant().carry(study, work.anchors()), work.now
         except Exception as error:
             return gr.skip(), message(session, told(error))
@@ -136,7 +137,7 @@ class Drawing:
         if tool_of(event) not in ("eraser", "cut"):
             return before | touch, 1.0
         if not before.any():
-            raise RequestError("There is nothing to erase on this image; draw something first.")
+            raise RequestError(WORDS["drawing.no_erasing"])
         return before & ~touch, 1.0
 
 
@@ -203,7 +204,7 @@ def put(session: Session, study: Study, target: Target, drawn: Drawn, tool: str)
         session.layer = layer.refreshed()
         return [] if new is None else [new]
     region = Region("region", target.image, mask_box(mask), mask, score, turn=study.images[target.image].turn)
-    title, work = TITLES.get(tool, "Drawn"), layer.work if layer else None
+    title, work = TITLES.get(tool, WORDS["drawing.lasso"]), layer.work if layer else None
     if layer is None or not isinstance(work, Outlines):
         session.layer = Layer(title, [region], work=Outlines(title, region))
     else:

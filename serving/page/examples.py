@@ -6,18 +6,20 @@ from medvlm.errors import RequestError
 from medvlm.studies import load_study
 from medvlm.types import Image, Study
 
+from .words import WORDS
+
 EXAMPLES = {
-    "retina": "Fundus photograph",
-    "ct": "CT slice",
-    "mr": "MR slice",
-    "ybr_color": "Ultrasound loop",
+    "retina": WORDS["examples.retina"],
+    "ct": WORDS["examples.ct"],
+    "mr": WORDS["examples.mr"],
+    "ybr_color": WORDS["examples.ultrasound"],
 }
 
 
 def load_example(name: str) -> Study:
     """The example study of a name in `EXAMPLES`. Raises `RequestError` for another."""
     if name not in EXAMPLES:
-        raise RequestError(f"There is no such example; choose from {', '.join(EXAMPLES.values())}.")
+        raise RequestError(WORDS["examples.unknown"].format(names=", ".join(EXAMPLES.values())))
     if name == "retina":
         from skimage.data import retina
 

@@ -1,7 +1,7 @@
 // The table of what is shown: a row a label with one size and how sure it is; linked to the picture, shown or hidden, renamed, rejected.
 (function () {
   "use strict";
-  const { tell, action, mark } = window.medvlm;
+  const { tell, action, mark, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
   const MOST_ROWS = 100, FOLDED = 3; // regions of a row that are listed at all, and up to which they are at once
 
@@ -15,14 +15,14 @@
       const button = item("", only ? "mv-finding mv-region" : "mv-finding", regions), swatch = make("i", "mv-mark");
       const colour = regions.length ? layer.regions[regions[0]].colour : null;
       swatch.style.background = colour ? "rgb(" + colour.join() + ")" : "transparent";
-      const words = group.label + (group.presence === "uncertain" ? " (uncertain)" : "") + (regions.length > 1 ? " × " + regions.length : "");
-      button.append(swatch, make("span", "mv-label", words));
-      button.title = only ? boxed(only) : regions.length ? "Select it; what is drawn then is drawn on it" : "Nothing of it is drawn; select it and draw";
+      const text = (group.presence === "uncertain" ? filled(words.findings.unsure, group) : group.label) + (regions.length > 1 ? " × " + regions.length : "");
+      button.append(swatch, make("span", "mv-label", text));
+      button.title = only ? boxed(only) : regions.length ? words.findings.select : words.findings.undrawn;
       button.dataset.aim = regions.length ? "" : group.label;
       button.addEventListener("click", () => { if (!regions.length) tell("aim", group.label); });
       return button;
     }
-    const boxed = (region) => "Image " + (region.image + 1) + "; box " + region.box.map(Math.round).join(", ") + " px";
+    const boxed = (region) => filled(words.findings.boxed, { image: region.image + 1, box: region.box.map(Math.round).join(", ") });
 
     function eye(group) {
       const button = action("", "", () => {
@@ -30,7 +30,7 @@
         set(); hide();
       });
       const set = () => {
-        const off = hidden.has(group.label), title = (off ? "Show " : "Hide ") + group.label;
+        const off = hidden.has(group.label), title = filled(off ? words.findings.show : words.findings.hide, group);
         button.textContent = off ? "◌" : "◉"; button.title = title;
         button.setAttribute("aria-label", title);
       };
@@ -41,7 +41,7 @@
     function rename(button, group, done) {
       const field = Object.assign(make("input", "mv-edit"), { value: group.rename === "name it" ? "" : group.label });
       field.setAttribute("list", "mv-labels");
-      field.setAttribute("aria-label", "What it is");
+      field.setAttribute("aria-label", words.findings.name_field);
       let over = false;
       const end = (take, back) => {
         if (over) return;
@@ -63,12 +63,12 @@
     function actions(layer, group, button) {
       const change = (what, text) => send({ layer: layer.key, do: what, number: group.number, text });
       const out = group.regions.length ? [eye(group)] : [];
-      if (group.rename && group.mark !== "rejected") out.push(action("✎", (group.rename === "name it" ? "Say what it is" : "Rename ") + (group.rename === "name it" ? "" : group.label), () => rename(button, group, (text) => change("rename", text))));
-      if (group.carry) out.push(action("⇅", "Carry " + group.label + " to the neighbouring slices", () => { tell("say", "Carrying from slice to slice…"); carry({ layer: layer.key, number: group.number }); }));
+      if (group.rename && group.mark !== "rejected") out.push(action("✎", group.rename === "name it" ? words.findings.name : filled(words.findings.rename, group), () => rename(button, group, (text) => change("rename", text))));
+      if (group.carry) out.push(action("⇅", filled(words.findings.carry, group), () => { tell("say", words.panel.carrying); carry({ layer: layer.key, number: group.number }); }));
       if (group.rename !== true) return out;
-      if (group.presence === "uncertain") out.push(action("✓", "It is there", () => change("judge", "present")));
+      if (group.presence === "uncertain") out.push(action("✓", words.findings.present, () => change("judge", "present")));
       const back = group.mark === "rejected" || group.mark === "changed";
-      out.push(back ? action("↺", "As the draft has it", () => change("judge", "")) : action("✕", "Reject this finding", () => change("judge", "absent")));
+      out.push(back ? action("↺", words.findings.restore, () => change("judge", "")) : action("✕", words.findings.reject, () => change("judge", "absent")));
       return out;
     }
     function linked(row, regions) {
@@ -91,9 +91,9 @@
     }
     function part(layer, number) {
       const region = layer.regions[number], button = item("", "mv-region", [number]), [x0, y0, x1, y1] = region.box;
-      button.append(make("span", "mv-label", "on image " + (region.image + 1)));
+      button.append(make("span", "mv-label", filled(words.findings.on_image, { image: region.image + 1 })));
       button.title = boxed(region);
-      const reject = layer.findings && !region.earlier ? [action("✕", "Reject this region", () => send({ layer: layer.key, do: "reject region", number }))] : [];
+      const reject = layer.findings && !region.earlier ? [action("✕", words.findings.reject_region, () => send({ layer: layer.key, do: "reject region", number }))] : [];
       const row = make("tr", "mv-line mv-part" + (region.mark ? " mv-is-" + region.mark : ""));
       return linked(cells(row, [button, ...mark(region.mark)], Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px", make("span", "mv-faint", region.mark ? "" : region.score.toFixed(2)), reject), [number]);
     }
@@ -101,7 +101,7 @@
       if (group.regions.length < 2) return [rowOf(layer, group, [])];
       const open = unfolded.has(group.label) || group.regions.length <= FOLDED;
       const parts = group.regions.slice(0, MOST_ROWS).map((number) => part(layer, number));
-      const fold = action(open ? "▾" : "▸", "Each of its regions", () => {
+      const fold = action(open ? "▾" : "▸", words.findings.regions, () => {
         const now = parts[0].hidden;
         parts.forEach((row) => { row.hidden = !now; });
         fold.textContent = now ? "▾" : "▸";
@@ -120,10 +120,10 @@
       hide();
       const earlier = new Map();
       layer.regions.forEach((r, n) => { if (r.earlier) earlier.set(r.label, [...(earlier.get(r.label) || []), n]); });
-      const groups = [...(layer.groups || []), ...[...earlier].map(([label, regions]) => ({ label: label + ", prior", regions, size: "", sure: "" }))];
+      const groups = [...(layer.groups || []), ...[...earlier].map(([label, regions]) => ({ label: filled(words.findings.earlier, { label }), regions, size: "", sure: "" }))];
       if (!groups.length) return [];
       const root = make("table", "mv-table"), head = make("tr"), body = make("tbody");
-      for (const text of ["Finding", "Size", "Confidence", ""]) head.append(text ? Object.assign(make("th", "", text), { scope: "col" }) : make("td"));
+      for (const text of [words.findings.finding, words.findings.size, words.findings.confidence, ""]) head.append(text ? Object.assign(make("th", "", text), { scope: "col" }) : make("td"));
       body.append(...groups.flatMap((group) => rows(layer, group)));
       root.append(Object.assign(make("thead"), {}), body);
       root.tHead.append(head);

@@ -12,6 +12,7 @@ from medvlm.types import Finding, Measurement, Study
 from .corrections import Corrected
 from .open_study import Layer
 from .outline import Outlines
+from .words import WORDS
 
 STATED = ("volume", "longest diameter", "width")  # what a row's one size is, the first that was measured
 
@@ -25,7 +26,7 @@ def table(top: Layer, study: Study) -> list[dict[str, Any]]:
     if isinstance(top.work, Outlines):
         named = bool(top.work.now.label)
         said = {
-            "sure": "drawn by the reader",
+            "sure": WORDS["findings.drawn"],
             "rename": "rename" if named else "name it",
             "mark": "drawn" * (len(top.regions) == 1),
         }
@@ -41,17 +42,16 @@ def plain(finding: Finding) -> dict[str, Any]:
 def row(finding: Finding, work: Corrected, n: int) -> dict[str, Any]:
     mark = work.mark(n)
     drawn = "drawn" in [work.origins[i] for i in finding.regions]
-    by_person = (
-        "drawn by the reader" if drawn else "said by the reader" if mark in ("added", "changed", "renamed") else ""
-    )
-    said = "rejected" if finding.presence == "absent" else by_person or in_words(finding)
+    said_by = WORDS["findings.said"] if mark in ("added", "changed", "renamed") else ""
+    by_person = WORDS["findings.drawn"] if drawn else said_by
+    said = WORDS["findings.rejected"] if finding.presence == "absent" else by_person or in_words(finding)
     said_of = {"number": n, "mark": mark or "drawn" * drawn, "sure": said, "rename": True}
     return plain(finding) | said_of | {"carry": drawn and work.study.is_volume}
 
 
 def in_words(finding: Finding) -> str:
     """Such as "likely, 0.83"."""
-    words = "uncertain" if finding.presence == "uncertain" else sure(finding.confidence)
+    words = WORDS["findings.uncertain"] if finding.presence == "uncertain" else sure(finding.confidence)
     return f"{words}, {number(finding.confidence)}"
 
 

@@ -1,15 +1,14 @@
 // After the server has ended and was started anew, the page is loaded anew as well: it then says that what was open is gone.
 (function () {
   "use strict";
-  const { bus } = window.medvlm, KEY = "medvlm-open", before = sessionStorage.getItem(KEY);
-  const GONE = "The server was started anew, and the studies that were open here are gone from it; open them again.";
+  const { bus, words } = window.medvlm, KEY = "medvlm-open", before = sessionStorage.getItem(KEY);
 
   // Which server it is; Gradio draws the number when it starts.
   const server = () => String(window.gradio_config && window.gradio_config.app_id);
 
   function tell() {
-    const root = Object.assign(document.createElement("div"), { id: "mv-gone", textContent: GONE });
-    const close = Object.assign(document.createElement("button"), { type: "button", textContent: "✕", ariaLabel: "Close" });
+    const root = Object.assign(document.createElement("div"), { id: "mv-gone", textContent: words.gone.told });
+    const close = Object.assign(document.createElement("button"), { type: "button", textContent: "✕", ariaLabel: words.gone.close });
     root.role = "alert";
     close.addEventListener("click", () => root.remove());
     root.append(close);

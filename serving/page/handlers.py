@@ -27,15 +27,21 @@ from .replies import greeting, reply_to
 from .saving import download
 from .session import Session
 from .windows import display_of
+from .words import WORDS
 
-SORRY = "Something went wrong on our side. Nothing is lost; try again, or open the image once more."
-OPEN_FIRST = "Open an image first."
-GIVEN_UP = "Stopped, since the page was closed or loaded anew."
+SORRY = WORDS["chat.sorry"]
+OPEN_FIRST = WORDS["files.open_first"]
+GIVEN_UP = WORDS["chat.given_up"]
 MOST_TABS = 16  # studies that are open in one window
-CROWDED = f"{MOST_TABS} studies are open; close one of their tabs first."
+CROWDED = WORDS["files.crowded"].format(most=MOST_TABS)
 WORKING = "…"
 CHECKS = {"ask": check_question, "find": check_phrase, "check": check_report_text}  # of what is asked, by its kind
-SHOWN = {"ask": "{}", "find": "Find: {}", "report": "Draft a report", "check": "Check a report"}  # of it in the chat
+SHOWN = {  # of it in the chat
+    "ask": "{text}",
+    "find": WORDS["chat.find"],
+    "report": WORDS["chat.draft"],
+    "check": WORDS["chat.check"],
+}
 
 log = logging.getLogger("medvlm.serving")
 
@@ -106,13 +112,13 @@ class Handlers:
             self.check_room(study.nbytes - left)
             if not here:
                 session.desk.add()
-            session.title = title or f"Study {len(session.desk.tabs)}"
+            session.title = title or WORDS["studies.numbered"].format(number=len(session.desk.tabs))
             session.open(study, upload if needs_files(study) else "")
             self.inbox.release(held, session.uploads)
         except Exception as error:  # a bad file must leave all that is open as it is
             self.inbox.release([upload] if isinstance(upload, str) else [], session.uploads)
             session.chat.say(told(error))
-            return payload.chat(session), gr.skip(), gr.skip(), message(session, "The file was not opened.")
+            return payload.chat(session), gr.skip(), gr.skip(), message(session, WORDS["files.not_opened"])
         session.chat.say(WORKING)
         return payload.chat(session), payload.picture(session), payload.layer(session), message(session)
 
@@ -157,7 +163,7 @@ class Handlers:
             if not chat.messages or chat.messages[-1]["content"] != str(error):
                 chat.say(str(error))
             return payload.chat(session), ""
-        chat.say(SHOWN[kind].format(checked), "user")
+        chat.say(SHOWN[kind].format(text=checked), "user")
         waits = Pending(kind, checked, session.study, session.image, chat, chat.say(WORKING), session.drawn)
         session.waiting.append(replace(waits, prior=session.prior))
         return payload.chat(session), text
@@ -245,7 +251,7 @@ class Handlers:
             )
         except Exception as error:
             return message(session, told(error))
-        return message(session, f"{name} saved.", name=name, href=href)
+        return message(session, WORDS["viewer.saved"].format(name=name), name=name, href=href)
 
 
 def field(event: gr.EventData, name: str) -> Any:

@@ -1,14 +1,7 @@
 // Keys of the viewer: what each does, the sheet that lists them, and a pointer that is moved by keys, so that all can be drawn without a mouse.
 (function () {
   "use strict";
-  const SHEET = [
-    ["Slices", [["Wheel, ↑ ↓", "one slice back or on"], ["Page up, Page down", "five slices"], ["Home, End", "first and last slice"], ["T", "thumbnails and series"], ["V", "three planes side by side; in one of them ↑ ↓ go through it, Shift + arrows move the cross"]]],
-    ["View", [["Ctrl + wheel, pinch, + −", "zoom (the wheel alone on a single picture)"], ["F, double click", "whole image"], ["Drag, middle button", "move the image"], ["H", "flip left and right"], ["Z, held", "magnifier: the source's pixels under the pointer"]]],
-    ["Window", [["Right button, dragged", "up and down: level; left and right: width"], ["1 … 9", "presets in their order"], ["0", "as the image comes"], ["I", "invert"]]],
-    ["Tools", [["Esc", "move and select"], ["M", "ruler"], ["Delete", "remove the last ruler"], ["B", "box"], ["P, N", "point inside, point outside"], ["S", "scribble"], ["R, E", "brush, eraser"], ["L", "lasso; with Shift it takes away"], ["[ ]", "their width"], ["Ctrl + Z, Ctrl + Shift + Z", "undo, redo"]]],
-    ["Without a mouse", [["Shift + arrows", "move a pointer over the image (with Alt by one pixel); at its edge they move the image"], ["Enter", "click there; with box, ruler and freehand tools: begin, then end"]]],
-    ["Help", [["?", "this sheet; Esc closes it"]]],
-  ];
+  const { words } = window.medvlm;
   const TOOLS = { Escape: "move", m: "ruler", b: "box", p: "plus", n: "minus", s: "scribble", l: "lasso", r: "brush", e: "eraser" };
   const STEPS = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5, Home: -Infinity, End: Infinity };
   const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -21,7 +14,7 @@
     const bar = root.querySelector(".mv-bar"), stage = root.querySelector(".mv-stage"), canvas = stage.querySelector("canvas"), cross = stage.querySelector(".mv-cross"), sheet = root.querySelector(".mv-help");
     let place = null, pressed = false;
 
-    const rows = SHEET.flatMap(([title, lines]) => [make("h3", title), lines.reduce((list, [key, words]) => { list.append(make("dt", key), make("dd", words)); return list; }, document.createElement("dl"))]);
+    const rows = words.keys.sheet.flatMap(([title, lines]) => [make("h3", title), lines.reduce((list, [key, deed]) => { list.append(make("dt", key), make("dd", deed)); return list; }, document.createElement("dl"))]);
     sheet.querySelector("div").replaceChildren(...rows);
     const help = () => (sheet.open ? sheet.close() : sheet.showModal());
     root.querySelector("[data-read=help]").addEventListener("click", help);

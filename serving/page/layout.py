@@ -26,11 +26,13 @@ from .priors import Priors
 from .progress import followed, stop
 from .session import Session
 from .studies import Studies
+from .words import ESCAPED, WORDS, Page, script
 
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 SCRIPTS = (
+    "words.js",
     "refused.js",
     "stream.js",
     "regions.js",
@@ -55,7 +57,6 @@ SCRIPTS = (
     "working.js",
     "archive.js",
 )
-WARNING = "Research use, not a medical device"
 EVENTS = ["upload", "example", "series", "slice", "segment", "clear_layer", "download"]
 ASKED = ["check", "correct", "carry"]  # by the panel
 EVENTS += ["thumbnails", "planes", "detail"]
@@ -74,7 +75,7 @@ EMPTY = "(accepted) => medvlm.empty('#mv-text textarea', accepted)"
 
 
 def scripts() -> list[str]:
-    return [(HERE / name).read_text("utf-8") for name in SCRIPTS]
+    return [script(), *((HERE / name).read_text("utf-8") for name in SCRIPTS)]
 
 
 def head() -> str:
@@ -101,7 +102,7 @@ def build(
 ) -> gr.Blocks:
     """The page over the assistant that `assistant()` returns; it may wait until the model is loaded. `login`: one can log out;
     `check_room` as the one of `Handlers`."""
-    leave_link = '<a href="logout">Log out</a>' if login else ""
+    leave_link = f'<a href="logout">{ESCAPED["page.log_out"]}</a>' if login else ""
     do, prior, drawing, correcting, desks = (
         Handlers(assistant, inbox, check_room),
         Priors(assistant, inbox, check_room),
@@ -113,7 +114,7 @@ def build(
     with gr.Blocks(title="medvlm", analytics_enabled=False, fill_width=True) as page:
         session = gr.State(Session())
         tabs = gr.HTML(
-            html_template=f'<h1>medvlm</h1><span class="mv-warning">{WARNING}</span><nav class="mv-studies"></nav>{leave_link}',
+            html_template=f'<h1>medvlm</h1><span class="mv-warning">{ESCAPED["page.warning"]}</span><nav class="mv-studies"></nav>{leave_link}',
             js_on_load="medvlm.studies(element, {show: (data) => trigger('show_study', data), close: (data) => trigger('close_study', data)})",
             elem_id="mv-head",
             apply_default_css=False,
@@ -148,18 +149,18 @@ def build(
                 )
                 with gr.Row(elem_id="mv-ask"):
                     text = gr.Textbox(
-                        label="Question, or what to find",
+                        label=WORDS["page.question"],
                         show_label=False,
                         container=False,
-                        placeholder="Ask a question, or name what to find",
+                        placeholder=WORDS["page.question_hint"],
                         elem_id="mv-text",
                         max_lines=4,
                         scale=1,
                         min_width=0,
                     )
-                    ask = gr.Button("Ask", elem_id="mv-ask-button", variant="primary", min_width=0, scale=0)
-                    find = gr.Button("Find", elem_id="mv-find-button", min_width=0, scale=0)
-                    report = gr.Button("Report", elem_id="mv-report-button", min_width=0, scale=0)
+                    ask = gr.Button(WORDS["page.ask"], elem_id="mv-ask-button", variant="primary", min_width=0, scale=0)
+                    find = gr.Button(WORDS["page.find"], elem_id="mv-find-button", min_width=0, scale=0)
+                    report = gr.Button(WORDS["page.report"], elem_id="mv-report-button", min_width=0, scale=0)
                 panel = gr.HTML(
                     html_template=template("panel.html"),
                     js_on_load=f"medvlm.panel(element, trigger, props, watch, {ASKED})",
@@ -175,21 +176,24 @@ def build(
         everything = [chat, viewer, panel, outbox]
         handler: Callable[..., Any]
         in_line = partial(followed, in_line=True)
-        work, describe = in_line(do.work, "Working", 2), in_line(do.describe, "Looking", 1)
+        work, describe = (
+            in_line(do.work, WORDS["working.answering"], 2),
+            in_line(do.describe, WORDS["working.looking"], 1),
+        )
         for event, handler in (
             (viewer.upload, do.open_upload),
             (viewer.example, do.open_example),
             (viewer.series, do.open_series),
         ):
-            shown = event(followed(handler, "Reading", 4), session, [*everything, working], **READING)
+            shown = event(followed(handler, WORDS["working.reading"], 4), session, [*everything, working], **READING)
             shown.then(describe, session, [chat, working], **MODEL)
-        lay = in_line(prior.lay, "Laying the prior on the image", 4)
+        lay = in_line(prior.lay, WORDS["working.laying"], 4)
         for event, handler, outputs in (
             (viewer.prior, prior.take, [chat, outbox]),
             (viewer.agree, prior.agree, [outbox]),
         ):
             event(handler, session, outputs, **LIGHT).then(lay, session, [*everything, working], **MODEL)
-        viewer.swap(in_line(prior.swap, "Exchanging the two", 4), session, [*everything, working], **MODEL)
+        viewer.swap(in_line(prior.swap, WORDS["working.exchanging"], 4), session, [*everything, working], **MODEL)
         viewer.close_prior(prior.close, session, [viewer, panel, outbox], **LIGHT)
         for trigger, handler in ((ask.click, do.ask), (text.submit, do.ask), (find.click, do.find)):
             shown = trigger(handler, [text, session], [chat, accepted], **LIGHT)
@@ -206,8 +210,8 @@ def build(
         ):
             event(handler, session, [panel, outbox], **lane)
         for event, handler, what in (
-            (viewer.segment, drawing.segment, "Segmenting"),
-            (panel.carry, drawing.carry, "Carrying from slice to slice"),
+            (viewer.segment, drawing.segment, WORDS["working.segmenting"]),
+            (panel.carry, drawing.carry, WORDS["working.carrying"]),
         ):
             event(in_line(handler, what, 2), session, [panel, outbox, working], **MODEL)
         if dicomweb:
@@ -223,12 +227,14 @@ def build(
             (viewer.detail, looking.detail),
         ):
             event(handler, session, outbox, **LIGHT)
-        viewer.download(followed(do.download, "Writing the file", 1, drop=True), session, [outbox, working], **LIGHT)
+        viewer.download(
+            followed(do.download, WORDS["working.writing"], 1, drop=True), session, [outbox, working], **LIGHT
+        )
         working.stop(stop, session, None, **LIGHT)
         tabs.show_study(studies.show_study, session, everything, **LIGHT)
         tabs.close_study(studies.close_study, session, everything, **LIGHT)
         entered = page.load(studies.enter, [window, session], everything, js="() => [medvlm.windowName()]", **LIGHT)
-        entered.then(in_line(do.resume, "Working", 2), session, [chat, panel, working], **MODEL)
+        entered.then(in_line(do.resume, WORDS["working.answering"], 2), session, [chat, panel, working], **MODEL)
 
         def leave(request: gr.Request) -> None:
             page.state_holder.session_data.pop(
@@ -244,7 +250,9 @@ def build(
 
 
 def template(name: str) -> str:
-    options = "".join(f'<button type="button" data-example="{key}">{title}</button>' for key, title in EXAMPLES.items())
+    options = "".join(
+        f'<button type="button" data-example="{key}">{html.escape(title)}</button>' for key, title in EXAMPLES.items()
+    )
     labels = "".join(f'<option value="{html.escape(label)}">' for label in sorted(LABELS))
-    text = (HERE / name).read_text("utf-8")
+    text = Page((HERE / name).read_text("utf-8")).substitute(ESCAPED)
     return text.replace("<!-- examples -->", options).replace("<!-- labels -->", labels)

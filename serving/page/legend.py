@@ -13,6 +13,8 @@ import PIL.ImageFont
 from medvlm.report.overlay import Colour, draw_overlay
 from medvlm.types import Region
 
+from .words import WORDS
+
 GROUND: Colour = (14, 16, 19)
 LINE = 1.4  # height of a line of text in its font's size
 LEAD = 1.5  # width, in the same, of the part of a leading line that lies in the margin
@@ -47,7 +49,7 @@ def labelled(
     left, right = sides([_name(region, colours) for region in _largest(regions, 2 * int(height // step))], width)
     rest = len(regions) - len(left) - len(right)
     if rest:
-        right[-1] = Name(f"and {rest + 1} more", (255, 255, 255), right[-1].ends, right[-1].row)
+        right[-1] = Name(WORDS["viewer.more"].format(count=rest + 1), (255, 255, 255), right[-1].ends, right[-1].row)
     margins = [
         max((int(font.getlength(n.text) + (LEAD + 1) * size) for n in side), default=0) for side in (left, right)
     ]

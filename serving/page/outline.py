@@ -14,9 +14,10 @@ from medvlm.types import Region, Report, Study
 from medvlm.vocabulary import known_name
 
 from .history import History
+from .words import WORDS
 
 EMPTY = Report([], [], [])  # what a person draws in, where nothing was drafted
-UNNAMED = "Say first what it is that you drew (✎ beside it), so that it can be saved."
+UNNAMED = WORDS["drawing.unnamed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Outlines:
         """Say what it is. Raises `RequestError` for a label that the vocabulary does not have."""
         known = known_name(label)
         if known is None:
-            raise RequestError(f"{label!r} is not in the vocabulary; choose a label of the list.")
+            raise RequestError(WORDS["corrections.unknown"].format(label=repr(label)))
         regions = {image: replace(region, label=known) for image, region in self.now.regions.items()}
         self.history.push(replace(self.now, regions=regions, label=known))
 
@@ -102,8 +103,8 @@ def carried_to(regions: Sequence[Region], study: Study) -> str:
     """The slices on which something is that was carried."""
     first, last = (f(region.image for region in regions) + 1 for f in (min, max))
     if first == last:
-        return f"Slice {first} of {len(study.images)}: carried on, it is lost at once"
-    return f"Carried: slices {first} to {last} of {len(study.images)}"
+        return WORDS["drawing.lost"].format(first=first, count=len(study.images))
+    return WORDS["drawing.carried"].format(first=first, last=last, count=len(study.images))
 
 
 def is_there(region: Region) -> bool:

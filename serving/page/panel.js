@@ -1,17 +1,8 @@
 // Around the viewer: files in (intake), the list of findings and regions with a field for reports (panel), messages and downloads (outbox).
 (function () {
   "use strict";
-  const { bus, tell, parse } = window.medvlm;
+  const { bus, tell, parse, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
-
-  const FORMATS = {
-    md: "Markdown, to read and edit", json: "All of it, for programs", pdf: "A page to hand over", fhir: "FHIR R4 bundle", nifti: "Masks in the space of the source",
-    csv: "A row a measurement", coco: "Images and annotations", seg: "DICOM Segmentation, in the patient's record", sr: "DICOM Structured Report, in the patient's record",
-    gsps: "DICOM Presentation State: outlines over the images, in the patient's record", "dicom-pdf": "The page to hand over, in the patient's record",
-    corrections: "What you changed in the draft, to be applied to it again", records: "What you changed as records to train with",
-  };
-
-  const NAMES = { corrections: "Save corrections", records: "Training records" };
 
   // Files from two inputs (`files`, `folder`) or dropped on `target`, one place or several: uploaded, then `done` with the upload's name.
   // Nothing is uploaded where `may` says no.
@@ -42,21 +33,21 @@
       }
     }
     function upload(list) {
-      if (!list.length) return say("There is no file in it.");
+      if (!list.length) return say(words.files.empty);
       if (!may()) return;
       const form = new FormData(), request = new XMLHttpRequest();
       for (const [file, name] of list) form.append("files", file, name);
       request.open("POST", "uploads");
       request.setRequestHeader("x-medvlm", "1");
-      request.upload.onprogress = (event) => say(event.loaded < event.total ? "Uploading " + Math.round((100 * event.loaded) / event.total) + " %" : "Reading…", true);
-      request.onerror = () => say("The upload did not reach the server; try again.");
+      request.upload.onprogress = (event) => say(event.loaded < event.total ? filled(words.files.uploaded, { share: Math.round((100 * event.loaded) / event.total) }) : words.files.reading, true);
+      request.onerror = () => say(words.files.unreached);
       request.onload = () => {
         const reply = parse(request.responseText) || {};
         if (request.status === 200) done(reply.upload);
-        else say(reply.detail || "The upload failed; try again.");
+        else say(reply.detail || words.files.failed);
         if ([401, 403].includes(request.status)) medvlm.refused.show(request.status, reply.detail);
       };
-      say("Uploading…", true);
+      say(words.files.uploading, true);
       request.send(form);
     }
   }
@@ -103,16 +94,16 @@
     function offer({ formats, carry }) {
       saves.hidden = !formats && !carry;
       const save = (formats || []).map((name) => {
-        const button = make("button", "", NAMES[name] || name.toUpperCase());
-        Object.assign(button, { type: "button", title: FORMATS[name] || "" }).dataset.save = name;
+        const button = make("button", "", words.panel.names[name] || name.toUpperCase());
+        Object.assign(button, { type: "button", title: words.panel.formats[name] || "" }).dataset.save = name;
         button.addEventListener("click", () => tell("save", name));
         return button;
       });
-      saves.replaceChildren(...(formats ? [make("span", "mv-faint", "Save as"), ...save] : []));
+      saves.replaceChildren(...(formats ? [make("span", "mv-faint", words.panel.save_as), ...save] : []));
       if (!carry) return;
-      const button = Object.assign(make("button", "mv-carry", "Carry to the neighbouring slices"), { type: "button" });
-      button.title = "Follow what is drawn from slice to slice, until it vanishes; what you drew on other slices stays";
-      button.addEventListener("click", () => { tell("say", "Carrying from slice to slice…"); send("carry", {}); });
+      const button = Object.assign(make("button", "mv-carry", words.panel.carry), { type: "button" });
+      button.title = words.panel.carry_title;
+      button.addEventListener("click", () => { tell("say", words.panel.carrying); send("carry", {}); });
       saves.append(button);
     }
     function receive() {
@@ -123,10 +114,10 @@
       shown = layer.key;
       opened(layer.study);
       lit = new Set();
-      title.textContent = layer.title || "Regions";
+      title.textContent = layer.title || words.panel.title;
       offer(layer);
       body.replaceChildren(...rows.table(layer), ...(layer.findings ? [write.adder(layer)] : []), ...write.report(layer, item));
-      if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? "No region belongs to this." : "Regions of answers, searches and drawn boxes appear here.")));
+      if (!body.children.length) body.append(make("p", "mv-faint", layer.note || (layer.title ? words.panel.none : words.panel.empty)));
       body.scrollTop = top;
       focused();
       tell("layer", layer);
@@ -142,7 +133,7 @@
     });
     watch("value", receive);
     receive();
-    if (!body.children.length) body.append(make("p", "mv-faint", "Regions of answers, searches and drawn boxes appear here."));
+    if (!body.children.length) body.append(make("p", "mv-faint", words.panel.empty));
   }
 
   function outbox(element, props, watch) {

@@ -24,6 +24,7 @@ from .pictures import fitted, picture_url, region_json
 from .reading import reading
 from .replies import worth
 from .session import Session
+from .words import WORDS
 
 
 def to_text(value: dict[str, Any]) -> str:
@@ -91,7 +92,7 @@ def planes(session: Session, study: Study) -> dict[str, Any]:
     if cut is None:
         return {"planes": list(offered), "plane": own, "cut": None}
     index, shown = min(session.cut, cut.count - 1), cut.shown[::-1]
-    facts = f"{session.plane}, {index + 1} of {cut.count}, cut across the {own} slices"
+    facts = WORDS["viewer.plane_facts"].format(plane=session.plane, number=index + 1, count=cut.count, own=own)
     return {
         "planes": list(offered), "plane": session.plane, "cut": asdict(cut), "image": index, "count": cut.count,
         "size": shown, "shown": shown, "src": picture_url(cut.picture(study, index), shown), "facts": facts,
@@ -105,7 +106,8 @@ def facts_line(study: Study, index: int) -> str:
     place = image.name if len(study.images) > 1 else ""
     words = [_shown(study.modality), study.body_part, place, f"{width} × {height} px"]
     if image.spacing_mm:
-        words.append("{1:.2f} × {0:.2f} mm per px".format(*image.spacing_mm))
+        down, across = image.spacing_mm
+        words.append(WORDS["viewer.spacing"].format(across=across, down=down))
     return " · ".join(word for word in words if word)
 
 

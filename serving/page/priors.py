@@ -17,11 +17,12 @@ from . import payload
 from .handlers import field, message, opened, told
 from .open_study import Prior
 from .session import Session
+from .words import WORDS
 
-LAYING = "Laying the prior on the image…"
-NOT_OPENED = "The prior was not opened."
-OTHER_PATIENT = "The two are of different patients, as the ids in the headers say."
-UNLAID = "The prior could not be laid on the image, so it stands beside it as it is and no place is compared."
+LAYING = WORDS["prior.laying"]
+NOT_OPENED = WORDS["prior.not_opened"]
+OTHER_PATIENT = WORDS["prior.other_patient"]
+UNLAID = WORDS["prior.unlaid"]
 
 
 class Priors:
@@ -142,9 +143,7 @@ class Priors:
         assert prior is not None
         prior.alignment = alignment if alignment.usable else middle_on_middle(alignment)
         unlaid = [] if alignment.usable else [UNLAID]
-        session.chat.say(
-            "\n".join(["A prior stands beside the image.", *remarks_on(prior.relation, prior.exchanged), *unlaid])
-        )
+        session.chat.say("\n".join([WORDS["prior.beside"], *remarks_on(prior.relation, prior.exchanged), *unlaid]))
         return payload.chat(session), payload.picture(session), payload.layer(session), message(session)
 
     def refuse(self, session: Session) -> None:

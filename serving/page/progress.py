@@ -18,10 +18,11 @@ from medvlm.errors import RequestError
 from medvlm.progress import listener, telling
 
 from .session import Session
+from .words import WORDS
 
 SOON_S, OFTEN_S = 0.8, 0.25  # what is over sooner shows no progress; how often is looked
 LOOK_S = 2.0  # how often what waits looks whether its page is there still
-STOPPED = "Stopped."
+STOPPED = WORDS["working.stopped"]
 
 
 class Stopped(RequestError):

@@ -11,6 +11,7 @@ from medvlm.perception.volume import lattice_of
 from medvlm.types import Study
 
 from .windows import windowed
+from .words import WORDS
 
 OPPOSITE = str.maketrans("LRPAHF", "RLAPFH")
 PLANES = {
@@ -31,7 +32,7 @@ def reading(study: Study, image: int, plane: str = "", index: int = 0) -> dict[s
             "spacing": study.images[image].spacing_mm,
             **windowed(study, image),
         }
-    name = f"{plane}, {index + 1} of {cut.count}"
+    name = WORDS["planes.place"].format(plane=plane, number=index + 1, count=cut.count)
     side = pixel_mm(study, cut)
     return {
         "name": name,

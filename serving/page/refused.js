@@ -1,16 +1,8 @@
 // What the server refuses of the page's own requests: one sentence in the page, and the way on where there is one.
 (function () {
   "use strict";
-  const SAID = {
-    401: "Your log-in has ended, and what was open here was closed on the server. What you have typed stays.",
-    403: "The server does not take this from this tab; load the page again.",
-    408: "That came too slowly; try again.",
-    413: "That is too large; send less at a time.",
-    429: "That is too much at once; wait a moment and try again.",
-    503: "The server has no room just now or is being started anew; wait a moment and try again.",
-  };
-  const OTHER = "Something went wrong on the server; try again.";
-  const WAYS = { 401: ["Log in again", "login", "_blank"], 403: ["Load the page again", "./", "_self"] }; // beside the page nothing typed is lost
+  const { words } = window.medvlm;
+  const WAYS = { 401: [words.refused.log_in, "login", "_blank"], 403: [words.refused.load, "./", "_self"] }; // beside the page nothing typed is lost
   let root = null;
 
   function show(status, detail) {
@@ -19,9 +11,9 @@
       root.role = "alert";
       document.body.append(root);
     }
-    const words = document.createElement("span"), way = WAYS[status];
-    words.textContent = (status !== 401 && detail) || SAID[status] || OTHER;
-    root.replaceChildren(words);
+    const said = document.createElement("span"), way = WAYS[status];
+    said.textContent = (status !== 401 && detail) || words.refused.statuses[status] || words.refused.other;
+    root.replaceChildren(said);
     if (way) root.append(Object.assign(document.createElement("a"), { textContent: way[0], href: way[1], target: way[2], rel: "noopener" }));
     root.hidden = false;
   }
@@ -38,5 +30,5 @@
 
   // A page that a browser kept while its user was elsewhere has lost its lines to the server.
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-  window.medvlm = Object.assign(window.medvlm || {}, { refused: { show, told } });
+  Object.assign(window.medvlm, { refused: { show, told } });
 })();

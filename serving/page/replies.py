@@ -16,11 +16,12 @@ from medvlm.types import Answer, Grounding, ImageFacts, Point, Region, Study
 
 from .corrections import Corrected
 from .open_study import Layer, Message, Pending, Turn, said
+from .words import WORDS
 
 if TYPE_CHECKING:  # it brings the whole conversation with it
     from medvlm.report.claims import Claim
 
-NO_CLAIM = "It says nothing that could be held against the image."
+NO_CLAIM = WORDS["replies.no_claim"]
 
 
 def reply_to(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
@@ -51,7 +52,11 @@ def find(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     given = Answer(text, found.presence.get(pending.text, 0.0), found.regions, thoughts=trace)
     pending.conversation.turns[pending.reply] = Turn(pending.text, given, pending.image)
     layer = found_layer(
-        f"Find: {pending.text}", found.regions, pending.study, assistant.name, "" if found.regions else text
+        WORDS["chat.find"].format(text=pending.text),
+        found.regions,
+        pending.study,
+        assistant.name,
+        "" if found.regions else text,
     )
     whole = [sentence(phrase, body, pending.in_view) for phrase, body in found.bodies.items()]
     return said(text, " ".join(whole), "\n".join(pending.fresh(found.notices))), layer
@@ -63,8 +68,8 @@ def draft(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     compared = {"prior": prior.study, "remarks": remarks_on(prior.relation, prior.exchanged)} if prior else {}
     report = assistant.report(pending.study, **compared)
     last = report.sections[-1].sentences if report.sections else []
-    text = "Report draft, in the list beside the image.\n" + "\n".join(s.text for s in last)
-    title = "Report draft, compared with the prior" if prior else "Report draft"
+    text = WORDS["replies.draft"] + "\n" + "\n".join(s.text for s in last)
+    title = WORDS["replies.compared_title" if prior else "replies.draft_title"]
     assert pending.study is not None
     work = Corrected(report, pending.study, prior.study if prior else None)
     return said(text.strip()), Layer(title, report.regions, report, prior=prior.key if prior else "", work=work)
@@ -80,7 +85,7 @@ def check(pending: Pending, assistant: Any) -> tuple[Message, Layer]:
     beside = pending.fresh(notices(pending.study, [region.label for region in regions]))
     note = "\n".join(filter(None, [", ".join(counts), *beside]))
     trace = "\n".join(f"{claim.label}, {claim.presence} → {claim.note or claim.verdict}" for claim in claims)
-    layer = found_layer("Report checked", regions, pending.study, assistant.name)
+    layer = found_layer(WORDS["replies.checked_title"], regions, pending.study, assistant.name)
     return said("\n".join(claim_lines(claims)) or NO_CLAIM, note=note, trace=trace), layer
 
 
@@ -116,22 +121,20 @@ def share(value: float) -> str:
 
 def worth(point: Point, images: tuple[int, int]) -> str:
     """What an operating point was worth on images kept aside, so many with the fact and without."""
-    named = f"{100 * (1 - point.specificity):.0f} of 100 without are named too"
-    usual = ", the usual point" if point.asked is None else ""
-    return (
-        f"finds {100 * point.sensitivity:.0f} of 100 with it; {named} (measured on {images[0]} and {images[1]}){usual}"
-    )
+    found, named = (f"{100 * part:.0f}" for part in (point.sensitivity, 1 - point.specificity))
+    usual = WORDS["replies.usual"] if point.asked is None else ""
+    return WORDS["replies.worth"].format(found=found, named=named, present=images[0], absent=images[1], usual=usual)
 
 
 def counted(regions: Sequence[Region]) -> list[str]:
     """How many regions are shown, if any are."""
     count = len(regions)
-    return [f"{count} region{'s' * (count != 1)} shown"] if count else []
+    return [WORDS["replies.shown_one" if count == 1 else "replies.shown"].format(count=count)] if count else []
 
 
 def answer_note(given: Answer, beside: Sequence[str] = ()) -> str:
     """The line under an answer, which of one that is withheld says nothing of confidence, and the notices `beside` it."""
-    sure = [] if given.abstained else [f"confidence {share(given.confidence)}"]
+    sure = [] if given.abstained else [WORDS["replies.confidence"].format(share=share(given.confidence))]
     where = [given.scope] if given.scope and not given.declined else []
     line = ", ".join([*sure, *counted(given.regions), *where])
     return "\n".join(filter(None, [line, *beside]))
@@ -140,19 +143,22 @@ def answer_note(given: Answer, beside: Sequence[str] = ()) -> str:
 def found_text(found: Grounding, phrase: str, policy: DecisionPolicy) -> str:
     """What a search for a phrase brought, as one line."""
     presence, count = found.presence.get(phrase, 0.0), len(found.regions)
-    none = {"absent": "Not found", "uncertain": "Uncertain, and not located"}
-    result = f"{count} region{'s' * (count != 1)} found" if count else none[policy.verdict(presence, shown=False)]
+    none = {"absent": WORDS["replies.absent"], "uncertain": WORDS["replies.uncertain"]}
+    some = WORDS["replies.found_one" if count == 1 else "replies.found"].format(count=count)
+    result = some if count else none[policy.verdict(presence, shown=False)]
     where = f" ({found.scope})" if found.scope else ""
-    return f"{result}, presence {share(presence)}{where}. {found.notes.get(phrase, '')}".strip()
+    told = WORDS["replies.presence"].format(result=result, share=share(presence), where=where)
+    return f"{told} {found.notes.get(phrase, '')}".strip()
 
 
 def greeting(study: Study, facts: ImageFacts, policy: DecisionPolicy) -> str:
     """What was opened, and what the model takes it for."""
     count = len(study.images)
-    lines = ["1 image opened." if count == 1 else f"{count} images opened, {study.images[study.default].name} shown."]
+    opened = WORDS["replies.opened_one" if count == 1 else "replies.opened"]
+    lines = [opened.format(count=count, name=study.images[study.default].name)]
     if facts.medical >= policy.medical:
-        looks = f"{facts.modality} ({share(facts.modality_confidence)}), {facts.body_part} ({share(facts.body_part_confidence)})"
-        lines.append(f"The model takes it for: {looks}.")
+        shares = {"modality_share": share(facts.modality_confidence), "part_share": share(facts.body_part_confidence)}
+        lines.append(WORDS["replies.takes_for"].format(modality=facts.modality, part=facts.body_part, **shares))
     else:
-        lines.append("This does not look like a medical image of a kind the model knows.")
+        lines.append(WORDS["replies.unknown"])
     return "\n".join([*lines, *study.notices])

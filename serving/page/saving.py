@@ -23,6 +23,7 @@ from .outline import EMPTY, Outlines
 from .pictures import data_url
 from .session import Session
 from .windows import Display, displayed
+from .words import WORDS
 
 OWN = ("corrections", "records")  # what is saved of corrections alone, beside the report's formats
 
@@ -42,15 +43,15 @@ def download(
         drawn = labelled(*enlarged(pixels, regions), opacity, colours)
         return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
     if top is None or study is None or (top.report is None and not isinstance(top.work, Outlines)):
-        raise RequestError("Ask for a report first, or draw something.")
+        raise RequestError(WORDS["panel.unreported"])
     try:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             paths = written(top, study, what, Path(scratch))
             if not paths:
-                raise RequestError("The report has no region that this format could hold.")
+                raise RequestError(WORDS["panel.no_region"])
             name, content = packed(paths, Path(scratch), f"report.{what}.zip")
     except OSError as error:
-        raise RequestError("The file does not fit on this machine's disk; make room there.") from error
+        raise RequestError(WORDS["panel.no_room"]) from error
     return name, f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
 
 

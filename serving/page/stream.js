@@ -4,8 +4,7 @@
 // Nor is a session lost by staying: Gradio ends it when a tab is about to close, before the user has said whether it shall.
 (function () {
   "use strict";
-  const { refused } = window.medvlm, plain = window.fetch, news = new EventTarget();
-  const LOST = "The server does not answer; wait a moment and try again.";
+  const { refused, words } = window.medvlm, plain = window.fetch, news = new EventTarget();
   const LATEST = 1000; // ms after a stream's end at which Gradio has read its closing too, or never will
   let told = null; // ids of the events that the open stream has told of; null while Gradio holds none open
 
@@ -51,7 +50,7 @@
     const { pathname } = new URL(request.url || request, location.href);
     if (pathname.endsWith("/queue/data")) return stream(request, options);
     if (!pathname.endsWith("/queue/join")) return plain(request, options);
-    const reply = await plain(request, options).catch(() => Response.json({ detail: LOST }, { status: 503 })); // which Gradio goes on after
+    const reply = await plain(request, options).catch(() => Response.json({ detail: words.refused.silent }, { status: 503 })); // which Gradio goes on after
     if (!(await refused.told(reply))) await carried((await reply.clone().json()).event_id);
     return reply;
   };

@@ -1,9 +1,8 @@
 // The tabs of the open studies: one shows, each is closed by itself. What is open is found again when the page is loaded anew.
 (function () {
   "use strict";
-  const { bus } = window.medvlm;
+  const { bus, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
-  const LOST = "What was drawn or corrected in it is not saved. Close the study all the same?";
 
   // The window's own number; it stays while the window is open, also when the page is loaded anew.
   function windowName() {
@@ -14,18 +13,18 @@
 
   function studies(element, send) {
     const list = element.querySelector(".mv-studies");
-    list.setAttribute("aria-label", "Open studies");
+    list.setAttribute("aria-label", words.studies.list);
     let said = "";
 
     function tab(one) {
       const root = make("span", "mv-study"), name = make("button", "mv-name", one.title + (one.unsaved ? " •" : "")), close = make("button", "mv-close", "✕");
       name.type = close.type = "button";
       if (one.shown) name.setAttribute("aria-current", "true");
-      name.title = one.title + (one.unsaved ? ", not saved" : "");
-      close.setAttribute("aria-label", "Close " + one.title);
-      close.title = "Close it; nothing of it stays";
+      name.title = one.unsaved ? filled(words.studies.unsaved, one) : one.title;
+      close.setAttribute("aria-label", filled(words.studies.close, one));
+      close.title = words.studies.close_title;
       name.addEventListener("click", () => { if (!one.shown) send.show({ tab: one.tab }); });
-      close.addEventListener("click", () => { if (!one.unsaved || window.confirm(LOST)) send.close({ tab: one.tab }); });
+      close.addEventListener("click", () => { if (!one.unsaved || window.confirm(words.studies.lost)) send.close({ tab: one.tab }); });
       root.append(name, close);
       return root;
     }

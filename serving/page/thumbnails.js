@@ -1,7 +1,7 @@
 // Small pictures of a study's images beside the viewer, and the series that an upload holds: a click opens either.
 (function () {
   "use strict";
-  const { bus } = window.medvlm;
+  const { bus, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
   const button = (name, text) => Object.assign(make("button", name, text), { type: "button" });
 
@@ -23,7 +23,7 @@
     }
     function card(one) {
       const [kind, ...rest] = one.words.split(", "), item = button("mv-series-card");
-      item.append(make("b", "", one.number + " " + kind), make("span", "", rest.join(", ") || one.images + " images"));
+      item.append(make("b", "", one.number + " " + kind), make("span", "", rest.join(", ") || filled(words.thumbnails.images, { count: one.images })));
       item.dataset.series = one.number;
       if (one.taken) item.setAttribute("aria-current", "true");
       item.addEventListener("click", () => !one.taken && does.series(one.number));
@@ -41,7 +41,7 @@
       images.replaceChildren(...event.detail.images.map(({ image, src }) => {
         const item = button("mv-thumbnail"), small = Object.assign(new Image(), { src, alt: "" });
         item.append(small, make("span", "", String(image + 1)));
-        item.dataset.number = image; item.ariaLabel = "Image " + (image + 1);
+        item.dataset.number = image; item.ariaLabel = filled(words.thumbnails.image, { number: image + 1 });
         item.addEventListener("click", () => does.goTo(image));
         return item;
       }));

@@ -1,7 +1,7 @@
 // The planes of a volume side by side: the other two beside the one in view, with a cross in all at the same place of the patient.
 (function () {
   "use strict";
-  const { bus, loaded, lay, drawRegions, cutRegions } = window.medvlm;
+  const { bus, loaded, lay, drawRegions, cutRegions, words, filled } = window.medvlm;
   const make = (tag, name) => Object.assign(document.createElement(tag), { className: name || "" });
   const EDGES = ["left", "right", "top", "bottom"];
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
@@ -108,8 +108,8 @@
     // One of the planes beside: what lies there, and what a pointer and keys do in it.
     function side(plane) {
       const root = make("div", "mv-side"), canvas = make("canvas"), title = make("button", "mv-side-title");
-      root.dataset.plane = plane; canvas.tabIndex = 0; canvas.role = "application"; canvas.ariaLabel = plane + " plane"; title.type = "button";
-      title.title = "Show this plane large";
+      root.dataset.plane = plane; canvas.tabIndex = 0; canvas.role = "application"; canvas.ariaLabel = filled(words.planes.name, { plane }); title.type = "button";
+      title.title = words.planes.enlarge;
       root.append(canvas, title, ...EDGES.map((edge) => { const letter = make("div", "mv-edge"); letter.dataset.side = edge; return letter; }));
       title.addEventListener("click", () => does.plane(plane));
       const put = (event) => {
@@ -145,7 +145,7 @@
     function paint(root, now) {
       const pane = of(root.dataset.plane), canvas = root.firstElementChild, context = canvas.getContext("2d"), { density } = now;
       canvas.width = Math.round(root.clientWidth * density); canvas.height = Math.round(root.clientHeight * density);
-      root.children[1].textContent = pane ? root.dataset.plane + ", " + (pane.image + 1) + " of " + pane.count : root.dataset.plane;
+      root.children[1].textContent = pane ? filled(words.planes.place, { plane: root.dataset.plane, number: pane.image + 1, count: pane.count }) : root.dataset.plane;
       if (!pane) return;
       const letters = pane.reading.letters, mirrored = { left: "right", right: "left" }, view = { ...now, ...viewOf(pane, root, density) };
       for (const edge of root.querySelectorAll("[data-side]")) edge.textContent = letters ? letters[(view.flip && mirrored[edge.dataset.side]) || edge.dataset.side] : "";

@@ -1,7 +1,7 @@
 // The viewer: a canvas with an image, boxes and masks; drag, wheel, pinch, click; files in. No library, no network but ours.
 (function () {
   "use strict";
-  const { unpack, loaded, lay, drawRegions, hit, cutRegions, most } = window.medvlm;
+  const { unpack, loaded, lay, drawRegions, hit, cutRegions, most, words, filled } = window.medvlm;
 
   const bus = new EventTarget(); // between viewer and list: "layer", "select" (a list of region numbers), "save"
   const tell = (name, detail) => bus.dispatchEvent(new CustomEvent(name, { detail }));
@@ -174,17 +174,17 @@
     bus.addEventListener("jump", (event) => goToImage(event.detail));
     function step(by) { if (picture && picture.count > 1) goTo((wanted ?? picture.image) + by); }
     function askSlice() { slicing = true; send("slice", { image: wanted, plane: picture.plane }); }
-    const uncut = (what) => !picture.cut || say(what + " works on the slices themselves; choose their plane below.");
-    function save(what) { say("Saving…", true); send("download", { what, opacity: show.opacity, ...levels.chosen() }); }
+    const uncut = (otherwise) => !picture.cut || say(otherwise);
+    function save(what) { say(words.viewer.saving, true); send("download", { what, opacity: show.opacity, ...levels.chosen() }); }
     function prompt(data, event = "segment") {
-      if (!uncut("Drawing")) { points = []; draft = null; brush.settled(); return draw(); }
-      if (event === "segment") say("Segmenting…", true);
+      if (!uncut(words.viewer.no_drawing)) { points = []; draft = null; brush.settled(); return draw(); }
+      if (event === "segment") say(words.viewer.segmenting, true);
       send(event, { image: picture.image, layer: layer && layer.key, ...target(), ...data });
     }
     const target = () => (layer && layer.findings && picture ? medvlm.target(regions.filter((r) => lit.has(r.id) && !r.earlier), picture.image, aim) : {});
     function aimed() {
       const { label } = target();
-      if (label && tool !== "move") say("Drawing changes: " + label, true);
+      if (label && tool !== "move") say(filled(words.viewer.drawing_on, { label }), true);
     }
     function choose(name) {
       tool = name;
@@ -232,7 +232,7 @@
         draw();
         const drawn = (target().label || (layer && layer.carry !== undefined)) && hit(here(false), p, s);
         if (drawn || points.some((q) => q[2])) prompt({ points, tool: "points" });
-        else say("Now add a point inside what you want.");
+        else say(words.viewer.add_inside);
       }
     }
 
@@ -292,7 +292,7 @@
     });
     function another(number) { // series of the upload; whether it will be opened
       if (!medvlm.leaving()) return false;
-      say("Opening…", true); send("series", { number });
+      say(words.viewer.opening, true); send("series", { number });
       return true;
     }
     function replane(plane) { wanted = null; send("slice", { image: null, plane }); }
@@ -302,8 +302,8 @@
       show[input.dataset.show] = input.type === "checkbox" ? input.checked : input.value / 100;
       draw();
     }));
-    all("[data-example]").forEach((b) => b.addEventListener("click", () => { say("Opening…", true); send("example", { name: b.dataset.example }); }));
-    const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut("Saving an overlay") && save("png") };
+    all("[data-example]").forEach((b) => b.addEventListener("click", () => { say(words.viewer.opening, true); send("example", { name: b.dataset.example }); }));
+    const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut(words.viewer.no_overlay) && save("png") };
     actions.clear = () => { points = []; draft = null; send("clear_layer", {}); draw(); };
     all("[data-do]").forEach((b) => b.addEventListener("click", () => actions[b.dataset.do]()));
     medvlm.intake([stage, document.body], find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }));

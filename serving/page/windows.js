@@ -1,6 +1,7 @@
 // Window and level: the picture made anew from the values behind it, as they were before any window; inverting; values under a point.
 (function () {
   "use strict";
+  const { words, filled } = window.medvlm;
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 
   // Values as they are sent → numbers, row by row: whole ones come as differences along the rows.
@@ -24,8 +25,8 @@
       reading = picture.reading; bitmap = image; numbers = values; made = new WeakMap();
       exact = picture.shown[0] === picture.size[0];
       if (fresh) { own = null; inverted = false; }
-      const names = ["As it comes", ...reading.presets.map((one) => one.name)].map((text, value) => ({ value, textContent: text }));
-      list.replaceChildren(...[...names, { value: "own", textContent: "By hand", hidden: true }].map((one) => Object.assign(document.createElement("option"), one)));
+      const names = [words.windows.as_it_comes, ...reading.presets.map((one) => one.name)].map((text, value) => ({ value, textContent: text }));
+      list.replaceChildren(...[...names, { value: "own", textContent: words.windows.by_hand, hidden: true }].map((one) => Object.assign(document.createElement("option"), one)));
       tell();
     }
     const now = () => own || reading.window;
@@ -86,10 +87,10 @@
 
     // What lies under a pixel of the picture, in words.
     function value(x, y) {
-      const at = Math.floor(y) * bitmap.width + Math.floor(x), about = exact ? "" : "about ";
-      if (numbers) return about + Number(numbers[at].toPrecision(6)) + (reading.unit ? " " + reading.unit : "");
+      const at = Math.floor(y) * bitmap.width + Math.floor(x), about = (text) => (exact ? text : filled(words.windows.about, { value: text }));
+      if (numbers) return about(Number(numbers[at].toPrecision(6)) + (reading.unit ? " " + reading.unit : ""));
       const [r, g, b] = plain(bitmap).data.subarray(4 * at, 4 * at + 3);
-      return about + (r === g && g === b ? "grey " + r : "R " + r + " G " + g + " B " + b);
+      return about(r === g && g === b ? filled(words.windows.grey, { value: r }) : "R " + r + " G " + g + " B " + b);
     }
 
     list.addEventListener("change", () => preset(Number(list.value)));

@@ -16,6 +16,7 @@ from medvlm.studies.display import SOFT_TISSUE, apply_window, thinned, without_b
 from medvlm.types import Image, Study
 
 from .pictures import fitted
+from .words import WORDS
 
 SAMPLE = 50_000  # values that a window is made of
 
@@ -31,12 +32,17 @@ class Display:
 
 
 CT: dict[str, Window] = {
-    "Soft tissue": SOFT_TISSUE,
-    "Lung": (-1350.0, 150.0),
-    "Bone": (-500.0, 1300.0),
-    "Brain": (0.0, 80.0),
+    WORDS["windows.soft_tissue"]: SOFT_TISSUE,
+    WORDS["windows.lung"]: (-1350.0, 150.0),
+    WORDS["windows.bone"]: (-500.0, 1300.0),
+    WORDS["windows.brain"]: (0.0, 80.0),
 }  # Hounsfield units
-SHARES = {"Full range": (0, 100), "More contrast": (2, 98), "Dark parts": (0.5, 75), "Bright parts": (50, 99.9)}
+SHARES = {
+    WORDS["windows.full"]: (0, 100),
+    WORDS["windows.contrast"]: (2, 98),
+    WORDS["windows.dark"]: (0.5, 75),
+    WORDS["windows.bright"]: (50, 99.9),
+}
 
 
 def windowed(study: Study, number: int, cut: Cut | None = None, index: int = 0) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def display_of(data: Any) -> Display:
         return Display(None, inverted)
     numbers = isinstance(window, list) and len(window) == 2 and all(type(v) in (int, float) for v in window)
     if not numbers or not -1e9 < window[0] < window[1] < 1e9:
-        raise RequestError("The window must be two numbers, the smaller one first.")
+        raise RequestError(WORDS["windows.wrong"])
     return Display((float(window[0]), float(window[1])), inverted)
 
 
