@@ -32,6 +32,7 @@ class Job:
     since: float | None = None  # when it got the place that it has …
     used: float = 0.0  # … and the seconds that it had one before
     go: threading.Event = field(default_factory=threading.Event)  # it has a place again
+    asker: Any = None  # who of the client asked, and may leave alone
     watch: threading.Timer | None = None  # looks after it while it is worked on
 
     @property
@@ -68,6 +69,8 @@ class Places:
         there = {other.client for other in (*self.waiting, *self.working)}
         had = [self._had(client) for client in there] or [0.0]
         least, most = min(had), max(had)
+        if not there:  # nobody is before or behind anybody
+            self._spent.clear()
         self._spent = {client: spent for client, spent in self._spent.items() if client in there or spent > least}
         if job.client not in there:
             self._spent[job.client] = min(max(self._spent.get(job.client, 0.0), least), most)
@@ -89,6 +92,11 @@ class Places:
             self.leave(job)
             self.waiting.append(job)
         return aside
+
+    def withdraw(self, job: Job) -> None:
+        """It is not worked on any more where that has not begun, so that nothing of it is held until its turn comes."""
+        if job in self.waiting and not job.begun:
+            self.waiting.remove(job)
 
     def leave(self, job: Job) -> None:
         """It gives up its place, if it has one."""

@@ -66,8 +66,8 @@ class CountedTurns(Turns):
     def submit(self, client: str, work: Callable[[], Any]) -> Job:
         return super().submit(client, self._queued(work))
 
-    def wait(self, work: Callable[[], Any], tab: str = "") -> Any:
-        return super().wait(self._queued(work), tab)
+    def wait(self, work: Callable[[], Any], tab: str = "", asker: Any = None) -> Any:
+        return super().wait(self._queued(work), tab, asker)
 
     def _queued(self, work: Callable[[], Any]) -> Callable[[], Any]:
         """`work`, with the time counted that it waits from now on until it begins."""

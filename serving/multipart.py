@@ -64,25 +64,26 @@ class FilesForm:
             self._target = None
 
     def _begin(self) -> None:
-        self._name, self._value, self._headers = b"", b"", dict[bytes, bytes]()
+        self._name, self._value, self._headers, self._head = b"", b"", dict[bytes, bytes](), 0
         self._parts += 1
         if self._parts > self._limits.max_files + 10:  # a form has other fields too
             raise HTTPException(400, f"The upload has more than {self._limits.max_files} files; give one series.")
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
-        self._check_header()
+        self._count_header(end - start)
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
-        self._check_header()
+        self._count_header(end - start)
 
     def _header_end(self) -> None:
         self._headers[self._name.lower()] = self._value
         self._name, self._value = b"", b""
 
-    def _check_header(self) -> None:
-        if len(self._name) + len(self._value) + sum(map(len, self._headers.values())) > _MAX_HEADER:
+    def _count_header(self, more: int) -> None:
+        self._head += more
+        if self._head > _MAX_HEADER:
             raise _damaged()
 
     def _open(self) -> None:

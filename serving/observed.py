@@ -32,9 +32,6 @@ PAGE = (
     "/gradio_api/heartbeat/{tab}",
     "/gradio_api/queue/data",
     "/gradio_api/queue/join",
-    "/v1/chat/completions",
-    "/v1/metrics",
-    "/v1/models",
 )
 PROBES = ("/v1/health", "/v1/ready")  # asked so often that their lines would bury the others'
 OTHER = "other"

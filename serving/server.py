@@ -21,7 +21,6 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from medvlm.errors import RequestError
 
-from . import openai
 from .access import audit
 from .access.accounts import Proxies
 from .access.clients import PEER, client_of, user_of
@@ -92,9 +91,8 @@ def make_app(
         api.state.service.studies.leave(client)
         tabs.leave(client)
         inbox.leave(client)
-        chats.recent.leave(client)
+        api.state.service.chats.recent.leave(client)
 
-    chats = openai.Chats(lambda client: InTurn(timed(), turns, user_of(client)), folder)
     dicomweb = Dicomweb(archive, inbox) if archive else None
     api = make_api(timed, inbox, turns, ready, dicomweb=dicomweb, store=store, metrics=metrics)
     page = build(in_turn, inbox, way.login, dicomweb, check_room)
@@ -109,9 +107,8 @@ def make_app(
     if prefix:
         app.add_middleware(Prefixed, prefix=prefix)
     add_route(app, inbox)
-    app.include_router(openai.router(chats))
-    app.state.turns, app.state.sessions, app.state.chats = turns, sessions, chats
-    app.mount(PREFIX, api)  # behind the routes that share its prefix
+    app.state.turns, app.state.sessions = turns, sessions
+    app.mount(PREFIX, api)
     return gr.mount_gradio_app(
         app,
         page,

@@ -79,10 +79,10 @@ class Turns:
             self._join(job)
         return job
 
-    def wait(self, work: Callable[[], Any], tab: str = "") -> Any:
+    def wait(self, work: Callable[[], Any], tab: str = "", asker: Any = None) -> Any:
         """Have `work` done in its turn, for a tab, with the progress told to the listener of this thread, and wait for the
         result."""
-        job = Job(tab, next(self._numbers))
+        job = Job(tab, next(self._numbers), asker=asker)
         job.work = partial(copy_context().run, self._fulfil, job, work, listener())
         with self._lock:
             self._awaited.append(job)
@@ -92,11 +92,12 @@ class Turns:
         finally:
             with self._lock:
                 self._awaited.remove(job)
+                self._places.withdraw(job)
 
-    def abandon(self, tab: str) -> None:
-        """A tab was closed: what is done or waits for it ends."""
+    def abandon(self, gone: Any) -> None:
+        """A tab was closed, or one of a client's askers has left: what is done or waits for it ends."""
         with self._lock:
-            jobs = [job for job in self._awaited if job.client == tab]
+            jobs = [job for job in self._awaited if gone in (job.client, job.asker)]
         for job in jobs:
             job.abandon()
 
@@ -130,6 +131,7 @@ class Turns:
     def _forget(self, job: Job) -> None:
         with self._lock:
             self._jobs.remove(job)
+            self._places.withdraw(job)
 
     def _join(self, job: Job) -> None:
         self._places.join(job)
@@ -239,6 +241,10 @@ class InTurn:
 
         @wraps(value)
         def call(*args: Any, **options: Any) -> Any:
-            return self._turns.wait(lambda: value(*args, **options), self._tab)
+            return self._turns.wait(lambda: value(*args, **options), self._tab, self)
 
         return call
+
+    def abandon(self) -> None:
+        """End what was asked of it: nobody waits for that any more."""
+        self._turns.abandon(self)

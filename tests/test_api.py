@@ -293,7 +293,9 @@ def test_bodies_that_are_no_json(client, study):
 
 
 def test_methods_and_places_that_are_not_there(client, study):
-    for method, path in (("PUT", study), ("GET", f"{study}/ask"), ("OPTIONS", "/v1/studies"), ("GET", "/v1/studies")):
+    of_chats = ("DELETE", "/v1/models"), ("GET", "/v1/chat/completions")
+    of_studies = ("PUT", study), ("GET", f"{study}/ask"), ("OPTIONS", "/v1/studies"), ("GET", "/v1/studies")
+    for method, path in (*of_chats, *of_studies):
         refused(client.request(method, path), 405)
     refused(client.get("/v1/studies/"), 404)
 
@@ -304,12 +306,7 @@ def test_the_gate_is_before_the_api(client, study):
         reply = client.request(method, path, headers={"origin": "http://evil.example"})
         assert refused(reply, 403) == WRONG_ORIGIN
         assert not [name for name in reply.headers if name.startswith("access-control")]
-    for method, path in (
-        ("GET", "/v1/unknown"),
-        ("GET", "/v1"),
-        ("DELETE", "/v1/models"),
-        ("GET", "/v1/chat/completions"),
-    ):
+    for method, path in (("GET", "/v1/unknown"), ("GET", "/v1")):
         assert "nothing here" in refused(client.request(method, path), 404)
     assert client.get("/v1x").json() == {"detail": "There is nothing here."}
     assert client.get(study).headers["x-content-type-options"] == "nosniff"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 pytest.importorskip("fastapi", reason="FastAPI is not installed: pip install -e '.[serving]'")
 pytest.importorskip("schemathesis", reason="schemathesis is not installed: pip install -e '.[dev]'")
 
+import jsonschema
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
@@ -22,8 +24,9 @@ from schemathesis.checks import (
 )
 
 from docs import openapi
+from serving.openai.trace import functions
 
-from .apis import SlowAssistant, app_over, client_over, opened
+from .apis import SlowAssistant, app_over, client_over, opened, png
 
 CHECKS = [
     not_a_server_error,
@@ -35,7 +38,7 @@ CHECKS = [
 ]
 MADE_UP = 8  # requests a route, and as many broken ones
 ROUTES = {
-    "GET /health", "GET /ready", "POST /studies", "GET /studies/{id}", "DELETE /studies/{id}",
+    "GET /health", "GET /ready", "GET /metrics", "GET /models", "POST /chat/completions", "POST /studies", "GET /studies/{id}", "DELETE /studies/{id}",
     "GET /studies/{id}/images/{number}", "POST /studies/{id}/ask", "POST /studies/{id}/find", "POST /studies/{id}/segment",
     "POST /studies/{id}/check-report", "POST /studies/{id}/report", "POST /studies/{id}/store", "POST /studies/{id}/compare",
 }  # fmt: skip
@@ -73,6 +76,20 @@ def client(app):
 @pytest.fixture(scope="module")
 def made_up(app):
     return schemathesis.openapi.from_asgi("/v1/openapi.json", app, headers={"host": "127.0.0.1"})
+
+
+@pytest.mark.parametrize("more", [{}, {"tools": functions()}, {"stream": True}, {"n": 2}])
+def test_a_chat_is_taken_and_answered_as_the_description_says(more, made_up):
+    url = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
+    asked = [{"type": "text", "text": "Is it there?"}, {"type": "image_url", "image_url": {"url": url}}]
+    body = {"model": "fake", "messages": [{"role": "user", "content": asked}], **more}
+    operation = made_up["/chat/completions"]["POST"]
+    taken = jsonschema.Draft202012Validator(operation.body[0].raw_schema)
+    assert taken.is_valid(body) == ("n" not in more)
+    case = operation.Case(body=body, media_type="application/json")
+    reply = case.call_and_validate(checks=CHECKS[:4], headers={"host": "127.0.0.1"})
+    assert reply.status_code == (400 if "n" in more else 200)
+    assert ("stream" in more) == reply.headers["content-type"][0].startswith("text/event-stream")
 
 
 @pytest.mark.parametrize("route, mode", MADE_UP_OF)

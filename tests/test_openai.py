@@ -27,7 +27,8 @@ from medvlm.conversation.grammar import TOOLS, parse
 from medvlm.errors import LanguageError
 from medvlm.progress import tracked
 from medvlm.types import Answer, Image, Study, decode_mask
-from serving.openai import recent, router, routes
+from serving.api.chatting import router
+from serving.openai import recent, routes
 from serving.openai.replies import said
 from serving.openai.requests import (
     ELSEWHERE,
@@ -40,6 +41,7 @@ from serving.openai.requests import (
     read_chat,
 )
 from serving.openai.trace import functions, traced
+from serving.turns import InTurn, Turns
 from tests.fakes import FakeAssistant, square
 
 
@@ -95,7 +97,7 @@ def assistant():
 @pytest.fixture(scope="module")
 def address(inbox, assistant):
     app = FastAPI()
-    app.include_router(router(routes.Chats(lambda client: assistant, inbox)))
+    app.include_router(router(routes.Chats(lambda client: assistant, inbox)), prefix="/v1")
     with serving(app) as address:
         yield address
 
@@ -382,7 +384,7 @@ def test_too_many_at_once_are_told_to_come_back(address, monkeypatch):
     release, held = threading.Event(), Held()
     monkeypatch.setattr(routes, "AT_ONCE", 1)
     app = FastAPI()
-    app.include_router(router(routes.Chats(lambda client: held)))
+    app.include_router(router(routes.Chats(lambda client: held)), prefix="/v1")
     with serving(app) as address, openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client:
         answers = []
         first = threading.Thread(target=lambda: answers.append(ask(client, user("Is it there?", png()))))
@@ -394,6 +396,36 @@ def test_too_many_at_once_are_told_to_come_back(address, monkeypatch):
         release.set()
         first.join()
         assert answers and ask(client, user("Is it there?", png()))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_waits_for_a_client_that_left_takes_no_place_of_others(stream):
+    class Hangs(FakeAssistant):
+        def ask(self, study, question, *args, **options):
+            if "hang" in question:
+                hung.set()
+                go.wait(60)
+            return super().ask(study, question, *args, **options)
+
+    hangs, turns, go, hung, app = Hangs(), Turns(beside=1), threading.Event(), threading.Event(), FastAPI()
+    chats = routes.Chats(lambda client: InTurn(hangs, turns, "me"), stop=InTurn.abandon)
+    app.include_router(router(chats), prefix="/v1")
+    with serving(app) as address, openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client:
+        answers = []
+        first = threading.Thread(target=lambda: answers.append(ask(client, user("Does it hang?", png()))))
+        first.start()
+        try:
+            assert hung.wait(20)
+            with pytest.raises(openai.APITimeoutError):
+                list(ask(client.with_options(timeout=2), user("Is it there?", png()), stream=stream))
+            end = time.monotonic() + 15
+            while chats.places._value != routes.AT_ONCE - 1 and time.monotonic() < end:
+                time.sleep(0.02)
+            assert chats.places._value == routes.AT_ONCE - 1 and len(turns._awaited) == 1 and not answers
+        finally:
+            go.set()
+            first.join()
+        assert answers
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -56,10 +56,10 @@ def read(pixels: np.ndarray) -> str:
 
 
 def pictures(folder: Path):
-    """The pictures below a folder, pages of PDF files among them."""
+    """The pictures below a folder, pages of PDF files among them; each once, however many formats have it."""
     import pypdfium2
 
-    for path in folder.rglob("*"):
+    for path in {path.read_bytes(): path for path in folder.rglob("*.*")}.values():
         if path.suffix == ".png":
             yield np.asarray(PIL.Image.open(path).convert("RGB"))
         if path.suffix == ".pdf":
@@ -226,14 +226,15 @@ def test_chats_tell_and_leave_nothing(source, places, caplog, capfd, question, s
     from fastapi import FastAPI
     from starlette.testclient import TestClient
 
-    from serving.openai import router, routes
+    from serving.api.chatting import router
+    from serving.openai import Chats
 
     (path,) = source.iterdir()
     packed = base64.b64encode(path.read_bytes()).decode()
     file = {"filename": path.name, "file_data": f"data:application/dicom;base64,{packed}"}
     parts = [{"type": "text", "text": question}, {"type": "file", "file": file}]
     app = FastAPI()
-    app.include_router(router(routes.Chats(lambda client: FakeAssistant(), places / "out")))
+    app.include_router(router(Chats(lambda client: FakeAssistant(), places / "out")), prefix="/v1")
     with TestClient(app, raise_server_exceptions=False) as client:
         chat = {"model": "fake", "messages": [{"role": "user", "content": parts}], "stream": stream}
         reply = client.post("/v1/chat/completions", json=chat)

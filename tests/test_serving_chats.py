@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from serving import server
 from serving.access.accounts import Accounts
 from serving.access.entrance import Way
-from tests.apis import png
+from tests.apis import png, service_of
 from tests.fakes import FakeAssistant
 from tests.locked import HASHER, HOME, OWN, SECRETS
 
@@ -88,7 +88,7 @@ def test_a_chat_that_hangs_holds_up_no_other_user_and_its_own_user_waits(app, as
 
 
 def test_what_a_chat_showed_is_no_other_users_and_goes_at_the_log_out(app, assistant):
-    alice, bob, kept = logged_in(app, "alice"), logged_in(app, "bob"), app.state.chats.recent.kept
+    alice, bob, kept = logged_in(app, "alice"), logged_in(app, "bob"), service_of(app).chats.recent.kept
     for client in (alice, alice, bob):
         ask(client)
     first, again, others = assistant.studies

@@ -30,8 +30,6 @@ NEEDED = {
     ("GET", "/gradio_api/queue/data"),
     ("POST", "/gradio_api/queue/join"),
     ("POST", "/uploads"),
-    ("POST", "/v1/chat/completions"),
-    ("GET", "/v1/models"),
 }
 
 

@@ -59,6 +59,16 @@ def test_a_tab_that_is_left_open_lasts_on_loopback_alone(open_tabs_last):
     assert forgotten == ([] if open_tabs_last else ["a"])
 
 
+def test_one_users_logins_make_room_for_each_other_and_lock_nobody_out():
+    sessions = Sessions(terms=Terms(sessions=4, sessions_of_one=3))
+    values = [sessions.start("mallory", login=True)[0] for _ in range(20)]
+    alice, _ = sessions.start("alice", login=True)
+    with pytest.raises(Refused):
+        sessions.start("carol", login=True)
+    assert sessions.find(alice) and len(sessions) == 4
+    assert [number for number, value in enumerate(values) if sessions.find(value)] == [17, 18, 19]
+
+
 def test_strangers_evict_nobody():
     sessions = Sessions(terms=Terms(sessions=3, tabs=2, tabs_of_one=1))
     value, alice = sessions.start("alice")

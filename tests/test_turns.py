@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from functools import partial
 from itertools import count
 
@@ -193,6 +194,41 @@ def test_nothing_of_work_that_is_done_is_held(way):
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("way", ["submit", "wait"])
+def test_nothing_of_work_that_was_given_up_is_held_while_others_work(way):
+    class Study:
+        pass
+
+    turns, study, go, waits = Turns(beside=1), Study(), threading.Event(), None
+    gone, held = weakref.ref(study), turns.submit("a", go.wait)
+    work = partial(id, study)
+    try:
+        if way == "submit":
+            turns.submit("b", work).abandon()
+        else:
+            waits = threading.Thread(target=partial(pytest.raises, CancelledError, turns.wait, work, "b"))
+            waits.start()
+            while not turns._awaited:
+                time.sleep(0.01)
+            turns.abandon("b")
+            waits.join(5)
+        assert not turns._places.waiting and not held.future.done()
+        del study, work, waits
+        gc.collect()
+        assert gone() is None
+    finally:
+        go.set()
+
+
+def test_who_had_the_model_is_not_remembered_for_ever():
+    places = Places(1)
+    for number in range(100):
+        (job,) = joined(places, f"tab {number}")
+        places.fill()
+        places.leave(job)
+    assert len(places._spent) == 1
 
 
 def test_each_of_several_threads_has_its_part_of_the_cores(monkeypatch):

@@ -43,7 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--corrections",
         type=Path,
         metavar="FILE",
-        help="what a person corrected in the draft of the same images (report.corrections.json): the corrected report is written",
+        help="what a person corrected in the draft of the same images (report.corrections.json): the corrected report is written, "
+        "with --prior compared anew",
     )
     parser.add_argument(
         "--records",
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace, load: Load) -> Output:
     from ..report.corrections import Corrections, apply, read_corrections
     from ..report.export import check_folder, check_formats, check_possible
     from ..report.export.markdown import to_markdown
+    from ..report.recompared import recompared_after
     from ..studies.burned_in import check_installed
 
     if args.prior_series and not args.prior:
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace, load: Load) -> Output:
         check_installed()
     draft = load(args).report(study, **prior)
     corrections = corrections or Corrections.of(draft)
-    report = apply(draft, corrections, study)
+    report = recompared_after(apply(draft, corrections, study), corrections, study, prior.get("prior"))
     result, text = report.to_json(), to_markdown(report)
     try:
         for path in _written(args, formats, study, draft, report, corrections):

@@ -10,6 +10,7 @@ from ..types import Report, Section, Sentence, Study
 from .changes import TITLE, section
 from .comparison import Side, compare
 from .corrections import BEFORE, PROVENANCE
+from .edits import AddSentence, Corrections, EditSentence, RejectSentence
 
 ANEW = "The comparison with the earlier study was made anew after that."
 
@@ -25,6 +26,15 @@ def recompared(report: Report, study: Study, prior: Study, kept: Sequence[str] =
     told.sentences += [sentence for one in _named(report, TITLE) for sentence in one.sentences if sentence.text in kept]
     sections = [told if one.title == TITLE else _noted(one) for one in report.sections]
     return replace(report, comparison=comparison, sections=sections)
+
+
+def recompared_after(report: Report, corrections: Corrections, study: Study, prior: Study | None) -> Report:
+    """What `corrections` made of a draft, compared anew where it was compared and more than sentences was corrected."""
+    words = (AddSentence, EditSentence, RejectSentence)
+    if prior is None or report.comparison is None or all(isinstance(one, words) for one in corrections.made):
+        return report
+    wrote = [one for one in corrections.made if isinstance(one, AddSentence | EditSentence)]
+    return recompared(report, study, prior, [one.text for one in wrote if one.section == TITLE])
 
 
 def _named(report: Report, title: str) -> list[Section]:

@@ -36,12 +36,10 @@ OPEN = [
     ("GET", r"/gradio_api/queue/data"),
     ("POST", JOIN),
     ("POST", r"/uploads"),
-    ("POST", r"/v1/chat/completions"),
-    ("GET", r"/v1/models"),
 ]
 PLACES = ("/", "/login", "/logout")  # that a link on another site may lead to
 # The API says itself what of it there is.
-API = r"/v1/(health|ready|metrics|openapi\.json|studies(/.*)?)"
+API = r"/v1/(health|ready|metrics|models|chat/completions|openapi\.json|studies(/.*)?)"
 # 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval' {scripts}; style-src 'self' 'unsafe-inline'; "

@@ -42,6 +42,7 @@ class Terms:
     idle_s: float = 3600.0  # until a session that is not used ends
     tab_idle_s: float = 300.0  # until a tab that holds no line open is forgotten
     sessions: int = 1000
+    sessions_of_one: int = 100  # of one user, whose oldest ones without a tab make room
     tabs: int = 64
     tabs_of_one: int = 64  # of one user
     open_tabs_last: bool = True  # whether a tab that is only left open counts as use
@@ -209,8 +210,11 @@ class Sessions:
         with self._lock:
             if key in self._browsers:
                 return self._browsers[key]
-            if len(self._browsers) >= self.terms.sessions:
-                empty = [old for old, one in self._browsers.items() if not one.tabs and not one.login]
+            own = {old for old, one in self._browsers.items() if one.user == browser.user}
+            many = len(own) >= self.terms.sessions_of_one
+            if many or len(self._browsers) >= self.terms.sessions:
+                may = own if many else own | {old for old, one in self._browsers.items() if not one.login}
+                empty = [old for old in may if not self._browsers[old].tabs]
                 if not empty:
                     raise Refused(429, CROWDED, WAIT)
                 oldest = min(empty, key=lambda old: self._browsers[old].used)

@@ -8,15 +8,18 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
 
 import medvlm
 
+from ..access.clients import user_of
 from ..dicomweb import Dicomweb
 from ..metrics import KIND, Metrics
+from ..openai import Chats
 from ..store import Store
-from ..turns import Turns
+from ..turns import InTurn, Turns
 from ..uploads import Inbox
-from . import asking, opening
+from . import asking, chatting, opening
 from .errors import ApiError, add_handlers
 from .schemas import ErrorBody, Health, Ready
 from .service import Service, TheService
@@ -57,9 +60,14 @@ async def ready(service: TheService) -> dict[str, Any]:
     return {"status": "ready", "model": model.name, "fingerprint": model.fingerprint, "waiting": len(service.turns)}
 
 
-@state.get("/metrics", include_in_schema=False)
+@state.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    summary="What is counted",
+    operation_id="metrics",
+)
 async def metrics(service: TheService) -> Response:
-    """For Prometheus."""
+    """As Prometheus reads it."""
     text = await run_in_threadpool(service.metrics.text)
     return Response(text, headers={"content-type": KIND})
 
@@ -93,9 +101,10 @@ def make_api(
     studies, metrics = held_studies(inbox, budget or Budget(), store), metrics or Metrics()
     metrics.gauge("medvlm_held_studies", "Studies of the API in memory.", lambda: len(studies))
     metrics.gauge("medvlm_held_bytes", "Their pixels.", lambda: studies.bytes)
-    api.state.service = Service(assistant, ready, inbox, turns, studies, dicomweb, metrics)
+    chats = Chats(lambda client: InTurn(assistant(), turns, user_of(client)), inbox.folder, InTurn.abandon)
+    api.state.service = Service(assistant, ready, inbox, turns, studies, chats, dicomweb, metrics)
     add_handlers(api)
-    for router in (state, opening.router, asking.router):
+    for router in (state, opening.router, asking.router, chatting.router(chats)):
         api.include_router(router)
     return api
 

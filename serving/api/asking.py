@@ -19,7 +19,7 @@ from medvlm.types import Answer, Report, Study
 from medvlm.validation import check_image, check_rle
 
 from .errors import ApiError
-from .replies import EVENTS, TheAsked
+from .replies import EVENT, EVENTS, TheAsked
 from .schemas import (
     AnswerOut,
     Ask,
@@ -39,7 +39,7 @@ from .studies import Held
 OTHER_PATIENT = "The two are of different patients, as the ids in the headers say: send `other_patient` to compare them all the same."
 AS_EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {EVENTS: {"schema": {"type": "string"}}},
+        "content": {EVENTS: {"schema": EVENT}},
         "description": "The result; as events, where `Accept` names them, after the progress.",
     }
 }

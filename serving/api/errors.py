@@ -21,6 +21,7 @@ from ..access.audit import place_of
 from ..store import AGAIN, StoreGone
 
 MOST_BYTES = 2**24  # of a body, whose history may hold many masks
+WHOLE_STUDIES = ("/studies", "/chat/completions")  # routes with limits of their own
 SORRY = "Something went wrong here, which is no fault of the request; try it again."
 TYPES = {
     400: "BadRequest",
@@ -119,7 +120,7 @@ def add_handlers(app: FastAPI) -> None:
 
 
 class Outermost:
-    """An ASGI app around another: bodies have a limit, but for uploads, which have their own; faults of ours, and being
+    """An ASGI app around another: bodies have a limit, but where whole studies come; faults of ours, and being
     stopped in the middle, become an answer, not a traceback in the log; and no answer is cached."""
 
     def __init__(self, app: ASGIApp):
@@ -127,7 +128,7 @@ class Outermost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, taken = False, 0
-        uploading = scope.get("path", "").endswith("/studies")
+        uploading = scope.get("path", "").endswith(WHOLE_STUDIES)
 
         async def limited() -> Message:
             nonlocal taken

@@ -28,6 +28,11 @@ from .studies import Held
 
 LOOK = 0.25  # seconds between two looks at how far a job is, and whether anybody still waits
 EVENTS = "text/event-stream"
+EVENT = {  # each of a stream, for the description
+    "type": "object",
+    "required": ["data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string", "description": "JSON"}},
+}
 Used = TypeVar("Used")
 TYPES = {
     ".csv": "text/csv",

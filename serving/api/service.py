@@ -14,6 +14,7 @@ from medvlm.errors import RequestError
 from ..access.clients import client_of, user_of
 from ..dicomweb import NO_ARCHIVE, Dicomweb
 from ..metrics import Metrics
+from ..openai import Chats
 from ..turns import Job, QueueFull, Turns
 from ..uploads import Inbox
 from .errors import ApiError
@@ -30,6 +31,7 @@ class Service:
     inbox: Inbox
     turns: Turns
     studies: Studies
+    chats: Chats
     dicomweb: Dicomweb | None
     metrics: Metrics
 

@@ -1,5 +1,5 @@
-"""OpenAI's chat protocol over the assistant: `POST /v1/chat/completions` and `GET /v1/models`."""
+"""OpenAI's chat protocol over the assistant: what answers `POST /v1/chat/completions` and `GET /v1/models`."""
 
-from .routes import Chats, router
+from .routes import Chats
 
-__all__ = ["Chats", "router"]
+__all__ = ["Chats"]

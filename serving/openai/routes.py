@@ -1,4 +1,4 @@
-"""The routes of OpenAI's protocol. A request carries its whole conversation: questions before the last one are answered anew,
+"""What answers the routes of OpenAI's protocol. A request carries its whole conversation: questions before the last one are answered anew,
 since a client does not know our regions, on what is known of the same images still."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import BoundedSemaphore, Event
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -43,20 +43,18 @@ class Gone(Exception):
     """The client has left, so its answer is not needed any more."""
 
 
-def router(chats: Chats) -> APIRouter:
-    """`POST /v1/chat/completions` and `GET /v1/models`."""
-    routes = APIRouter(include_in_schema=False)
-    routes.add_api_route("/v1/models", chats.models, methods=["GET"])
-    routes.add_api_route("/v1/chat/completions", chats.complete, methods=["POST"])
-    return routes
-
-
 class Chats:
     """Answers chats by the assistant that `assistant(client)` returns, which may wait until it is loaded, and decides whose
-    turn it is. Images lie in `folder` (else the system's place for temporary files) while they are read."""
+    turn it is. Images lie in `folder` (else the system's place for temporary files) while they are read. `stop` is given the
+    assistant of a client that left."""
 
-    def __init__(self, assistant: Callable[[str], Any], folder: Path | None = None):
-        self.assistant, self.since = assistant, int(time.time())
+    def __init__(
+        self,
+        assistant: Callable[[str], Any],
+        folder: Path | None = None,
+        stop: Callable[[Any], None] = lambda _: None,
+    ):
+        self.assistant, self.stop, self.since = assistant, stop, int(time.time())
         self.recent = recent.Recent(lambda images: read_study(images, folder))
         self.places, self.pool = BoundedSemaphore(AT_ONCE), ThreadPoolExecutor(AT_ONCE, "chats")
 
@@ -85,12 +83,17 @@ class Chats:
                 raise
             return replies.refusal(raised)
         future.add_done_callback(lambda _: self.places.release())
+
+        def leave() -> None:
+            gone.set()
+            self.stop(assistant)
+
         reply = replies.Reply(chat.model, chat.traced)
         if chat.stream:
-            events = streamed(reply, future, gone)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+            events = streamed(reply, future, leave)
+            return StreamingResponse(events, media_type="text/event-stream")
         try:
-            *before, answer = await waited(future, gone, request)
+            *before, answer = await waited(future, leave, request)
         except Exception as raised:
             return replies.refusal(raised)
         return JSONResponse(reply.whole(answer, before))
@@ -139,7 +142,7 @@ def check_model(chat: Chat, name: str) -> None:
         raise Refused(f"The model that is served is called {name}.", "model", 404, "model_not_found")
 
 
-async def waited(future: Future[Answers], gone: Event, request: Request) -> Answers:
+async def waited(future: Future[Answers], leave: Callable[[], None], request: Request) -> Answers:
     """What a future brings; it is given up once the client has left."""
     answered = asyncio.wrap_future(future)
     try:
@@ -148,11 +151,11 @@ async def waited(future: Future[Answers], gone: Event, request: Request) -> Answ
                 raise Gone
         return answered.result()
     finally:
-        gone.set()
+        leave()
         answered.cancel()
 
 
-async def streamed(reply: replies.Reply, future: Future[Answers], gone: Event) -> AsyncIterator[str]:
+async def streamed(reply: replies.Reply, future: Future[Answers], leave: Callable[[], None]) -> AsyncIterator[str]:
     """The events of a reply, with signs of life while the model works; the work ends where the client leaves."""
     answered = asyncio.wrap_future(future)
     try:
@@ -166,5 +169,5 @@ async def streamed(reply: replies.Reply, future: Future[Answers], gone: Event) -
         yield replies.event(replies.error(raised)[0])
         yield replies.DONE
     finally:
-        gone.set()
+        leave()
         answered.cancel()

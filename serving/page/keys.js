@@ -6,7 +6,7 @@
   const STEPS = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5, Home: -Infinity, End: Infinity };
   const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const HELD = ["box", "lasso", "ruler", "scribble", "brush", "eraser"]; // tools that are dragged
-  const FAST = 12, ZOOM = 1.25;
+  const FAST = 12, ZOOM = 1.25, SINGLE = "medvlm.single-keys";
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text || "" });
 
   // `does` is what the viewer lends: whether a picture is open, and what the keys do with it.
@@ -16,6 +16,10 @@
 
     const rows = words.keys.sheet.flatMap(([title, lines]) => [make("h3", title), lines.reduce((list, [key, deed]) => { list.append(make("dt", key), make("dd", deed)); return list; }, document.createElement("dl"))]);
     sheet.querySelector("div").replaceChildren(...rows);
+    // Who speaks to the page or presses keys unawares can have it without those that are one character (WCAG 2.1.4).
+    const single = sheet.querySelector("input");
+    try { single.checked = localStorage.getItem(SINGLE) !== "off"; } catch { /* nothing is kept in this browser */ }
+    single.addEventListener("change", () => { try { localStorage.setItem(SINGLE, single.checked ? "on" : "off"); } catch { /* until the page is left */ } });
     const help = () => (sheet.open ? sheet.close() : sheet.showModal());
     root.querySelector("[data-read=help]").addEventListener("click", help);
     sheet.querySelector("button").addEventListener("click", () => sheet.close());
@@ -62,7 +66,7 @@
     function press(event) {
       const { target, key } = event, letter = key.length === 1 ? key.toLowerCase() : key;
       const there = target === document.body || root.contains(target);
-      if (event.ctrlKey || event.metaKey || typing(target) || sheet.open) return;
+      if (event.ctrlKey || event.metaKey || typing(target) || sheet.open || (key.length === 1 && !single.checked)) return;
       const button = /^(BUTTON|INPUT)$/.test(target.tagName);
       if (key === "?") { event.preventDefault(); return help(); }
       if (!does.open()) return;

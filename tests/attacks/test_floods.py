@@ -9,12 +9,14 @@ import time
 
 import pytest
 
-from serving.access.accounts import Proxies
+from serving.access.accounts import Accounts, Proxies
+from serving.access.entrance import Way
 from serving.access.limits import Paced
 from serving.access.lines import lines
 from serving.server import make_app
 from tests.apis import png
 from tests.fakes import FakeAssistant
+from tests.locked import HASHER, SECRETS
 from tests.web import served
 
 HEAD_S = 0.5
@@ -184,6 +186,17 @@ def test_slow_bodies_of_every_write_are_given_up(port, study, monkeypatch):
         kind, begun = ("multipart/form-data; boundary=b", b"--b") if form else ("application/json", b'{"')
         headers = ("X-Medvlm: 1", f"Content-Type: {kind}", "Content-Length: 1000")
         assert status(port, head(port, f"POST {path}", *headers) + begun) == 408, path
+
+
+def test_a_login_that_comes_slowly_or_not_whole_is_given_up(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(Paced, "STALL_S", 0.3)
+    way = Way(Accounts({"alice": HASHER.hash(SECRETS["alice"])}))
+    with served(make_app(FakeAssistant, tmp_path, way=way)) as port:
+        begun = head(port, "POST /login", "Content-Length: 1000") + b"name=alice"
+        assert status(port, begun) == 408
+        line_to(port, begun).close()
+        time.sleep(0.2)
+        assert healthy(port) and not caplog.records
 
 
 def test_it_is_served_on_ipv6_too(tmp_path):

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import threading
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import PIL.Image
@@ -43,7 +44,7 @@ def served(assistant, inbox, **options):
     thread.start()
     end = time.monotonic() + 60
     while not web.started and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.02)
     yield f"http://127.0.0.1:{bound.getsockname()[1]}/", app
     web.should_exit = True
     thread.join(timeout=20)
@@ -74,15 +75,23 @@ def png(tmp_path) -> Path:
     return path
 
 
+@pytest.fixture(scope="package")
+def spare(browser):
+    """Browser sessions by their screen that no test is in, each with the page's scripts in its cache and no cookie."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def open_page(server, browser):
+def open_page(server, browser, spare):
     """Opens the page in a browser session of its own; afterwards no request has left this machine and no script failed."""
-    contexts, outside, errors = [], [], []
+    used, outside, errors = [], [], []
 
     def new(width: int = 1280, height: int = 800, density: float = 1, script: str = "", url: str = ""):
-        context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=density)
+        screen = {"viewport": {"width": width, "height": height}, "device_scale_factor": density}
+        unused = spare[width, height, density]
+        context = unused.pop() if unused else browser.new_context(**screen)
         context.set_default_timeout(PATIENCE)
-        contexts.append(context)
+        used.append((context, unused))
         page, home = context.new_page(), url or server[0]
         page.add_init_script(script)
         page.on("request", lambda r: None if r.url.startswith((home, "data:", "blob:")) else outside.append(r.url))
@@ -92,7 +101,10 @@ def open_page(server, browser):
         return page
 
     yield new
-    for context in contexts:
-        context.close()
+    for context, unused in used:
+        for page in context.pages:
+            page.close()
+        context.clear_cookies()
+        unused.append(context)
     assert not outside
     assert not errors

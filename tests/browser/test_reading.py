@@ -56,6 +56,36 @@ def test_the_wheel_and_keys_scroll_a_stack_and_control_zooms(open_page, ct):
     page.wait_for_selector(".mv-help", state="hidden")
 
 
+def test_keys_of_one_character_can_be_switched_off_for_good(open_page, ct):
+    page = open_page()
+
+    def presses(tool: str) -> None:
+        for key in ("Escape", "b"):
+            page.keyboard.press(key)
+        assert page.locator(".mv-stage").get_attribute("data-tool") == tool
+
+    def switch() -> None:
+        page.locator("[data-read=help]").click()
+        page.locator(".mv-help label").click()
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".mv-help", state="hidden")
+
+    opened(page, *ct)
+    presses("box")
+    switch()
+    presses("move")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    wait_data(page, "image", "1")
+    page.keyboard.press("?")
+    assert not page.locator(".mv-help").is_visible()
+    page.reload()
+    page.wait_for_function("document.querySelector('.mv')?.dataset.image")
+    presses("move")
+    switch()
+    presses("box")
+
+
 def test_window_value_sides_and_flip(open_page, ct):
     page = open_page()
     opened(page, *ct)
