@@ -1,5 +1,5 @@
 # make serve: the chat page at http://127.0.0.1:7860, on the embedded model
-# make test:  style, types and tests, the browser's too
+# make test:  style, types and tests, the browser's too, then two minutes each of fuzz and load
 # make fuzz:  10,000 broken files, each of which must give a study or one sentence (FUZZ="--seconds 120": as many as then)
 # make load:  20 users at once for two minutes, on this machine alone (LOAD="--minutes 5 --users 40")
 PYTHON ?= python3
@@ -18,13 +18,17 @@ DEBIAN = @command -v $(1) >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt
   { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $(2) >/dev/null; } || \
   echo "$(1) could not be installed."
 
-.PHONY: serve test fuzz load lint format chromium orthanc redis checkers clean
+.PHONY: serve test tests fuzz load lint format chromium orthanc redis checkers clean
 
 serve: .venv/serve.stamp
 	$(BIN)/medvlm serve
 
-test: lint chromium orthanc redis checkers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: tests
+	$(MAKE) --no-print-directory --jobs 2 --output-sync fuzz load FUZZ="$(or $(FUZZ),--seconds 120)"
+
+# `tests/conftest.py` puts the longest files first, so that both processes end together.
+tests: lint chromium orthanc redis checkers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: .venv/test.stamp
 	$(BIN)/python -m tests.fuzz $(FUZZ)

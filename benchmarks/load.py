@@ -3,7 +3,9 @@
 make load, or: python benchmarks/load.py [--users 20] [--minutes 2] [--model nano]
 Starts `medvlm serve` on loopback with an account for each user. With --address and --accounts (a line NAME:PASSWORD each) it
 asks a server that runs on this machine already. Fails where another status than 200 or 429 comes, where one user
-waits more than three times as long as the median user, or where nothing is answered.
+waits more than three times as long as the median user, where nothing is answered, or where memory is not bounded: what
+the processes that serve hold together is to stay below 3 GiB, and to be in the last tenth of the time at most twice
+what it was after the first.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from serving.access.accounts import password_line
 FINE = (200, 201, 204, 429)
 UNFAIR = 3.0  # times the median user's waiting …
 UNNOTICED = 0.5  # … but not below so many seconds
+MOST_HELD, MOST_GROWTH = 3072, 2.0  # MiB, and times what was held after the first tenth
 LONGEST_START = 300.0  # seconds
 PHRASES = ("optic disc", "optic cup", "haemorrhage", "fovea")
 QUESTIONS = (
@@ -126,8 +129,8 @@ class Visitor(HttpUser):
         self.about("segment", box=[x, y, x + 100, y + 80])
 
 
-def load(address: str, accounts: list[tuple[str, str]], seconds: float) -> list[Seen]:
-    """Have all users ask at once for so long; what they saw."""
+def load(address: str, accounts: list[tuple[str, str]], seconds: float, memory: Memory) -> list[Seen]:
+    """Have all users ask at once for so long, and look at the memory meanwhile; what they saw."""
     Visitor.host, Visitor.accounts, Visitor.seen, Visitor.picture = address, iter(accounts), [], photograph(512)
     Visitor.waiting = {name for name, _ in accounts}
     runner = Environment(user_classes=[Visitor]).create_local_runner()
@@ -135,6 +138,7 @@ def load(address: str, accounts: list[tuple[str, str]], seconds: float) -> list[
     end = time.monotonic() + LONGEST_START
     while Visitor.waiting and time.monotonic() < end:
         gevent.sleep(0.1)
+    gevent.spawn(memory.look)
     gevent.sleep(seconds)
     runner.quit()
     return Visitor.seen
@@ -159,8 +163,8 @@ def table(seen: list[Seen]) -> Iterator[str]:
     yield "statuses: " + ", ".join(f"{status}: {n}" for status, n in sorted(Counter(o.status for o in seen).items()))
 
 
-def faults(seen: list[Seen], users: int) -> Iterator[str]:
-    """What must not be, a sentence each."""
+def faults(seen: list[Seen], users: int, held: list[float]) -> Iterator[str]:
+    """What must not be, a sentence each; `held` is MiB of memory, second by second while they asked."""
     wrong = Counter(one.status for one in seen if one.status not in FINE)
     if wrong:
         yield f"Other statuses than 200 and 429 came: {dict(wrong)}."
@@ -169,6 +173,17 @@ def faults(seen: list[Seen], users: int) -> Iterator[str]:
         yield f"Of {users} users only {len(waited)} came to ask."
     elif max(waited.values()) > max(UNNOTICED, UNFAIR * statistics.median(waited.values())):
         yield f"A user waited {max(waited.values()):.2f} s for an answer, the median user {statistics.median(waited.values()):.2f} s."
+    if max(held) > MOST_HELD:
+        yield f"{max(held):.0f} MiB of memory were held, more than {MOST_HELD}."
+    early, late = grown(held)
+    if late > MOST_GROWTH * early:
+        yield f"Memory grew from {early:.0f} to {late:.0f} MiB."
+
+
+def grown(held: list[float]) -> tuple[float, float]:
+    """What was held after the first tenth of the time, and in the last; a tenth's median, since studies are read in between."""
+    tenth = max(1, len(held) // 10)
+    return statistics.median(held[tenth : 2 * tenth] or held), statistics.median(held[-tenth:])
 
 
 class Memory:
@@ -179,8 +194,7 @@ class Memory:
             c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port and c.pid
         }
         self.processes = [psutil.Process(pid) for pid in owners]
-        self.seen = [self.now()]
-        gevent.spawn(self.look)
+        self.start, self.seen = self.now(), list[float]()
 
     def now(self) -> float:
         whole = {p.pid: p for one in self.processes if one.is_running() for p in [one, *one.children(recursive=True)]}
@@ -194,8 +208,8 @@ class Memory:
 
     def look(self) -> None:
         while True:
-            gevent.sleep(1)
             self.seen.append(self.now())
+            gevent.sleep(1)
 
 
 @contextmanager
@@ -253,16 +267,17 @@ def main() -> None:
 
 def run(address: str, accounts: list[tuple[str, str]], seconds: float) -> int:
     memory = Memory(urlsplit(address).port)
-    seen = load(address, accounts, seconds)
+    seen = load(address, accounts, seconds, memory)
     print("\n".join(table(seen)))
     waited = sorted(waiting(seen).values()) or [0.0]
     print(
         f"waiting for an answer, user by user: {waited[0]:.2f} to {waited[-1]:.2f} s, median {statistics.median(waited):.2f} s"
     )
+    early, late = grown(memory.seen)
     print(
-        f"memory: {memory.seen[0]:.0f} MiB at the start, {max(memory.seen):.0f} at most, {memory.now():.0f} at the end"
+        f"memory: {memory.start:.0f} MiB at the start, {early:.0f} after a tenth of the time, {late:.0f} in the last, {max(memory.seen):.0f} at most"
     )
-    wrong = list(faults(seen, len(accounts)))
+    wrong = list(faults(seen, len(accounts), memory.seen))
     for sentence in wrong:
         print(sentence)
     return 1 if wrong else 0

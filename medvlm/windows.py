@@ -64,14 +64,6 @@ def points_within(points: Iterable[tuple[float, float, int]], window: Window) ->
     return [(x - x0, y - y0, sign) for x, y, sign in points if x0 <= x < x1 and y0 <= y < y1]
 
 
-def put_back(part: np.ndarray, window: Window, size: tuple[int, int], outside: float = 0) -> np.ndarray:
-    """Values `(h, w)` of a window in the whole image, `(H, W)`; elsewhere they are `outside`."""
-    x0, y0, x1, y1 = window
-    whole = np.full(size, outside, part.dtype)
-    whole[y0:y1, x0:x1] = part
-    return whole
-
-
 def inside(box: Box, size: tuple[int, int], slack: float = 0.08) -> np.ndarray:
     """Bool `(H, W)`: a box widened by a share of its sides."""
     x0, y0, x1, y1 = box

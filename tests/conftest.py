@@ -11,9 +11,25 @@ import pytest
 from .guard import network
 from .programs import DEBIAN, missed
 
+# A minute or so each: begun first, none of them is what the others wait for in the end.
+LONG = (
+    "tests/test_training_runs.py",
+    "tests/test_weights.py",
+    "tests/test_batch_ray.py",
+    "tests/test_faults.py",
+    "tests/test_load.py",
+    "tests/browser/",
+    "tests/test_privacy.py",
+)
+
 _asked = Path(tempfile.gettempdir()) / f"medvlm-tests-asked-{os.getuid()}-{os.getpid()}"
 network.start(_asked)
 network.share(_asked)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {start: number for number, start in enumerate(LONG)}
+    items.sort(key=lambda item: next((place[start] for start in LONG if item.nodeid.startswith(start)), len(LONG)))
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from medvlm.model.sums import tensor_files
+
 from .checkpoints import write_json
 
 FILE = "training.json"
@@ -44,14 +46,10 @@ class StageRecord:
 def weights_code(folder: Path) -> str:
     """The first 16 hexadecimal digits of a SHA-256 over a model folder's safetensors files, its adapter's among them."""
     code = hashlib.sha256()
-    for path in _weights(folder):
+    for path in tensor_files(folder):
         with path.open("rb") as file:
             code.update(hashlib.file_digest(file, "sha256").digest())
     return code.hexdigest()[:16]
-
-
-def _weights(folder: Path) -> list[Path]:
-    return sorted(p for place in (folder, folder / "adapter") for p in place.glob("*.safetensors"))
 
 
 def part_of(path: Path, tensor: str) -> str:
@@ -67,7 +65,7 @@ def part_of(path: Path, tensor: str) -> str:
 def changed_parts(before: Path | None, after: Path) -> dict[str, list[int]]:
     """For each part of the model in `after`, how many of its tensors are not in `before` as they are, of how many."""
     parts: dict[str, list[int]] = {}
-    for path in _weights(after):
+    for path in tensor_files(after):
         former = before / path.relative_to(after) if before else None
         old = safe_open(former, "pt") if former and former.is_file() else None
         names = set(old.keys()) if old else set()

@@ -20,6 +20,7 @@ from medvlm.model.grounding_model import Grounder
 from medvlm.model.loading import HEADS, build, load_compact, model_folder, save_compact, shown_name
 from medvlm.model.modeling_medvlm import MedVLMForConditionalGeneration
 from medvlm.model.processing_medvlm import MedVLMProcessor
+from medvlm.model.sums import write_sums
 from medvlm.policy import FILE as POLICY
 from medvlm.records import Record
 from medvlm.vocabulary import LABELS
@@ -78,6 +79,7 @@ def leave(model: Model, folder: Path, source: Path | None, chain: list[dict], re
     kept = [*source.glob(POLICY), *source.glob(READER)] if source else []
     for path in [*kept, *folder.parent.glob(READER)]:  # a stage's own reader comes last
         shutil.copy(path, beside)
+    write_sums(beside)
     record.weights, record.changed = weights_code(beside), changed_parts(source, beside)
     write_chain(beside, chain, record)
     beside.rename(folder)

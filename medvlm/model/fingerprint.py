@@ -6,14 +6,18 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from .sums import FILE as SUMS
+from .sums import digest
+
 PACKAGE = Path(__file__).parent.parent
-SOURCES = (".py", ".yaml", ".csv")
+SOURCES = (".py", ".yaml", ".csv", ".onnx")
 NOT_READ = (
     ".md",
     ".yaml",
     ".log",
     "training.json",
-)  # what lies beside weights and no model reads: card, settings, logs
+    SUMS,
+)  # what lies beside weights and changes no result: card, settings, logs, sums
 DIGITS = 16
 
 
@@ -26,9 +30,7 @@ def fingerprint(folder: Path, package: Path = PACKAGE) -> str:
     code = hashlib.sha256()
     for root, files in ((folder, _model_files(folder)), (package, _sources(package))):
         for path in sorted(files, key=lambda p: p.relative_to(root).as_posix()):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            code.update(f"{path.relative_to(root).as_posix()}\0{digest}\n".encode())
+            code.update(f"{path.relative_to(root).as_posix()}\0{digest(path)}\n".encode())
     return code.hexdigest()[:DIGITS]
 
 

@@ -197,7 +197,14 @@ class GroundingHeads(nn.Module):
 
     def presence(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Presence logits `(B, N)` of N queries `(N, size)`, without drawing them."""
-        return self.judge(pyramid, self.look(pyramid, queries.expand(len(pyramid[0]), -1, -1)))[..., 0]
+        return self.glance(pyramid, queries)[1]
+
+    def glance(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """N queries `(N, size)` drawn coarsely: mask logits `(B, N, h / 2, w / 2)` for a finest level `(h, w)`, and presence
+        logits `(B, N)`."""
+        queries = self.look(pyramid, queries.expand(len(pyramid[0]), -1, -1))
+        masks = self.coarse_masks(pyramid, queries, 2)
+        return masks, self.judge(queries, masks)[..., 0]
 
     def look(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
         """Queries `(B, Q, size)` after they have attended to the two coarsest levels."""
@@ -213,13 +220,13 @@ class GroundingHeads(nn.Module):
         """Pixel embeddings `(B, C, h * w)` with their places in them."""
         return finest.flatten(2) + self.pixel_position(positions(finest)).T
 
-    def judge(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
-        """Logits `(B, Q, 3)` of presence, trust in the mask and its expected IoU, for queries that have looked.
+    def judge(self, queries: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logits `(B, Q, 3)` of presence, trust in the mask and its expected IoU, for queries that have looked and what
+        `coarse_masks` draws of them in steps of 2.
 
         Something small is there if its mask has a peak, which the coarse levels that queries look at may not show. A
         quarter, and an extent in thousandths of the image, bring the two to the scale of the queries.
         """
-        mask = self.coarse_masks(pyramid, queries, 2)
         extent = (1000 * mask.sigmoid().mean((2, 3))).log1p()
         strength = torch.stack([mask.amax((2, 3)), extent], dim=-1) / 4
         presence = (self.drawn(queries) * strength).sum(-1)
@@ -240,7 +247,7 @@ class GroundingHeads(nn.Module):
         """
         facts = [logits.softmax(-1) for logits in self.fact_logits(maps)]
         queries = self.look(pyramid, self.labels.weight[:-1].expand(len(maps[0]), -1, -1))
-        presence = self.judge(pyramid, queries)[..., 0].sigmoid()
+        presence = self.judge(queries, self.coarse_masks(pyramid, queries, 2))[..., 0].sigmoid()
         chance = self.coarse_masks(pyramid, queries, 4).sigmoid()
         height, width = chance.shape[-2:]
         chance = chance.flatten(2)  # (B, L, h * w)
@@ -264,7 +271,7 @@ class GroundingHeads(nn.Module):
             torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
         )
         dense = dense.view(batch, -1, 6, height, width)
-        presence, outlined, quality = self.judge(pyramid, queries).unbind(-1)
+        presence, outlined, quality = self.judge(queries, self.coarse_masks(pyramid, queries, 2)).unbind(-1)
         return GroundingOutput(
             masks=self.sharpen(pyramid, queries, dense[:, :, 0]),
             centres=dense[:, :, 1],

@@ -53,6 +53,21 @@ class Grounder(nn.Module):
         """The encoder's maps alone, `ImageFeatures.maps`."""
         return feature_maps(self.vision, pixel_values.contiguous(memory_format=torch.channels_last))
 
+    def glance(self, features: ImageFeatures, queries: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """N queries `(N, query_size)` on B images: mask logits `(B, N, S/8, S/8)` and presence logits `(B, N)`."""
+        return self.heads.glance(features.pyramid, queries)
+
+    def ground(self, features: ImageFeatures, queries: torch.Tensor) -> GroundingOutput:
+        """Queries `(B, Q, query_size)` on B images."""
+        return self.heads(features.pyramid, queries)
+
+    def segment(
+        self, features: ImageFeatures, prompts: torch.Tensor, kinds: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Drawn prompts `(B, P, 4, S/4, S/4)` and the channel of each one's kind `(B, P)` to mask logits
+        `(B, P, S/2, S/2)` and logits of the masks' expected IoU `(B, P)`."""
+        return self.heads.segment(features.pyramid, prompts, kinds)
+
     def forward(
         self,
         pixel_values: torch.Tensor,

@@ -23,6 +23,8 @@ from .grounding import MedVLMGroundingConfig
 from .language import language_folder
 from .modeling_medvlm import MedVLMForConditionalGeneration
 from .processing_medvlm import MedVLMImageProcessor, MedVLMProcessor
+from .sixteen_bits import hold_in_bfloat16
+from .sums import check_sums, write_sums
 
 EMBEDDED = {"nano": Path(__file__).parent.parent / "weights" / "nano"}
 HEADS, ADAPTER = "heads.safetensors", "adapter"
@@ -75,17 +77,20 @@ def save_compact(model: MedVLMForConditionalGeneration, folder: str | Path) -> N
         weights = adapter / "adapter_model.safetensors"
         save_file({k: v.half() for k, v in load_file(weights).items()}, weights)
         (adapter / "README.md").unlink(missing_ok=True)
+    write_sums(folder)
     model.config.text_config._name_or_path = ""  # a folder of the machine that it was trained on
     model.config.save_pretrained(folder)
 
 
 def load_compact(
-    folder: Path, adapter_trainable: bool = False
+    folder: Path, adapter_trainable: bool = False, sixteen_bits: bool = False
 ) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor]:
-    """A compact folder with its adapter merged, or kept apart to be trained on."""
+    """A compact folder with its adapter merged, or kept apart to be trained on; `sixteen_bits` as in `load`."""
+    check_sums(folder)
     config = MedVLMConfig.from_pretrained(folder)
     source = language_folder(config.language_source)
-    model = MedVLMForConditionalGeneration(config, AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32))
+    language_model = AutoModelForCausalLM.from_pretrained(source, dtype="auto" if sixteen_bits else torch.float32)
+    model = MedVLMForConditionalGeneration(config, language_model)
     heads = {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / HEADS).items()}
     missing = model.load_state_dict(heads, strict=False)
     if missing.unexpected_keys or any(not k.startswith("language_model.") for k in missing.missing_keys):
@@ -96,6 +101,8 @@ def load_compact(
         )
         if not adapter_trainable:
             model.language_model = model.language_model.merge_and_unload()
+    if sixteen_bits:
+        hold_in_bfloat16(model.language_model)
     return model, new_processor(source, config)
 
 
@@ -117,16 +124,19 @@ def shown_name(folder: Path) -> str:
     return (whole.parent.name if whole.name == "model" else "") or whole.name
 
 
-def load(name: str | None = None) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor, str]:
+def load(
+    name: str | None = None, sixteen_bits: bool = False
+) -> tuple[MedVLMForConditionalGeneration, MedVLMProcessor, str]:
     """An embedded model's name or a folder (default MEDVLM_MODEL, else nano) to model, processor and shown name.
 
+    With `sixteen_bits` the language model of a compact folder is held in bfloat16, to be asked on a CPU and not to be trained.
     Raises `ModelError` where there is no such model or its files do not fit together.
     """
     disable_progress_bar()
     folder = model_folder(name)
     try:
         if (folder / HEADS).is_file():
-            model, processor = load_compact(folder)
+            model, processor = load_compact(folder, sixteen_bits=sixteen_bits)
         else:
             model = MedVLMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
             processor = MedVLMProcessor.from_pretrained(folder)

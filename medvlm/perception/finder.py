@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from ..model.efficientnet import EfficientNetLiteModel
 from ..model.fingerprint import fingerprint
+from ..model.grounder_session import Sees, on_cpu
 from ..model.grounding import GroundingOutput
 from ..model.grounding_model import ImageFeatures
-from ..model.instances import instances, separate, source_logits
+from ..model.instances import instances, separate, source_logits, to_source
 from ..model.loading import load, model_folder
 from ..model.modeling_medvlm import MedVLMForConditionalGeneration
 from ..model.processing_medvlm import MedVLMProcessor
@@ -30,7 +31,7 @@ from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
 from ..vocabulary import FINE, canonical_name, other_types, parts, whole
-from ..windows import around, crop, hull, inside, put_back, tiles
+from ..windows import around, crop, hull, inside, tiles
 from .search import VolumeSearch
 from .view import Found, ImageView, let_go, merged
 
@@ -74,8 +75,10 @@ class Finder:
         policy: DecisionPolicy | None = None,
         fingerprint: str = "in memory",
         operating: Mapping[str, Scores] | None = None,
+        eyes: Sees | None = None,
     ):
         self.model = model.to(device).eval()  # type: ignore[arg-type] # transformers' `to` is wrapped without its self
+        self.eyes: Sees = eyes or model.grounder
         self.processor, self.name, self.device = processor, name, device
         self.operating = dict(operating or {})
         self.side = model.config.image_size
@@ -103,10 +106,12 @@ class Finder:
     def load(cls, model: str | None = None, device: str = "cpu") -> Self:
         """Load `nano`, a folder or whatever MEDVLM_MODEL names. Raises `ModelError`."""
         folder = model_folder(model)
-        loaded, processor, name = load(model)
+        loaded, processor, name = load(model, sixteen_bits=device == "cpu")
         if isinstance(loaded.grounder.vision, EfficientNetLiteModel):
             loaded.grounder.vision.fold_norms()
-        return cls(loaded, processor, name, device, read_policy(folder), fingerprint(folder), read_operating(folder))
+        eyes = on_cpu(loaded.grounder, loaded.config.image_size) if device == "cpu" else None
+        how = read_policy(folder), fingerprint(folder), read_operating(folder)
+        return cls(loaded, processor, name, device, *how, eyes)
 
     @torch.inference_mode()
     def look(self, images: Sequence[Image]) -> list[ImageView]:
@@ -136,7 +141,7 @@ class Finder:
     def encode(self, images: Sequence[Image]) -> ImageFeatures:
         """The features of images, computed in one pass."""
         pixels = self.processor(images=[image.pixels for image in images])["pixel_values"].to(self.device)
-        return self.model.encode_images(pixels)
+        return self.eyes.encode(pixels)
 
     def view_of(self, features: ImageFeatures, image: Image) -> ImageView:
         """The view of one encoded image, which it does not keep alive."""
@@ -200,7 +205,7 @@ class Finder:
         fits = self.fits(view)
         queries = {p: self.resolve(p, meant[p], fits) for p in phrases}
         vectors = torch.stack([queries[p].vector for p in phrases])
-        logits = self.model.grounder.heads.presence(view.features.pyramid, vectors)[0]
+        logits = self.eyes.glance(view.features, vectors)[1][0]
         chances = (logits.sigmoid().float().cpu() * torch.tensor([queries[p].possible for p in phrases])).tolist()
         labels = [queries[phrase].label for phrase in phrases]
         typed = [
@@ -209,7 +214,7 @@ class Finder:
         ]
         shown = [at for at in range(len(phrases)) if self.is_shown(labels[at], *typed[at])]
         outlined = [at for at in shown if labels[at] not in FINE]
-        output = self.model.ground(view.features, vectors[None, outlined]).to_cpu() if outlined else None
+        output = self.eyes.ground(view.features, vectors[None, outlined]).to_cpu() if outlined else None
         for at, phrase in enumerate(phrases):
             label, named, note, (there, share) = labels[at], queries[phrase].named, "", typed[at]
             name, regions = self.called(phrase if named else label or phrase, label, share), []
@@ -235,9 +240,13 @@ class Finder:
     @torch.inference_mode()
     def presence(self, study: Study, label: str) -> float:
         """The chance that one of the model's labels is in the default image, as `ground` gives it, without drawing it."""
-        view, heads = self.view(study), self.model.grounder.heads
-        logits = heads.presence(view.features.pyramid, heads.labels.weight[[self.numbers[label]]])
-        return float(logits.sigmoid()) * view.possible(label)
+        view = self.view(study)
+        return float(self.glanced(view, [label])[0]) * view.possible(label)
+
+    def glanced(self, view: ImageView, labels: Sequence[str]) -> np.ndarray:
+        """The chance that each of some labels is in an image of a kind that can show it."""
+        vectors = self.model.grounder.heads.labels.weight[[self.numbers[label] for label in labels]]
+        return self.eyes.glance(view.features, vectors)[1][0].sigmoid().float().cpu().numpy()
 
     def fits(self, view: ImageView) -> torch.Tensor:
         """The chance that this kind of image can show each label `(labels + 1,)`; 1 for the last, which names nothing."""
@@ -255,9 +264,7 @@ class Finder:
         names = [name for name in (label, *other_types(label)) if name in self.numbers]
         if not names:
             return 0.0, 1.0
-        heads = self.model.grounder.heads
-        logits = heads.presence(view.features.pyramid, heads.labels.weight[[self.numbers[name] for name in names]])
-        chances = np.array([view.possible(name) for name in names]) * logits[0].sigmoid().float().cpu().numpy()
+        chances = np.array([view.possible(name) for name in names]) * self.glanced(view, names)
         share = float(chances[0] / max(chances.sum(), 1e-6)) if len(names) > 1 else 1.0
         return float(1 - (1 - chances).prod()), share
 
@@ -280,7 +287,7 @@ class Finder:
         logits, weight, quality = np.zeros(image.size, np.float32), np.zeros(image.size, np.float32), []
         looks = self.look([part for _, part in view.windows])
         for ((x0, y0, x1, y1), part), closer in zip(view.windows, looks, strict=True):
-            output = self.model.ground(closer.features, query.vector[None, None]).to_cpu()
+            output = self.eyes.ground(closer.features, query.vector[None, None]).to_cpu()
             logits[y0:y1, x0:x1] += source_logits(output.masks[0, 0], part.size, self.side)
             weight[y0:y1, x0:x1] += 1
             quality.append(float(output.quality[0, 0].sigmoid()))
@@ -335,45 +342,51 @@ class Finder:
             prompt = Prompt(points=check_points(points, source.size))
         else:
             prompt = Prompt(scribble=check_scribble(scribble, source.size))
-        canvas, score = self.prompted(source, prompt)
-        logits = source_logits(canvas, source.size, self.side)
+        view = self.look([source])[0]
+        canvas, score = self.prompted(view.features, source, prompt)
         extent = prompt.extent
-        if box is None and (logits > 0).any():
-            extent = hull(extent, mask_box(logits > 0))
-        logits += self.recognised(source, canvas, extent)
+        if box is None and (found := to_source(canvas, source.size, self.side)).any():
+            extent = hull(extent, mask_box(found))
+        logits = source_logits(canvas + self.recognised(view, source, canvas, extent), source.size, self.side)
         if window := around(extent, source.size):
             part = crop(source, window)
-            canvas, score = self.prompted(part, prompt.within(window))
+            pause()
+            canvas, score = self.prompted(self.encode([part]), part, prompt.within(window))
             closer = source_logits(canvas, part.size, self.side)
-            logits += self.policy.closer * put_back(closer, window, source.size, -self.policy.alike_most)
+            logits -= self.policy.closer * self.policy.alike_most  # outside of the window
+            x0, y0, x1, y1 = window
+            logits[y0:y1, x0:x1] += self.policy.closer * (closer + self.policy.alike_most)
         mask = (logits > 0) & ~prompt.erased(source.size, self.policy.erased / self.side)
         mask = prompt.touched(mask) if prompt.box is None else mask & inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score, turn=source.turn)] if mask.any() else []
 
-    def prompted(self, image: Image, prompt: Prompt) -> tuple[torch.Tensor, float]:
+    def prompted(self, features: ImageFeatures, image: Image, prompt: Prompt) -> tuple[torch.Tensor, float]:
         """The mask's logits `(h, w)` under a prompt on an image, on the canvas, and its expected IoU."""
         maps, kind = prompt.maps(image.size, self.side)
-        masks, quality = self.model.segment(
-            self.look([image])[0].features,
+        masks, quality = self.eyes.segment(
+            features,
             torch.from_numpy(maps)[None, None].to(self.device),
             torch.tensor([[kind]], device=self.device),
         )
         return masks[0, 0].float().cpu(), float(quality[0, 0].sigmoid())
 
-    def recognised(self, image: Image, canvas: torch.Tensor, extent: Box) -> np.ndarray:
-        """Mask logits `(H, W)` of the label that looks most like a prompt's logits `(h, w)` in a box; 0 where none does."""
-        view, heads = self.look([image])[0], self.model.grounder.heads
-        features = view.features
-        queries = heads.look(features.pyramid, heads.labels.weight[None, :-1])
-        shown = heads.coarse_masks(features.pyramid, queries, 2)[0].sigmoid().cpu()
-        there = heads.judge(features.pyramid, queries)[0, :, 0].sigmoid() * self.fits(view)[:-1]
+    def recognised(self, view: ImageView, image: Image, canvas: torch.Tensor, extent: Box) -> torch.Tensor:
+        """Mask logits of the label that looks most like a prompt's logits in a box, both `(h, w)` on the canvas; 0 where none
+        does."""
+        features, vectors = view.features, self.model.grounder.heads.labels.weight
+        labels = view.labels  # once, since another thread may let go of them
+        if labels is None:
+            masks, presence = self.eyes.glance(features, vectors[:-1])
+            labels = view.labels = masks[0].sigmoid().cpu(), (presence[0].sigmoid() * self.fits(view)[:-1]).cpu()
+        shown, there = labels
+        cells = shown.shape[-2], shown.shape[-1]
         maps, kind = Prompt(box=extent).maps(image.size, self.side)
-        within = F.adaptive_max_pool2d(torch.from_numpy(maps[kind])[None], shown.shape[-2:])
-        shown, wanted = shown * within, F.adaptive_avg_pool2d(canvas[None].sigmoid(), shown.shape[-2:]) * within
+        within = F.adaptive_max_pool2d(torch.from_numpy(maps[kind])[None], cells)
+        shown, wanted = shown * within, F.adaptive_avg_pool2d(canvas[None].sigmoid(), cells) * within
         alike = 2 * (shown * wanted).sum((1, 2)) / (shown.sum((1, 2)) + wanted.sum()).clamp(min=1e-6)
-        alike[there.cpu() < self.policy.alike_presence] = 0
+        alike[there < self.policy.alike_presence] = 0
         if alike.max() < self.policy.alike:
-            return np.zeros(image.size, np.float32)
-        output = self.model.ground(features, heads.labels.weight[None, [int(alike.argmax())]])
+            return torch.zeros_like(canvas)
+        output = self.eyes.ground(features, vectors[None, [int(alike.argmax())]])
         most = self.policy.alike_most
-        return source_logits(output.masks[0, 0].float().cpu(), image.size, self.side).clip(-most, most)
+        return output.masks[0, 0].float().cpu().clamp(-most, most)

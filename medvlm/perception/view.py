@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from ..model.grounding_model import ImageFeatures
 from ..types import Grounding, Image, ImageFacts, Region
 from ..vocabulary import LABELS
@@ -38,6 +40,8 @@ class ImageView:
     found: dict[str, Found] = field(default_factory=dict)
     used: int = 0  # when the features were last used
     encode: Callable[[], ImageFeatures] | None = None  # computes the features
+    labels: tuple[torch.Tensor, torch.Tensor] | None = None
+    # of all labels the chance of each place, coarsely `(L, h, w)`, and that they are there `(L,)`, once they were asked for
 
     @property
     def features(self) -> ImageFeatures:
@@ -51,7 +55,7 @@ class ImageView:
     def held(self) -> int:
         """Bytes of the features."""
         features = self.kept
-        return sum(map.nbytes for map in (*features.maps, *features.pyramid)) if features else 0
+        return sum(map.nbytes for map in (*features.maps, *features.pyramid, *(self.labels or ()))) if features else 0
 
     def likeliest(self, fact: str) -> tuple[str, float]:
         """The likeliest value of a fact and its probability; of modality and body part one of a medical image."""
@@ -99,7 +103,7 @@ def let_go(views: Iterable[ImageView], most: int, since: int) -> None:
     for view in sorted(views, key=lambda view: -view.used):
         left -= view.held
         if left < 0 and view.used < since:
-            view.kept = None
+            view.kept = view.labels = None
 
 
 def merged(found: Sequence[Grounding]) -> Grounding:

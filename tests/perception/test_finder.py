@@ -276,10 +276,15 @@ def test_a_label_that_looks_like_the_prompts_mask_has_a_say(finder, study, monke
     with torch.inference_mode():
         last.weight.zero_()
         last.bias[0] = 5.0
-        assert (finder.recognised(image, everywhere, (20, 10, 60, 40)) == finder.policy.alike_most).all()
-        assert not finder.recognised(image, -everywhere, (20, 10, 60, 40)).any()  # nothing like it
+
+        def recognised(canvas: torch.Tensor) -> torch.Tensor:
+            view = finder.view_of(finder.look([image])[0].features, image)
+            return finder.recognised(view, image, canvas, (20, 10, 60, 40))
+
+        assert (recognised(everywhere) == finder.policy.alike_most).all()
+        assert not recognised(-everywhere).any()  # nothing like it
         last.bias[0] = -5.0
-        assert not finder.recognised(image, everywhere, (20, 10, 60, 40)).any()  # nothing is there
+        assert not recognised(everywhere).any()  # nothing is there
 
 
 def test_requests_that_cannot_be_met_are_refused(finder, study):
