@@ -28,10 +28,9 @@ PAGE = (
     "/favicon.ico",
     "/theme.css",
     "/assets/{name}",
-    "/gradio_api/app_id",
-    "/gradio_api/heartbeat/{tab}",
-    "/gradio_api/queue/data",
-    "/gradio_api/queue/join",
+    "/page/{page}/here",
+    "/page/{page}/results",
+    "/page/{page}/events/{name}",
 )
 PROBES = ("/v1/health", "/v1/ready")  # asked so often that their lines would bury the others'
 OTHER = "other"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from gradio.context import LocalContext
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -23,7 +22,7 @@ from medvlm.errors import RequestError
 
 from .access import audit
 from .access.accounts import Proxies
-from .access.clients import PEER, client_of, user_of
+from .access.clients import PEER, user_of
 from .access.entrance import ANYBODY, Entrance, Way
 from .access.gate import LOOPBACK, Gate, host_name
 from .access.limits import FULL, Allowance, Ration
@@ -35,8 +34,10 @@ from .dicomweb import Dicomweb
 from .folder import private_folder
 from .metrics import CountedTurns, Metrics, Timed
 from .observed import Observed, log_json
+from .page import wire
+from .page.desks import Desks, asking
+from .page.events import events_of
 from .page.layout import HERE, build, head, scripts, theme
-from .page.tabs import Tabs
 from .store import Memory, Store, answers, open_store
 from .supervisor import listen
 from .turns import InTurn
@@ -74,40 +75,38 @@ def make_app(
         return Timed(assistant(), metrics)
 
     def in_turn() -> InTurn:
-        request = LocalContext.request.get(None)  # of the page's event that is worked on
-        return InTurn(timed(), turns, f"tab {getattr(request, 'session_hash', '')}")
+        return InTurn(timed(), turns, f"tab {asking.get().id}")
 
     def check_room(more: int) -> None:
-        request = LocalContext.request.get(None)
-        user = user_of(client_of(request.request)) if request else ""
-        if ration.allowance.full(tabs.held(user, sessions.tabs_of(user)), tabs.held(), more):
+        if ration.allowance.full(desks.held(user_of(asking.get().client)), desks.held(), more):
             raise RequestError(FULL)
 
     def forget(tab: str) -> None:
         turns.abandon(f"tab {tab}")  # no user is called so
-        tabs.forget(tab)
+        desks.part(tab)
 
     def close(client: str) -> None:
         api.state.service.studies.leave(client)
-        tabs.leave(client)
+        desks.leave(client)
         inbox.leave(client)
         api.state.service.chats.recent.leave(client)
 
     dicomweb = Dicomweb(archive, inbox) if archive else None
     api = make_api(timed, inbox, turns, ready, dicomweb=dicomweb, store=store, metrics=metrics)
-    page = build(in_turn, inbox, way.login, dicomweb, check_room)
-    tabs = Tabs(page)
+    page, desks = build(way.login, archive is not None), Desks(inbox)
+    events = events_of(in_turn, inbox, dicomweb, check_room)
     sessions, ration = Sessions(forget, close, terms, store=store), Ration(allowance)
     metrics.gauge("medvlm_store_up", "Whether what replicas share answers.", lambda: answers(store))
     metrics.gauge("medvlm_sessions", "Browsers' sessions.", lambda: len(sessions))
-    metrics.gauge("medvlm_page_bytes", "Pixels that are open in tabs.", tabs.held)
-    app.add_middleware(Entrance, way=way, sessions=sessions, tabs=tabs, inbox=inbox, ration=ration, store=store)
+    metrics.gauge("medvlm_page_bytes", "Pixels that are open in tabs.", desks.held)
+    app.add_middleware(Entrance, way=way, sessions=sessions, desks=desks, inbox=inbox, ration=ration, store=store)
     app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts(), routes=way.routes)  # before the entrance
     app.add_middleware(Observed, metrics=metrics, routes=[f"{PREFIX}{path}" for path in api.openapi()["paths"]])
     if prefix:
         app.add_middleware(Prefixed, prefix=prefix)
     add_route(app, inbox)
-    app.state.turns, app.state.sessions = turns, sessions
+    app.include_router(wire.router(desks, events, inbox, ration.allowance.waiting))
+    app.state.turns, app.state.sessions, app.state.desks = turns, sessions, desks
     app.mount(PREFIX, api)
     return gr.mount_gradio_app(
         app,

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pydicom
 import pytest
@@ -28,6 +27,7 @@ from serving.access import audit
 from serving.access.limits import FULL
 from serving.dicomweb import AT_ONCE, Dicomweb, rule_of
 from serving.page.archive import ArchivePanel
+from serving.page.desks import Page, asking
 from serving.page.handlers import Handlers
 from serving.page.session import Session
 from serving.uploads import Inbox
@@ -199,22 +199,20 @@ def test_a_slow_archive_holds_few_threads(archive: FakeArchive, tmp_path: Path) 
 # The page
 
 
-def event(**data: object) -> SimpleNamespace:
-    return SimpleNamespace(_data=data)
-
-
-REQUEST = SimpleNamespace(request=SimpleNamespace(scope={"medvlm.client": "alice session 1"}), session_hash="tab")
+def event(**data: object) -> dict[str, object]:
+    return data
 
 
 @pytest.fixture
 def panel(archive: FakeArchive, tmp_path: Path) -> ArchivePanel:
+    asking.set(Page("tab", "alice session 1", Session()))
     (tmp_path / "inbox").mkdir()
     inbox = Inbox(tmp_path / "inbox")
     return ArchivePanel(Dicomweb(lambda: Archive(archive.url), inbox), Handlers(FakeAssistant, inbox))
 
 
 def search(panel: ArchivePanel, **asked: str) -> dict:
-    return json.loads(panel.archive_search(Session(), event(**asked), REQUEST))
+    return panel.archive_search(Session(), event(**asked))["archive"]
 
 
 def test_studies_are_searched_by_name_id_modality_and_day(
@@ -245,13 +243,13 @@ def test_a_study_that_cannot_be_fetched_leaves_what_is_open(
     panel: ArchivePanel, archive: FakeArchive, tmp_path: Path
 ) -> None:
     uid, session = stored(tmp_path / "scan", archive.url), Session()
-    panel.archive_open(session, event(study=uid), REQUEST)
+    panel.archive_open(session, event(study=uid))
     study = session.study
     assert study is not None and len(study.images) == 3
     assert panel.dicomweb.inbox.owner(session.upload) == "alice session 1"
     archive.faults["GET /studies"] = "500"
     for asked in (uid, "../x", None):
-        said = json.loads(panel.archive_open(session, event(study=asked), REQUEST)[-1])
+        said = panel.archive_open(session, event(study=asked))["archive"]
         assert session.study is study and not said["opened"] and said["note"].endswith(".")
     assert [path.name for path in (tmp_path / "inbox").iterdir()] == [session.upload]
     assert session.title == "CT 2026-01-30"
@@ -261,7 +259,7 @@ def test_a_study_that_there_is_no_room_for_leaves_what_is_open(
     panel: ArchivePanel, archive: FakeArchive, tmp_path: Path
 ) -> None:
     uid, session = stored(tmp_path / "scan", archive.url), Session()
-    panel.archive_open(session, event(study=uid), REQUEST)
+    panel.archive_open(session, event(study=uid))
     study, kept = session.study, session.upload
     held = session.desk.nbytes
 
@@ -270,7 +268,7 @@ def test_a_study_that_there_is_no_room_for_leaves_what_is_open(
             raise RequestError(FULL)
 
     panel.do.check_room = check_room
-    said = json.loads(panel.archive_open(session, event(study=uid), REQUEST)[-1])
+    said = panel.archive_open(session, event(study=uid))["archive"]
     assert not said["opened"] and session.chat.messages[-1]["content"] == FULL
     assert session.study is study and len(session.desk.tabs) == 1
     assert [path.name for path in (tmp_path / "inbox").iterdir()] == [kept]
@@ -280,13 +278,13 @@ def test_a_corrected_report_is_stored_beside_the_draft(
     panel: ArchivePanel, archive: FakeArchive, tmp_path: Path
 ) -> None:
     session = Session()
-    assert "Ask for a report" in panel.archive_store(session, REQUEST)
-    panel.archive_open(session, event(study=stored(tmp_path / "scan", archive.url)), REQUEST)
+    assert "Ask for a report" in panel.archive_store(session)["archive"]["note"]
+    panel.archive_open(session, event(study=stored(tmp_path / "scan", archive.url)))
     panel.do.report(session)
     panel.do.work(session)
     for _ in range(2):
-        assert "3 objects" in panel.archive_store(session, REQUEST)
+        assert "3 objects" in panel.archive_store(session)["archive"]["note"]
     assert len(archive.objects) == 6
     session.layer.report.findings[0].presence = "uncertain"
-    assert "3 objects" in panel.archive_store(session, REQUEST)
+    assert "3 objects" in panel.archive_store(session)["archive"]["note"]
     assert len(archive.objects) == 9

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from types import SimpleNamespace
-
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 
 from medvlm.types import Image, Study
-from serving.access.clients import CLIENT
 from serving.page.desks import Desks
-from serving.page.handlers import CROWDED, MOST_TABS, Handlers, message
-from serving.page.session import Session
-from serving.page.studies import NOTHING, Studies
+from serving.page.handlers import CROWDED, MOST_TABS, Handlers, message, shown
+from serving.page.studies import Studies
 from serving.uploads import Inbox
 
 from .fakes import FakeAssistant, square
 
 
 def event(**fields):
-    return SimpleNamespace(_data=fields)
-
-
-def request(client: str, page: str):
-    return SimpleNamespace(request=SimpleNamespace(scope={CLIENT: client}, client=None), session_hash=page)
+    return fields
 
 
 class Server:
     def __init__(self, folder):
         self.inbox, self.time = Inbox(folder), 0.0
         self.desks = Desks(self.inbox, parted_s=300, now=lambda: self.time)
-        self.studies, self.do = Studies(self.desks, self.inbox), Handlers(FakeAssistant, self.inbox)
+        self.studies, self.do = Studies(self.inbox), Handlers(FakeAssistant, self.inbox)
 
     def load(self, client="alice session 1", window="w", page="p"):
         """A page is loaded: its session, and what it shows."""
-        session = Session()
-        return session, self.studies.enter(window, session, request(client, page))
+        session = self.desks.join(client, window, page, anew=True).session
+        return session, shown(session)
 
     def open(self, session, name="a.png"):
-        return self.do.open(session, None, lambda: Study([Image(square())]), title=name)
+        return self.do.open(session, lambda: Study([Image(square())]), title=name)
 
 
 @pytest.fixture
@@ -49,19 +40,19 @@ def server(tmp_path):
 
 
 def titles(session) -> list[tuple[str, bool]]:
-    return [(one["title"], one["shown"]) for one in json.loads(message(session))["studies"]]
+    return [(one["title"], one["shown"]) for one in message(session)["message"]["studies"]]
 
 
 def test_a_page_that_is_loaded_anew_finds_its_studies_and_what_waits(server):
     session, shown = server.load(page="one")
-    assert shown is NOTHING
+    assert "src" not in shown["picture"]
     server.open(session, "a.png")
     server.do.find("bright", session)
     server.open(session, "b.png")
-    server.desks.part(session, "one")
+    server.desks.part("one")
     again, shown = server.load(page="two")
     assert titles(again) == [("a.png", False), ("b.png", True)]
-    assert json.loads(shown[1])["study"] == session.key
+    assert shown["picture"]["study"] == session.key
     server.do.resume(again)
     assert again.layer is None and again.desk.tabs[0].layer.title == "Find: bright"
     assert "The model takes it for" in again.chat.messages[0]["content"]
@@ -72,33 +63,39 @@ def test_another_window_or_browser_finds_nothing(server, who):
     session, _ = server.load()
     server.open(session)
     other, shown = server.load(**who, page="q")
-    assert shown is NOTHING and other.study is None
+    assert "src" not in shown["picture"] and other.study is None
 
 
 def test_a_closed_window_is_forgotten_after_some_minutes_and_a_log_out_at_once(server):
     session, _ = server.load(page="one")
     server.open(session)
-    server.desks.part(session, "one")
+    server.desks.part("one")
     server.time = 299
     assert server.load(page="two")[0].study is session.study
-    server.desks.part(session, "two")
-    assert server.desks.parted("alice") and not server.desks.parted("bob")
+    server.desks.part("two")
+    assert server.desks.held("alice") and not server.desks.held("bob")
     server.time = 600
     server.desks.sweep()
-    assert session.study is None and not server.desks.parted()
+    assert session.study is None and not server.desks.held()
     server.open(server.load(page="three")[0])
     late, _ = server.load(page="four")
     server.desks.leave("alice session 1")
     assert late.study is None
 
 
-def test_what_is_opened_before_the_page_has_said_its_window_is_kept(server):
-    first, _ = server.load(page="one")
-    server.open(first, "a.png")
-    late = Session()
-    server.open(late, "b.png")
-    server.studies.enter("w", late, request("alice session 1", "two"))
-    assert titles(late) == [("a.png", False), ("b.png", True)]
+def test_a_window_in_which_nothing_is_open_is_forgotten_at_once(server):
+    for number in range(3):
+        server.load(window=f"w{number}", page=f"p{number}")
+        server.desks.part(f"p{number}")
+    assert not server.desks._places and not server.desks._shown
+
+
+def test_a_page_stays_in_its_window_and_comes_back_to_it_when_its_line_broke(server):
+    session, _ = server.load(window="w", page="one")
+    server.open(session)
+    assert server.desks.join("alice session 1", "other", "one").session is session
+    server.desks.part("one")
+    assert server.desks.join("alice session 1", "w", "one").session is session and not server.desks.overtaken("one")
 
 
 def test_tabs_are_shown_closed_and_counted(server):
@@ -118,7 +115,7 @@ def test_tabs_are_shown_closed_and_counted(server):
     assert titles(session) == [("c", True)]
     while len(session.desk.tabs) < MOST_TABS:
         server.open(session)
-    assert CROWDED in server.open(session)[0]
+    assert CROWDED in str(server.open(session)["chat"])
     server.studies.close_study(session, event(tab=third))
     assert len(session.desk.tabs) == MOST_TABS - 1
 
@@ -143,8 +140,8 @@ def test_of_two_pages_that_show_one_desk_the_later_one_alone_changes_it(server):
     again, _ = server.load(page="two")  # of a tab that was doubled
     assert titles(again) == [("a.png", True)]
     assert server.desks.overtaken("one") and not server.desks.overtaken("two")
-    server.desks.part(again, "two")
+    server.desks.part("two")
     assert server.desks.overtaken("one"), "it may show what is not there any more"
     server.load(page="three")
-    server.desks.part(session, "one")
+    server.desks.part("one")
     assert not server.desks.overtaken("three") and not server.desks.overtaken("one")

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from medvlm.errors import RequestError
-from serving.access.gate import WRONG_EVENT, WRONG_NAME, WRONG_ORIGIN, host_name
+from serving.access.gate import WRONG_NAME, WRONG_ORIGIN, host_name
 from serving.server import make_app, names
 from tests.fakes import FakeAssistant
 
@@ -25,10 +25,9 @@ NEEDED = {
     ("GET", "/static/{path:path}"),
     ("GET", "/theme.css"),
     ("GET", "/favicon.ico"),
-    ("GET", "/gradio_api/app_id"),
-    ("GET", "/gradio_api/heartbeat/{session_hash}"),
-    ("GET", "/gradio_api/queue/data"),
-    ("POST", "/gradio_api/queue/join"),
+    ("GET", "/page/{page}/here"),
+    ("GET", "/page/{page}/results"),
+    ("POST", "/page/{page}/events/{name}"),
     ("POST", "/uploads"),
 }
 
@@ -61,7 +60,13 @@ def paths(routes) -> set[str]:
 def test_only_the_routes_that_the_page_needs_answer(app, client):
     table = paths(app.routes)
     assert len(table) > 60
-    assert {"/gradio_api/deep_link", "/gradio_api/run/{api_name}", "/monitoring", "/uploads"} <= table
+    assert {
+        "/gradio_api/queue/join",
+        "/gradio_api/deep_link",
+        "/gradio_api/run/{api_name}",
+        "/monitoring",
+        "/uploads",
+    } <= table
     assert {path for _, path in NEEDED} <= table
     for path in sorted(table):
         for method in METHODS:
@@ -96,7 +101,14 @@ def test_only_the_routes_that_the_page_needs_answer(app, client):
         "GET /assets/../index.html",
         "GET /assets/..%2Findex.html",
         "GET /static/img/logo.svg",
-        "GET /gradio_api/queue/join",
+        "GET /gradio_api/app_id",
+        "GET /gradio_api/heartbeat/abc",
+        "GET /gradio_api/queue/data?session_hash=abc",
+        "POST /gradio_api/queue/join",
+        "GET /page/abc/events/ask",
+        "POST /page/abc/events/a/b",
+        "POST /page/a-b/events/ask",
+        "GET /page/../page/abc",
         "GET /docs",
         "GET /openapi.json",
         "GET //",
@@ -117,7 +129,6 @@ def test_what_the_page_needs_is_open(client):
         "theme.css",
         "favicon.ico",
         "static/js/iframeResizer.contentWindow.min.js",
-        "gradio_api/app_id",
     ):
         assert client.get(f"/{path}").status_code == 200, path
 
@@ -161,7 +172,14 @@ def test_two_names_at_once_are_none(client):
 )  # fmt: skip
 @pytest.mark.parametrize(
     "target",
-    ["OPTIONS /uploads", "POST /uploads", "POST /gradio_api/queue/join", "GET /gradio_api/queue/data", "GET /"],
+    [
+        "OPTIONS /uploads",
+        "POST /uploads",
+        "POST /page/a/events/ask",
+        "GET /page/a/results",
+        "GET /page/a/here",
+        "GET /",
+    ],
 )
 def test_other_origins_get_one_sentence(client, origin, target):
     method, path = target.split(" ")
@@ -194,7 +212,7 @@ def test_names_that_serving_gives():
 
 
 def test_websockets_are_closed(client):
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/gradio_api/queue/join"):
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/page/a/here"):
         pass
 
 
@@ -206,23 +224,21 @@ def test_openais_protocol_is_open_to_the_pages_own_origin_alone(client):
     assert client.post("/v1/chat/completions", json=asked, headers=other).status_code == 403
 
 
-FILE = {"path": "http://example.org/a.png", "meta": {"_type": "gradio.FileData"}}
-
-
-@pytest.mark.parametrize("data", [[FILE, None], [[FILE]], [{"value": FILE}], [3], {"0": FILE}, FILE, None])
-def test_an_event_with_a_file_in_it_is_refused(client, data):
-    event = {"data": data, "fn_index": 0, "session_hash": "abc"}
-    reply = client.post("/gradio_api/queue/join", json=event)
-    assert (reply.status_code, reply.json()) == (400, {"detail": WRONG_EVENT})
-
-
 def test_events_that_are_none(client):
-    for body in (b"", b"{", b"[" * 100_000, b"\xff", b"[]", b"3"):
-        assert client.post("/gradio_api/queue/join", content=body).status_code == 400
-    large = {"data": ["x" * 2**21], "fn_index": 0, "session_hash": "abc"}
-    assert client.post("/gradio_api/queue/join", json=large).status_code == 413
-    texts = {"data": ["Which organ?", None], "fn_index": 0}
-    assert client.post("/gradio_api/queue/join", json=texts).json() == {"detail": "Session hash not found."}  # Gradio's
+    client.get("/")  # which gives a cookie
+    path, own = "/page/abc/events/ask", {"x-medvlm": "1"}
+    assert (
+        client.post(path, json={"window": "w", "data": {}}).status_code == 403
+    )  # as another site's form would send it
+    for body in (b"", b"{", b"[" * 100_000, b"\xff", b"[]", b"3", b'{"data": {}}', b'{"window": 3}', b'{"window": ""}'):
+        assert client.post(path, content=body, headers=own).status_code == 400
+    for data in ([], "x", 3, None, [{"path": "http://example.org/a.png"}]):
+        assert client.post(path, json={"window": "w", "data": data}, headers=own).status_code == 400
+    assert client.post(path, json={"window": "w" * 65, "data": {}}, headers=own).status_code == 400
+    assert client.post(path, json={"window": "w", "data": {"text": "x" * 2**21}}, headers=own).status_code == 413
+    assert client.post("/page/abc/events/nothing", json={"window": "w"}, headers=own).status_code == 404
+    said = client.post(path, json={"window": "w", "data": {"text": "Which organ?"}}, headers=own).json()
+    assert said["outputs"]["chat"]["messages"][0]["content"] == "Open an image first."
 
 
 def test_every_answer_keeps_the_rest_of_the_world_out(client):

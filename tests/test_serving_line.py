@@ -10,12 +10,11 @@ import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 from medvlm.progress import tracked
-from serving.page import progress
-from serving.page.progress import STOPPED, Stopped, followed, stop
+from serving.page.progress import STOPPED, Stopped, Work, follow, stop
 from serving.page.session import Session
 
 
-class Work:
+class Tasks:
     """Does what it is asked for in no time, but `hang`, which goes on until it is let go or stopped."""
 
     def __init__(self):
@@ -28,13 +27,15 @@ class Work:
                 if what != "hang" or self.go.wait(0.02):
                     break
         except Stopped:
-            return STOPPED
-        return f"{what} done"
+            return {"done": STOPPED}
+        return {"done": f"{what} done"}
 
 
-async def last(events):
-    """What an event's listener gives in the end."""
-    return [value async for value, _ in events][-1]
+async def last(session, work, what):
+    """What a piece of work gives in the end."""
+    told = []
+    await follow(Work(work, "Working"), session, what, told.append)
+    return told[-1].get("done")
 
 
 async def begins(work, what):
@@ -44,22 +45,17 @@ async def begins(work, what):
 
 @pytest.fixture
 def work():
-    made = Work()
+    made = Tasks()
     yield made
     made.go.set()
 
 
-@pytest.fixture
-def listener(work):
-    return followed(work, "Working", 1, in_line=True)
-
-
-def test_a_window_whose_work_hangs_holds_up_no_other(work, listener):
+def test_a_window_whose_work_hangs_holds_up_no_other(work):
     async def both():
-        mine = asyncio.create_task(last(listener(Session(), "hang")))
+        mine = asyncio.create_task(last(Session(), work, "hang"))
         await begins(work, "hang")
         began = time.monotonic()
-        assert await last(listener(Session(), "click")) == "click done"
+        assert await last(Session(), work, "click") == "click done"
         assert time.monotonic() - began < 2 and not mine.done()
         work.go.set()
         return await mine
@@ -67,13 +63,13 @@ def test_a_window_whose_work_hangs_holds_up_no_other(work, listener):
     assert asyncio.run(both()) == "hang done"
 
 
-def test_requests_of_one_window_are_worked_on_in_order_without_a_thread_for_those_that_wait(work, listener):
+def test_requests_of_one_window_are_worked_on_in_order_without_a_thread_for_those_that_wait(work):
     async def all_of_them():
         session = Session()
-        tasks = [asyncio.create_task(last(listener(session, "hang")))]
+        tasks = [asyncio.create_task(last(session, work, "hang"))]
         await begins(work, "hang")
         before = threading.active_count()
-        tasks += [asyncio.create_task(last(listener(session, str(n)))) for n in range(20)]
+        tasks += [asyncio.create_task(last(session, work, str(n))) for n in range(20)]
         await asyncio.sleep(0.2)
         assert work.begun == ["hang"] and threading.active_count() == before
         work.go.set()
@@ -84,12 +80,12 @@ def test_requests_of_one_window_are_worked_on_in_order_without_a_thread_for_thos
     assert work.begun == ["hang", *map(str, range(20))]
 
 
-def test_stop_ends_what_is_worked_on_and_the_next_goes_on(work, listener):
+def test_stop_ends_what_is_worked_on_and_the_next_goes_on(work):
     async def both():
         session = Session()
-        first = asyncio.create_task(last(listener(session, "hang")))
+        first = asyncio.create_task(last(session, work, "hang"))
         await begins(work, "hang")
-        second = asyncio.create_task(last(listener(session, "click")))
+        second = asyncio.create_task(last(session, work, "click"))
         await asyncio.sleep(0.05)
         stop(session)
         return await first, await second
@@ -97,18 +93,16 @@ def test_stop_ends_what_is_worked_on_and_the_next_goes_on(work, listener):
     assert asyncio.run(both()) == (STOPPED, "click done")
 
 
-def test_what_waits_for_a_page_that_is_gone_never_begins(work, listener, monkeypatch):
-    monkeypatch.setattr(progress, "LOOK_S", 0.05)
-
+def test_what_waits_for_a_page_that_is_gone_never_begins(work):
     async def closed():
         session = Session()
-        first = asyncio.create_task(last(listener(session, "hang")))
+        first = asyncio.create_task(last(session, work, "hang"))
         await begins(work, "hang")
-        waits, third = listener(session, "gone"), None
-        await anext(waits)  # where Gradio looks for the page
-        third = asyncio.create_task(last(listener(session, "click")))
+        waits = asyncio.create_task(last(session, work, "gone"))
         await asyncio.sleep(0.05)
-        await waits.aclose()
+        third = asyncio.create_task(last(session, work, "click"))
+        await asyncio.sleep(0.05)
+        waits.cancel()
         work.go.set()
         return await first, await third
 
@@ -119,13 +113,24 @@ def test_what_waits_for_a_page_that_is_gone_never_begins(work, listener, monkeyp
 def test_a_handler_that_fails_leaves_the_line(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
-    def handler(session, what):
-        return 1 // what
-
     async def both():
         session = Session()
         for what in (0, 1):
-            shown = await last(followed(handler, "Working", 1, in_line=True)(session, what))
+            shown = await last(session, lambda _, data: {"done": 1 // data}, what)
         return shown
 
     assert asyncio.run(both()) == 1
+
+
+def test_no_more_is_worked_on_at_a_time_than_may_be(work):
+    async def three():
+        few = asyncio.Semaphore(2)
+        reading = Work(work, in_line=False, beside=few)
+        tasks = [asyncio.create_task(follow(reading, Session(), "hang", lambda _: None)) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        assert len(work.begun) == 2
+        work.go.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(three())
+    assert len(work.begun) == 3

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -37,17 +34,17 @@ def go(session, tmp_path):
     do = Handlers(FakeAssistant, Inbox(tmp_path / "inbox"))
 
     def to(plane, image=None):
-        do.slice(session, SimpleNamespace(_data={"plane": plane, "image": image}))
-        return json.loads(payload.picture(session))
+        do.slice(session, {"plane": plane, "image": image})
+        return payload.picture(session)
 
     return to
 
 
 def test_a_plane_is_chosen_and_left(session, go):
-    first = json.loads(payload.picture(session))
+    first = payload.picture(session)
     assert (first["planes"], first["plane"], first["cut"]) == (["axial", "coronal", "sagittal"], "axial", None)
     middle = go("coronal")
-    assert (middle["plane"], middle["image"], middle["count"], middle["shown"]) == ("coronal", 20, 40, [30, 40])
+    assert (middle["plane"], middle["image"], middle["count"], middle["shown"]) == ("coronal", 20, 40, (30, 40))
     assert middle["cut"]["across"] == 1 and middle["facts"] == "coronal, 21 of 40, cut across the axial slices"
     assert go("coronal", 39)["image"] == 39
     assert session.image == first["image"]  # questions are about the slice that was in view
@@ -64,8 +61,8 @@ def test_there_is_no_other_plane_beside_a_prior_or_of_thick_slices(session, go, 
     go("coronal")
     prior = session.prior = Prior(session.study, "", Relation(None, None))
     prior.alignment = Alignment(np.eye(4), (20, 40, 30), (20, 40, 30), tuple(range(20)), tuple(range(20)), 0.9)
-    shown = json.loads(payload.picture(session))
+    shown = payload.picture(session)
     assert (shown["planes"], shown["cut"], shown["image"]) == ([], None, session.image)
     session.open(load_study(write_nifti(tmp_path / "b.nii", "RAS", (1, 1, 9))))
-    assert json.loads(payload.picture(session))["planes"] == []
+    assert payload.picture(session)["planes"] == []
     assert go("coronal", 2)["image"] == 2

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +19,6 @@ from medvlm.types import Image, Study
 from serving.access.limits import FULL
 from serving.page import payload
 from serving.page.correcting import Correcting
-from serving.page.desks import Desks
 from serving.page.handlers import Handlers
 from serving.page.priors import Priors
 from serving.page.session import Session
@@ -31,11 +28,9 @@ from serving.uploads import UNCLAIMED, Inbox, Upload
 from .priors import SIZE, ComparingAssistant, drawn, pair, pair_of_series
 from .studies import write
 
-TAB = SimpleNamespace(session_hash="tab")
-
 
 def event(**fields):
-    return SimpleNamespace(_data=fields)
+    return fields
 
 
 class Page:
@@ -52,14 +47,14 @@ class Page:
         return folder.name
 
     def open(self, path):
-        self.do.open_upload(self.session, event(upload=self.upload(path)), TAB)
+        self.do.open_upload(self.session, event(upload=self.upload(path)))
         assert self.session.study is not None
 
     def compare(self, path) -> dict:
         """What is told of a prior when it was read; it is laid beside what is open."""
-        told = self.prior.take(self.session, event(upload=self.upload(path)))[-1]
+        told = self.prior.take(self.session, event(upload=self.upload(path)))["message"]
         self.prior.lay(self.session)
-        return json.loads(told)
+        return told
 
     def report(self) -> dict:
         self.do.report(self.session)
@@ -72,11 +67,11 @@ class Page:
 
     @property
     def layer(self) -> dict:
-        return json.loads(payload.layer(self.session))
+        return payload.layer(self.session)
 
     @property
     def picture(self) -> dict:
-        return json.loads(payload.picture(self.session))
+        return payload.picture(self.session)
 
     @property
     def files(self) -> set[str]:
@@ -217,7 +212,7 @@ def test_the_comparison_of_a_corrected_report_is_made_anew_when_asked(page, tmp_
     work.redraw(0, np.roll(np.asarray(drawn(14)) == 120, 0) & (np.arange(SIZE[1]) < 120))
     assert page.layer["outdated"] == COMPARISON and any("larger" in text for text in texts(COMPARISON))
     told = correcting.correct(page.session, event(layer=page.session.layer.key, do="compare"))
-    assert json.loads(told[1])["note"] == "" and not page.layer["outdated"]
+    assert told["message"]["note"] == "" and not page.layer["outdated"]
     assert not any("larger" in text for text in texts(COMPARISON))
     assert texts("Provenance")[-1] == ANEW
     correcting.step(page.session, event(by=-1))
@@ -232,7 +227,7 @@ def test_a_new_study_leaves_it_and_a_closed_tab_ends_it(page, tmp_path):
     page.compare(before)
     page.open(today)
     assert page.session.prior is None and page.files == page.session.uploads and len(page.files) == 3
-    tabs = Studies(Desks(page.inbox), page.inbox)
+    tabs = Studies(page.inbox)
     tabs.close_study(page.session, event(tab=page.session.desk.now.tab))
     assert page.session.prior is not None and len(page.files) == 2
     tabs.close_study(page.session, event(tab=page.session.desk.now.tab))
@@ -258,10 +253,10 @@ def test_another_series_needs_room_only_beyond_the_one_in_whose_place_it_comes(p
     _, (one, other) = pair_of_series(tmp_path)
     upload = page.upload(one)
     shutil.copy(other, page.inbox.folder / upload)
-    page.do.open_upload(page.session, event(upload=upload), TAB)
+    page.do.open_upload(page.session, event(upload=upload))
     first, asked = page.session.study, []
     page.do.check_room = asked.append
-    page.do.open_series(page.session, event(number=2), TAB)
+    page.do.open_series(page.session, event(number=2))
     assert page.session.study is not first and asked == [page.session.study.nbytes - first.nbytes]
 
 
@@ -337,6 +332,6 @@ def test_another_series_of_the_prior_is_laid_in_its_place_and_the_order_stays(pa
     page.prior.lay(page.session)
     assert "10 days later than the image; they are compared as they were given" in page.said
     for wild in (9, "x", []):
-        note = json.loads(page.prior.take(page.session, event(number=wild))[-1])["note"]
+        note = page.prior.take(page.session, event(number=wild))["message"]["note"]
         assert note == "The prior was not opened." and page.session.candidate is None
     assert len(page.files) == 2

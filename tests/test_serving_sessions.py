@@ -6,25 +6,21 @@ import asyncio
 import base64
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 pytest.importorskip("argon2", reason="argon2-cffi is not installed: pip install -e '.[serving]'")
-import gradio as gr
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
-from gradio.context import LocalContext
 
 from medvlm.types import Image, Study
 from serving.access import audit, entrance
 from serving.access.accounts import Accounts, Proxies, TrustedHeader
-from serving.access.clients import CLIENT, PEER
+from serving.access.clients import PEER
 from serving.access.entrance import Way
 from serving.access.limits import Allowance
 from serving.page.session import Session
-from serving.page.tabs import Tabs
 from serving.server import make_app
 from tests.apis import png
 from tests.fakes import FakeAssistant, square
@@ -80,31 +76,21 @@ def bob(app):
     return client
 
 
-def join(client: TestClient, hash: str, **event):
-    body = {"data": [None], "fn_index": number(client.app, "clear_layer"), "session_hash": hash, **event}
-    return client.post("/gradio_api/queue/join", json=body)
+def join(client: TestClient, page: str, event: str = "clear_layer", /, **data):
+    return client.post(f"/page/{page}/events/{event}", json={"window": page, "data": data}, headers=HEADER)
 
 
-def page_of(app):
-    """Gradio's blocks; without its start, so that events are taken and not worked on."""
-    return app.routes[-1].app.get_blocks()
-
-
-def number(app, name: str) -> int:
-    return next(n for n, fn in page_of(app).fns.items() if fn.name == name)
-
-
-def opened(client: TestClient, hash: str) -> Session:
+def opened(client: TestClient, page: str) -> Session:
     """Put a picture into a tab; gives what the tab holds."""
-    assert join(client, hash).status_code == 200
-    state = page_of(client.app).state_holder[hash]
-    held = next(state[key] for key, block in page_of(client.app).blocks.items() if isinstance(block, gr.State))
+    assert join(client, page).status_code == 200
+    held = tab(client.app, page)
     held.open(Study([Image(square())]))
     return held
 
 
-def tab(app, hash: str) -> Session | None:
-    return Tabs(page_of(app)).session(hash)
+def tab(app, page: str) -> Session | None:
+    known = app.state.desks.page(page)
+    return known and known.session
 
 
 # Without a login
@@ -114,8 +100,8 @@ def test_nothing_is_told_without_a_login(app):
     client = client_of(app)
     reply = client.get("/")
     assert (reply.status_code, reply.headers["location"]) == (303, "./login") and "set-cookie" not in reply.headers
-    for method, path in [("GET", "/theme.css"), ("GET", "/gradio_api/queue/data?session_hash=abc"), ("GET", "/v1/models"),
-                         ("GET", "/gradio_api/heartbeat/abc"), ("POST", "/uploads"), ("POST", "/v1/studies"),
+    for method, path in [("GET", "/theme.css"), ("GET", "/page/abc/results"), ("GET", "/v1/models"),
+                         ("GET", "/page/abc/here"), ("POST", "/uploads"), ("POST", "/v1/studies"),
                          ("GET", "/v1/studies/x"), ("POST", "/v1/chat/completions"), ("GET", "/v1/openapi.json")]:  # fmt: skip
         reply = client.request(method, path, headers=HEADER)
         assert reply.status_code == 401, path
@@ -209,7 +195,6 @@ def test_logging_out_ends_the_session_and_all_that_it_held(app, alice):
     session = opened(alice, "leaving")
     study = alice.post("/v1/studies", files={"files": ("a.png", png())}).json()["id"]
     old = alice.cookies["medvlm-7860"]
-    assert "leaving" in page_of(app).state_holder.session_data
     assert alice.post("/logout", data={}, headers=OWN).status_code == 403
     reply = alice.post("/logout", data={"token": token(alice, "/logout")}, headers=OWN)
     assert reply.status_code == 303
@@ -231,19 +216,19 @@ def test_a_write_with_a_cookie_says_which_site_it_is_from(app):
 # Another's tab, upload, study
 
 
-def foreign(client: TestClient, hash: str) -> list[int]:
-    """What a client gets of a tab by its hash: by an event, by its results, by its heartbeat."""
+def foreign(client: TestClient, page: str) -> list[int]:
+    """What a client gets of a tab by its page's number: by an event, its results, the line that it holds."""
     return [
-        join(client, hash).status_code,
-        client.get(f"/gradio_api/queue/data?session_hash={hash}").status_code,
-        client.get(f"/gradio_api/heartbeat/{hash}").status_code,
+        join(client, page).status_code,
+        client.get(f"/page/{page}/results").status_code,
+        client.get(f"/page/{page}/here").status_code,
     ]
 
 
 def test_another_accounts_tab_is_refused(app, alice, bob):
     opened(alice, "alices")
     assert foreign(bob, "alices") == [403, 403, 403]
-    assert tab(app, "alices").study is not None  # a heartbeat that ends would have closed it
+    assert tab(app, "alices").study is not None  # a line that ends would have closed it
 
 
 def test_another_browsers_tab_on_loopback_is_refused(open_app):
@@ -260,23 +245,30 @@ def test_another_browsers_tab_on_loopback_is_refused(open_app):
     assert one.cookies["medvlm-7860"] == cookie  # loaded anew, it is the same session
 
 
-@pytest.mark.parametrize(
-    "query", ["session_hash=mine&session_hash=alices", "", "session_hash=", "session_hash=a%2Fb", "Session_Hash=alices"]
-)
-def test_a_stream_of_one_tab_is_asked_for(alice, query):
-    assert alice.get(f"/gradio_api/queue/data?{query}").status_code == 400
+def test_another_window_of_that_name_is_another_users(app, alice, bob):
+    held = opened(alice, "same")
+    said = bob.post("/page/bobs1/events/enter", json={"window": "same"}, headers=HEADER)
+    assert "src" not in said.json()["outputs"]["picture"] and tab(app, "bobs1") is not held
 
 
-@pytest.mark.parametrize("hash", [3, ["alices"], {"a": 1}, "", "a b", "x" * 65, "../x"])
-def test_a_hash_that_is_none_is_refused(alice, hash):
-    assert join(alice, hash).status_code == 400
+@pytest.mark.parametrize("page", ["", "a b", "x" * 65, "../x", "a-b", "a%2Fb", "a?b"])
+def test_a_number_that_is_none_is_refused(alice, page):
+    assert join(alice, page).status_code in (400, 404)
+
+
+def test_a_page_that_was_overtaken_changes_nothing_and_loses_no_words(app, alice):
+    held = opened(alice, "first")
+    other = alice.post("/page/second/events/enter", json={"window": "first"}, headers=HEADER).json()
+    assert other["outputs"]["picture"]["study"] == held.key
+    late = join(alice, "first", "correct", text="a <b>word</b>")
+    assert late.status_code == 403 and "You wrote: “a <b>word</b>”" in late.json()["detail"]
+    assert join(alice, "second").status_code == 200
 
 
 def test_another_users_upload_is_not_opened(app, alice, bob):
     upload = alice.post("/uploads", files={"files": ("a.png", png())}, headers=HEADER).json()["upload"]
-    event = {"event_data": {"upload": upload}, "fn_index": number(app, "open_upload")}
-    assert join(bob, "bobs", **event).status_code == 403
-    assert join(alice, "alices2", **event).status_code == 200
+    assert join(bob, "bobs", "open_upload", upload=upload).status_code == 403
+    assert join(alice, "alices2", "open_upload", upload=upload).status_code == 200
 
 
 def test_another_users_study_region_and_export_are_not_there(app, alice, bob):
@@ -336,11 +328,10 @@ def test_the_account_that_a_proxy_names_is_let_in_and_nobody_else(tmp_path):
     assert client("10.0.0.2").get("/").status_code == 401
     alice = client("10.0.0.2", **{"x-remote-user": "alice"})
     assert alice.get("/").status_code == 200 and alice.cookies["medvlm-7860"]
-    event = {"data": [], "session_hash": "x"}
-    assert alice.post("/gradio_api/queue/join", json=event).status_code == 400  # Gradio's: no event is named
+    assert join(alice, "x").status_code == 200
     bob = client("10.0.0.2", **{"x-remote-user": "bob"})
     bob.cookies.set("medvlm-7860", alice.cookies["medvlm-7860"])
-    assert bob.post("/gradio_api/queue/join", json=event).status_code == 403
+    assert join(bob, "x").status_code == 403
     assert bob.get("/login").status_code == 404 and bob.get("/logout").status_code == 200
 
 
@@ -366,7 +357,7 @@ def test_who_is_no_proxy_cannot_say_who_they_ask_for():
 def test_preflights_and_writes_of_other_sites_are_refused(app, home):
     client = client_of(app, home)
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-medvlm"}
-    for path in ("/uploads", "/gradio_api/queue/join", "/v1/studies", "/login", "/logout", "/v1/chat/completions"):
+    for path in ("/uploads", "/page/x/events/ask", "/v1/studies", "/login", "/logout", "/v1/chat/completions"):
         for said in (
             {"origin": "http://evil.example"},
             {"sec-fetch-site": "cross-site"},
@@ -395,7 +386,7 @@ def test_what_was_done_is_told_without_what_was_said(app, alice, caplog):
     study = alice.post("/v1/studies", files={"files": ("DOE^JANE.png", png())}).json()["id"]
     alice.post(f"/v1/studies/{study}/find", json={"phrases": ["Jane Doe"]})
     upload = alice.post("/uploads", files={"files": ("DOE^JANE.png", png())}, headers=HEADER).json()["upload"]
-    join(alice, "audited", event_data={"upload": upload}, fn_index=number(app, "open_upload"))
+    join(alice, "audited", "open_upload", upload=upload)
     log_in(client_of(app, address="10.0.7.7"), "my-password-by-mistake", "wrong")
     lines = [json.loads(record.message) for record in caplog.records if record.name == "medvlm.audit"]
     assert {"open", "find", "upload", "open_upload", "login refused"} <= {line["action"] for line in lines}
@@ -430,15 +421,22 @@ def test_examples_too_are_refused_beyond_what_one_may_hold(tmp_path):
     client = client_of(app, LOOPBACK, "127.0.0.1")
     client.get("/")
     session = opened(client, "many")
-    asked = SimpleNamespace(request=SimpleNamespace(scope={CLIENT: "loopback session 1"}), session_hash="many")
-    handler, event = page_of(app).fns[number(app, "open_example")].fn, SimpleNamespace(_data={"name": "retina"})
-
-    async def open_two() -> None:  # as Gradio calls it; the example has 6 MB
-        LocalContext.request.set(asked)
-        for _ in range(2):
-            async for _ in handler(session, event, asked):
-                pass
-
-    asyncio.run(open_two())
+    with client:  # so that what takes longer goes on after the answer
+        for _ in range(2):  # of 6 MB
+            assert join(client, "many", "open_example", name="retina").json()["more"]
+            results = client.get("/page/many/results").text
     assert [one.title for one in session.desk.tabs] == ["", "Fundus photograph"]
-    assert session.chat.messages[-1]["content"] == entrance.FULL
+    assert session.chat.messages[-1]["content"] == entrance.FULL and results.endswith("null\n")
+
+
+def test_more_waits_than_one_may_have_waiting(tmp_path):
+    client = client_of(make_app(FakeAssistant, tmp_path, allowance=Allowance(waiting=2)), LOOPBACK, "127.0.0.1")
+    client.get("/")
+    with client:
+        seen = [join(client, "busy", "ask", text="Is it bright?") for _ in range(6)]
+        statuses = [reply.status_code for reply in seen]
+        assert statuses[:2] == [200, 200] and statuses[-1] == 429 and seen[-1].headers["retry-after"] == "2"
+        assert join(client, "busy").status_code == 200  # what takes a moment alone is not held up
+        while not client.get("/page/busy/results").text.endswith("null\n"):
+            pass
+        assert join(client, "busy", "ask", text="Is it bright?").status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import threading
 import time
@@ -28,3 +29,12 @@ def served(app: Any, host: str = "127.0.0.1", **options: Any) -> Iterator[int]:
         finally:
             web.should_exit = True
             thread.join(20)
+
+
+def cookie_of(port: int) -> str:
+    """The cookie of a browser that has just opened the page."""
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(line):
+        line.request("GET", "/")
+        given = line.getresponse().getheader("set-cookie") or ""
+    return given.partition(";")[0]

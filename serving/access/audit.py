@@ -10,7 +10,6 @@ import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from medvlm.errors import RequestError
 
@@ -41,6 +40,9 @@ def action_of(method: str, path: str) -> tuple[str, str]:
     found = re.fullmatch(r"/v1/studies(?:/([\w-]{8,64})(?:/([\w-]{1,20})(?:/\d{1,6})?)?)?", path)
     if found:
         return found[2] or {"POST": "open", "DELETE": "close"}.get(method, "show"), found[1] or ""
+    event = re.fullmatch(r"/page/\w+/events/(\w{1,20})", path)
+    if event:
+        return event[1], ""
     known = {"/uploads": "upload", "/v1/chat/completions": "chat"}
     return (known.get(path, ""), "") if method == "POST" else ("", "")
 
@@ -84,28 +86,9 @@ def place_of(error: BaseException) -> str:
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-class _Traceback:
-    """Stands for the module `traceback` in Gradio, which prints exceptions with all that they quote."""
-
-    def __init__(self, log: logging.Logger):
-        self.log = log
-
-    def print_exc(self, *_: Any, **__: Any) -> None:
-        error = sys.exc_info()[1]
-        if error is not None:
-            self.log.error("%s at %s", type(error).__name__, place_of(error))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(traceback, name)
-
-
 def be_discreet() -> None:
     """From now on nothing that a framework logs quotes what was sent, and a flood of faults is no flood of lines."""
-    from gradio import queueing, routes, utils
-
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.addFilter(Discreet())
     logging.getLogger().handlers[:] = [handler]
-    for module in (queueing, routes, utils):
-        module.traceback = _Traceback(logging.getLogger("medvlm.serving"))

@@ -12,8 +12,6 @@ import binascii
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -21,29 +19,24 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..page.tabs import Tabs
+from ..page.desks import Desks
 from ..store import AGAIN, Store, StoreGone
 from ..uploads import Inbox
 from . import audit
 from .accounts import Accounts, TrustedHeader
 from .clients import CLIENT, PEER, network_of, user_of
-from .gate import EVENT, JOIN, refusal
+from .gate import refusal
 from .limits import FULL, Ration
 from .login import OWN, Login, give
 from .sessions import Browser, Refused, Sessions
 
-HEARTBEAT = r"/gradio_api/heartbeat/(\w+)"
-STREAM = "/gradio_api/queue/data"
+PAGE = "/page/"  # before what is of one page, by the number that it gave itself
 LOGIN = ("/login", "/logout")
 FREE = ("/v1/health", "/v1/ready", "/favicon.ico")  # told to everybody: supervisors have no account
 READING = ("GET", "HEAD", "OPTIONS")
 UNKNOWN = "Log in first: open the page, or send the name and the password of an account."
 NO_SESSION = "This tab has no session any more; load the page again."
 NO_ORIGIN = "The browser does not say which site asks; load the page again."
-OVERTAKEN = (
-    "What is open here was opened in another tab since, and nothing of it is lost; load this page again to go on here."
-)
-NOT_YOURS = "The upload is not there any more; open the files again."
 # Of a link on another site browsers bring no cookie along; a page of our own then asks once more.
 ONCE_MORE = '<!doctype html><meta http-equiv="refresh" content="0;url=./"><title>medvlm</title><a href="./">medvlm</a>'
 
@@ -88,12 +81,12 @@ class Entrance:
         app: ASGIApp,
         way: Way,
         sessions: Sessions,
-        tabs: Tabs,
+        desks: Desks,
         inbox: Inbox,
         ration: Ration,
         store: Store | None = None,
     ):
-        self.app, self.way, self.sessions, self.tabs, self.inbox = app, way, sessions, tabs, inbox
+        self.app, self.way, self.sessions, self.desks, self.inbox = app, way, sessions, desks, inbox
         self.ration, self.login = ration, Login(way.accounts, sessions, store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +125,7 @@ class Entrance:
     async def asker(self, request: Request) -> Asker | None:
         """Who sends a request; `None` where a login is missing. Raises `Refused`."""
         address = address_of(request)
-        name, passes = cookie_name(request), re.fullmatch(HEARTBEAT, request.scope["path"]) is None
+        name, passes = cookie_name(request), not request.scope["path"].endswith("/here")
         browser = await run_in_threadpool(self.sessions.find, request.cookies.get(name), passes)
         user: str | None = address
         if self.way.header:
@@ -171,19 +164,19 @@ class Entrance:
                 stack.enter_context(self.ration.write(asker.user, path))
             if path == "/uploads":
                 self.check_room(asker)
-            if path == JOIN:
-                self.check_event(scope, asker)
-            if hash := self.streamed(request):
-                stack.callback(self.closed, path, asker, hash)
-                stack.enter_context(self.sessions.stream(self.sessions.tab(browser_of(asker), hash)))
+            if path.startswith(PAGE):
+                page, _, asked = path.removeprefix(PAGE).partition("/")
+                tab = self.sessions.tab(browser_of(asker), page)
+                if asked == "here":  # held as long as the page is open
+                    stack.callback(self.closed, asker, page)
+                if request.method == "GET":
+                    stack.enter_context(self.sessions.stream(tab))
             stack.callback(self.note, scope, asker, told)
             await self.app(scope, receive, told)
         await told.end()
 
-    def closed(self, path: str, asker: Asker, hash: str) -> None:
-        """A line has ended; the heartbeat's is held as long as the tab is open."""
-        if path != STREAM and asker.browser:
-            asyncio.get_running_loop().run_in_executor(None, self.sessions.leave, asker.browser, hash)
+    def closed(self, asker: Asker, page: str) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self.sessions.leave, browser_of(asker), page)
 
     def check_origin(self, request: Request, asker: Asker) -> None:
         """The gate has refused wrong ones; of a browser that was let in by its cookie, one must be there."""
@@ -191,54 +184,16 @@ class Entrance:
             raise Refused(403, NO_ORIGIN)
 
     def check_room(self, asker: Asker) -> None:
-        own = self.tabs.held(asker.user, self.sessions.tabs_of(asker.user))
-        if self.ration.allowance.full(own, self.tabs.held()):
+        if self.ration.allowance.full(self.desks.held(asker.user), self.desks.held()):
             raise Refused(429, FULL, 60)
-
-    def check_event(self, scope: Scope, asker: Asker) -> None:
-        """An event is of a tab of this browser, and of an upload of its own."""
-        event = scope.get(EVENT) or {}
-        hash, data = event.get("session_hash"), event.get("event_data")
-        if hash is None:  # Gradio says so
-            return
-        if not isinstance(hash, str) or not re.fullmatch(r"\w{1,64}", hash):
-            raise Refused(400, NO_SESSION)
-        self.sessions.tab(browser_of(asker), hash)
-        if self.tabs.overtaken(hash):
-            raise Refused(403, OVERTAKEN + wrote(data))
-        upload = data.get("upload") if isinstance(data, dict) else None
-        if isinstance(upload, str) and self.inbox.owner(upload) not in (None, asker.client):
-            raise Refused(403, NOT_YOURS)
-        if self.tabs.waiting(self.sessions.tabs_of(asker.user)) >= self.ration.allowance.waiting:
-            raise Refused(429, "Too many requests wait; try again in a moment.", 2)
-
-    def streamed(self, request: Request) -> str:
-        """The hash of the tab that a line is opened for, if it is one. Raises `Refused`."""
-        found = re.fullmatch(HEARTBEAT, request.scope["path"])
-        if found:
-            return found[1]
-        if request.scope["path"] != STREAM:
-            return ""
-        given = parse_qs(request.scope["query_string"].decode("latin-1")).get("session_hash", [])
-        if len(given) != 1 or not re.fullmatch(r"\w{1,64}", given[0]):
-            raise Refused(400, NO_SESSION)
-        return given[0]
 
     def note(self, scope: Scope, asker: Asker, told: _Told) -> None:
         session = asker.browser.name if asker.browser else ""
         action, study = audit.action_of(scope["method"], scope["path"])
-        if scope["path"] == JOIN:
-            event = scope.get(EVENT) or {}
-            action, study = self.tabs.event(event.get("fn_index")), self.tabs.study(str(event.get("session_hash")))
+        if scope["path"].startswith(PAGE):
+            study = self.desks.study(scope["path"].split("/")[2])
         if action:
             audit.note(asker.user, action, study or told.opened, told.status, session)
-
-
-def wrote(data: Any) -> str:
-    """What a user typed that an event would have brought, so that it is not lost."""
-    text = data.get("text") if isinstance(data, dict) else None
-    # Gradio shows refusals too, and would take a "<" for HTML.
-    return f" You wrote: “{text.replace('<', '‹')}”" if isinstance(text, str) and text else ""
 
 
 class _Told:

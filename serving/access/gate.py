@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-import json
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,9 +18,6 @@ from ..api.errors import ApiError
 from .limits import Paced
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-JOIN = "/gradio_api/queue/join"
-EVENT = "medvlm.event"  # in a request's scope: the event that was read from its body
-MAX_JOIN = 2**20  # bytes of an event; files do not come this way
 # All that the page asks for. Whatever else Gradio offers is closed, also what a later version may bring.
 OPEN = [
     ("GET", r"/"),
@@ -31,10 +25,8 @@ OPEN = [
     ("GET", r"/static/js/iframeResizer\.contentWindow\.min\.js"),
     ("GET", r"/theme\.css"),
     ("GET", r"/favicon\.ico"),
-    ("GET", r"/gradio_api/app_id"),  # asked after a lost connection
-    ("GET", r"/gradio_api/heartbeat/\w+"),  # its end says that a tab was closed
-    ("GET", r"/gradio_api/queue/data"),
-    ("POST", JOIN),
+    ("GET", r"/page/\w{1,64}/(here|results)"),
+    ("POST", r"/page/\w{1,64}/events/\w{1,20}"),
     ("POST", r"/uploads"),
 ]
 PLACES = ("/", "/login", "/logout")  # that a link on another site may lead to
@@ -43,7 +35,7 @@ API = r"/v1/(health|ready|metrics|models|chat/completions|openapi\.json|studies(
 # 'unsafe-eval' is what Gradio needs to start the page's own components; scripts and handlers inside HTML stay dead.
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval' {scripts}; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 HEADERS = {
@@ -57,7 +49,6 @@ MISLEADING = (b"accept-encoding", b"x-gradio-server")
 WRONG_NAME = "The page is not served under this name; `medvlm serve --allow-host NAME` adds one."
 WRONG_ORIGIN = "Another site asked for this; open the page itself."
 NOTHING = "There is nothing here."
-WRONG_EVENT = "The inputs of an event are texts alone."
 OWN_SITES = ("same-origin", "none")  # what `Sec-Fetch-Site` says where no other site has a hand in it
 
 
@@ -124,8 +115,6 @@ class Gate:
         elif path == "/":
             plain = [(name, value) for name, value in scope["headers"] if name not in MISLEADING]
             await self.app({**scope, "headers": plain}, receive, _Page(send, self.scripts))
-        elif path == JOIN:
-            await self.join(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -143,21 +132,6 @@ class Gate:
         if not linked and headers.get("sec-fetch-site", "none") not in OWN_SITES:
             return WRONG_ORIGIN
         return None
-
-    async def join(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let an event through whose inputs are texts: of an object that looks like a file, Gradio would fetch the URL."""
-        try:
-            body = await _read(receive)
-        except HTTPException as slow:
-            await refusal(JOIN, slow.status_code, slow.detail)(scope, receive, send)
-            return
-        event = None if body is None else _plain(body)
-        if body is None:
-            await JSONResponse({"detail": "The event is too large."}, 413)(scope, receive, send)
-        elif event is None:
-            await JSONResponse({"detail": WRONG_EVENT}, 400)(scope, receive, send)
-        else:  # what was checked, not what came: two parsers may read one text in two ways
-            await self.app({**scope, EVENT: event}, _again(json.dumps(event).encode(), receive), send)
 
 
 def refusal(path: str, status: int, sentence: str, retry_after: int | None = None) -> JSONResponse:
@@ -207,35 +181,3 @@ def _with_headers(send: Send) -> Send:
 
 def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The body of a request, or `None` where it is larger than an event may be."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MAX_JOIN:
-            return None
-    return body
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives a body that was read already, and then what else comes."""
-    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return first.pop() if first else await receive()
-
-    return replay
-
-
-def _plain(body: bytes) -> dict[str, Any] | None:
-    """The event in a body, or `None` where an input of it is no text."""
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    data = event.get("data") if isinstance(event, dict) else None
-    return event if isinstance(data, list) and all(item is None or isinstance(item, str) for item in data) else None

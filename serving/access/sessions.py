@@ -1,7 +1,7 @@
 """Browsers, each known by a cookie that the server made, and the tabs that each has open.
 
-Gradio knows a tab by a number that the browser chose and sends in addresses. So each number belongs to the browser that used
-it first, and to nobody else.
+A tab is known by a number that its page drew and sends in addresses. So each number belongs to the browser that used it
+first, and to nobody else.
 
 Whether a session is over is what the store says, which replicas share; the tabs of a browser are this process's alone. The store
 may take seconds to answer, so nothing is asked of it under the lock, for which the event loop waits.
@@ -62,7 +62,7 @@ class Browser:
     used: float
     login: bool = False  # whether an account is behind it
     name: str = field(default_factory=lambda: secrets.token_hex(6))  # for logs; it opens nothing
-    tabs: dict[str, Tab] = field(default_factory=dict)  # by Gradio's session hash
+    tabs: dict[str, Tab] = field(default_factory=dict)  # by their pages' numbers
 
     @property
     def client(self) -> str:

@@ -1,11 +1,11 @@
 // The archive: a search whose studies open in tabs of their own, and storing a report in its study's record.
 (function () {
   "use strict";
-  const { parse, words } = window.medvlm;
+  const { on, send, words } = window.medvlm;
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text || "" });
   const HEADS = [words.archive.date, words.archive.name, words.archive.id, words.archive.modality, words.archive.description, words.archive.objects, ""];
 
-  function archive(element, trigger, props, watch, [searched, fetched, stored]) {
+  function archive(element) {
     const part = (name) => element.querySelector(`[data-archive=${name}]`);
     const search = part("search"), asking = part("asking"), form = search.querySelector("form"), found = search.querySelector(".mv-archive-found");
 
@@ -15,12 +15,12 @@
     }
     function ask(name, data, note) {
       busy(note);
-      trigger(name, data);
+      send(name, data);
     }
     function row(study) {
       const button = Object.assign(make("button", words.archive.open_study), { type: "button" }), line = document.createElement("tr");
       button.setAttribute("aria-label", [words.archive.open_study, study.name, study.date].filter(Boolean).join(" "));
-      button.addEventListener("click", () => ask(fetched, { study: study.study }, words.archive.fetching));
+      button.addEventListener("click", () => ask("archive_open", { study: study.study }, words.archive.fetching));
       line.append(...[study.date, study.name, study.id, study.modalities, study.description, study.objects].map((text) => make("td", text)));
       line.append(make("td"));
       line.lastChild.append(button);
@@ -39,15 +39,14 @@
     part("close").addEventListener("click", () => search.close());
     part("store").addEventListener("click", () => asking.showModal());
     part("cancel").addEventListener("click", () => asking.close());
-    part("sure").addEventListener("click", () => { asking.close(); ask(stored, {}, words.archive.storing); });
+    part("sure").addEventListener("click", () => { asking.close(); ask("archive_store", {}, words.archive.storing); });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       found.replaceChildren();
-      ask(searched, Object.fromEntries(new FormData(form)), words.archive.searching);
+      ask("archive_search", Object.fromEntries(new FormData(form)), words.archive.searching);
     });
-    watch("value", () => {
-      const told = parse(props.value);
-      if (!told) return;
+    on("refused", () => busy(""));
+    on("archive", (told) => {
       busy("");
       part(told.opened || !search.open ? "said" : "told").textContent = told.note;
       if (told.studies) list(told.studies);

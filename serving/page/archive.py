@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gradio as gr
 from fastapi import HTTPException
 
 from medvlm.archive.entries import ArchivedStudy
 from medvlm.archive.reported import check_storable
 from medvlm.errors import RequestError
 
-from ..access.clients import client_of
 from ..dicomweb import MOST_LISTED, Dicomweb, rule_of
-from . import payload
-from .handlers import Handlers, field, told
-from .session import Session
+from .desks import asking
+from .handlers import Handlers, told
+from .session import Data, Outputs, Session
 from .words import WORDS
 
 NOTHING = WORDS["archive.nothing"]
@@ -31,53 +27,46 @@ class ArchivePanel:
     def __init__(self, dicomweb: Dicomweb, do: Handlers):
         self.dicomweb, self.do = dicomweb, do
 
-    def archive_search(self, session: Session, event: gr.EventData, request: gr.Request) -> str:
+    def archive_search(self, session: Session, data: Data) -> Outputs:
         """The studies that match what was typed."""
         try:
-            asked = {name: str(field(event, name) or "") for name in SEARCHED}
-            studies, more = self.dicomweb.find(rule_of(**asked), whose(request))
+            asked = {name: str(data.get(name) or "") for name in SEARCHED}
+            studies, more = self.dicomweb.find(rule_of(**asked), asking.get().client)
         except Exception as error:
-            return panel(session, sentence(error), [])
-        return panel(session, MORE if more else "" if studies else NOTHING, [row(study) for study in studies])
+            return panel(sentence(error), [])
+        return panel(MORE if more else "" if studies else NOTHING, [row(study) for study in studies])
 
-    def archive_open(self, session: Session, event: gr.EventData, request: gr.Request) -> tuple:
-        """A study of the archive in a tab of its own: chat, picture, layer, message, panel."""
+    def archive_open(self, session: Session, data: Data) -> Outputs:
+        """A study of the archive in a tab of its own."""
         try:
-            upload = self.dicomweb.bring(whose(request), str(field(event, "study")))
+            upload = self.dicomweb.bring(asking.get().client, str(data.get("study")))
         except Exception as error:  # what is open stays as it is
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), panel(session, sentence(error))
+            return panel(sentence(error))
         inbox, before = self.do.inbox, session.study
-        shown = self.do.open(session, request, lambda: inbox.read(upload, values=True), upload)
+        shown = self.do.open(session, lambda: inbox.read(upload, values=True), upload)
         opened = session.study is not before
-        return *shown, panel(session, "" if opened else NOT_OPENED, opened=opened)
+        return shown | panel("" if opened else NOT_OPENED, opened=opened)
 
-    def archive_store(self, session: Session, request: gr.Request) -> str:
+    def archive_store(self, session: Session) -> Outputs:
         """The report that is shown, with what was corrected in it, in the record of its study."""
         study, top = session.study, session.layer
         try:
             if study is None or top is None or top.report is None:
                 raise RequestError(NO_REPORT)
             check_storable(study)
-            count = self.dicomweb.store(whose(request), top.report, study)
+            count = self.dicomweb.store(asking.get().client, top.report, study)
         except Exception as error:
-            return panel(session, sentence(error))
-        return panel(session, WORDS["archive.stored_one" if count == 1 else "archive.stored"].format(count=count))
-
-
-def whose(request: gr.Request) -> str:
-    """The client that an event is of."""
-    assert request.request is not None
-    return client_of(request.request)
+            return panel(sentence(error))
+        return panel(WORDS["archive.stored_one" if count == 1 else "archive.stored"].format(count=count))
 
 
 def sentence(error: Exception) -> str:
     return error.detail if isinstance(error, HTTPException) else told(error)
 
 
-def panel(session: Session, note: str = "", studies: list[dict[str, str]] | None = None, opened: bool = False) -> str:
+def panel(note: str = "", studies: list[dict[str, str]] | None = None, opened: bool = False) -> Outputs:
     """What the panel's script is told: a note, studies to list, and whether one was opened."""
-    said: dict[str, Any] = {"seq": session.count(), "note": note, "studies": studies, "opened": opened}
-    return payload.to_text(said)
+    return {"archive": {"note": note, "studies": studies, "opened": opened}}
 
 
 def row(study: ArchivedStudy) -> dict[str, str]:

@@ -1,7 +1,7 @@
 // The conversation. Whatever a user, a file's name or a model says is set as text and never read as HTML.
 (function () {
   "use strict";
-  const { parse, words, filled } = window.medvlm;
+  const { on, send, words, filled } = window.medvlm;
   const NEAR = 60; // pixels from the end: who reads further up is not pulled down
   const make = (tag, name) => Object.assign(document.createElement(tag), { className: name || "" });
 
@@ -37,16 +37,16 @@
     return { root, show };
   }
 
-  function chat(element, send, props, watch) {
+  function chat(element) {
     const list = element.querySelector(".mv-chat"), empty = list.querySelector(".mv-chat-empty");
     const rows = [];
 
     // A row: what is said, which a click recalls, and below it the slider of its operating point and the folded trace.
     function add() {
       const index = rows.length, root = make("div"), said = make("div", "mv-said"), trace = make("details", "mv-trace");
-      const point = slider(index, send.move);
+      const point = slider(index, (data) => send("move", data));
       const row = { root, said, point, trace, content: make("div"), detail: make("div", "mv-detail"), note: make("div", "mv-note"), lines: make("div") };
-      const select = () => { if (row.content.role === "button" && getSelection().isCollapsed) send.recall({ index }); };
+      const select = () => { if (row.content.role === "button" && getSelection().isCollapsed) send("recall", { index }); };
       said.addEventListener("click", select);
       said.addEventListener("keydown", (event) => {
         if (event.target !== row.content || (event.key !== "Enter" && event.key !== " ")) return;
@@ -73,28 +73,34 @@
       row.content.title = message.shows ? words.chat.recall : "";
       if (message.shows) row.content.tabIndex = 0; else row.content.removeAttribute("tabindex");
     }
-    function receive() {
-      const value = parse(props.value);
-      if (!value) return;
+    on("chat", (value) => {
       const more = value.messages.length !== rows.length;
       const end = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
       while (rows.length > value.messages.length) rows.pop().root.remove();
       while (rows.length < value.messages.length) add();
       rows.forEach((row, index) => fill(row, value.messages[index]));
       if (more || end) list.scrollTop = list.scrollHeight;
-    }
-    watch("value", receive);
-    receive();
+    });
   }
 
-  // Empties the field of a request that was accepted, unless its user has typed on meanwhile. It does so in one step:
-  // a value that came back through Gradio could take what was typed while it came.
-  function empty(field, accepted) {
-    const input = document.querySelector(field);
-    if (!accepted || input.value !== accepted) return;
+  // The field below and its buttons. It is emptied once its text was accepted, unless its user has typed on meanwhile.
+  const field = () => document.querySelector("#mv-text textarea");
+  const buttons = { "mv-ask-button": "ask", "mv-find-button": "find", "mv-report-button": "report" };
+  document.addEventListener("click", ({ target }) => {
+    const name = target.closest("button") && buttons[target.closest("button").id];
+    if (name) send(name, name === "report" ? {} : { text: field().value });
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.target !== field() || event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send("ask", { text: event.target.value });
+  });
+  on("accepted", (text) => {
+    const input = field();
+    if (input.value !== text) return;
     input.value = "";
     input.dispatchEvent(new Event("input", { bubbles: true }));
-  }
+  });
 
-  Object.assign(window.medvlm, { chat, empty });
+  Object.assign(window.medvlm, { chat });
 })();

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
 from medvlm.errors import RequestError
 from medvlm.vocabulary import known_name
 
 from . import payload
 from .corrections import GONE, Corrected
-from .handlers import field, message, told
+from .handlers import message, told
 from .open_study import Layer
 from .outline import Outlines
-from .session import Session
+from .session import Data, Outputs, Session
 from .words import WORDS
 
 NO_REPORT = WORDS["corrections.no_report"]
@@ -23,41 +21,41 @@ NO_REPORT = WORDS["corrections.no_report"]
 class Correcting:
     """The listeners of the page for a report that is corrected; all that belongs to a user is in `Session`."""
 
-    def correct(self, session: Session, event: gr.EventData):
-        """One change that the panel asks for: layer, message."""
+    def correct(self, session: Session, data: Data) -> Outputs:
+        """One change that the panel asks for."""
         try:
-            if field(event, "do") == "rename" and session.layer is not None and session.layer.drawn:
-                return named(session, _text(event, "text"))
-            top, work = corrected(session, field(event, "layer"))
-            change(work, str(field(event, "do")), event)
+            if data.get("do") == "rename" and session.layer is not None and session.layer.drawn:
+                return named(session, _text(data, "text"))
+            top, work = corrected(session, data.get("layer"))
+            change(work, str(data.get("do")), data)
         except Exception as error:
-            return payload.layer(session), message(session, told(error))
+            return {"layer": payload.layer(session), **message(session, told(error))}
         top = top.refreshed()
-        return payload.layer(session, **aimed(top, event) if top is session.layer else {}), message(session)
+        return {"layer": payload.layer(session, **aimed(top, data) if top is session.layer else {}), **message(session)}
 
-    def step(self, session: Session, event: gr.EventData):
-        """Undo (-1) or redo (1) a change of what is shown: layer, message."""
-        top, by = session.layer, field(event, "by")
+    def step(self, session: Session, data: Data) -> Outputs:
+        """Undo (-1) or redo (1) a change of what is shown."""
+        top, by = session.layer, data.get("by")
         if top is None and by == -1 and session.cleared is not None:
             session.layer, session.cleared = session.cleared, None
-            return payload.layer(session), message(session)
+            return {"layer": payload.layer(session), **message(session)}
         if top is None or top.work is None or type(by) is not int:
-            return gr.skip(), message(session)
+            return message(session)
         try:
             top.work.step(by)
         except Exception as error:
-            return gr.skip(), message(session, told(error))
+            return message(session, told(error))
         session.layer = top.refreshed()
-        return payload.layer(session), message(session)
+        return {"layer": payload.layer(session), **message(session)}
 
 
-def named(session: Session, text: str) -> tuple[str, str]:
-    """What the user drew has a name now: layer, message. Raises `RequestError`."""
+def named(session: Session, text: str) -> Outputs:
+    """What the user drew has a name now. Raises `RequestError`."""
     top = session.layer
     assert top is not None and isinstance(top.work, Outlines)
     top.work.name(text)
     session.layer = top.refreshed()
-    return payload.layer(session), message(session)
+    return {"layer": payload.layer(session), **message(session)}
 
 
 def corrected(session: Session, key: Any) -> tuple[Layer, Corrected]:
@@ -68,10 +66,10 @@ def corrected(session: Session, key: Any) -> tuple[Layer, Corrected]:
     raise RequestError(NO_REPORT)
 
 
-def change(work: Corrected, do: str, event: gr.EventData) -> None:
+def change(work: Corrected, do: str, data: Data) -> None:
     """One change of a report. Raises `RequestError`."""
-    section, name, text = (_text(event, key) for key in ("section", "name", "text"))
-    number = field(event, "number")
+    section, name, text = (_text(data, key) for key in ("section", "name", "text"))
+    number = data.get("number")
     if do in ("judge", "reject region", "rename") and type(number) is not int:
         raise RequestError(GONE)
     match do:
@@ -97,16 +95,16 @@ def change(work: Corrected, do: str, event: gr.EventData) -> None:
             raise RequestError(GONE)
 
 
-def aimed(top: Layer, event: gr.EventData) -> dict[str, Any]:
+def aimed(top: Layer, data: Data) -> dict[str, Any]:
     """What is selected after a change, so that drawing goes on with a finding that was added; as in `payload.layer`."""
-    if field(event, "do") != "add finding" or top.report is None:
+    if data.get("do") != "add finding" or top.report is None:
         return {}
-    label = known_name(_text(event, "text")) or ""
+    label = known_name(_text(data, "text")) or ""
     regions = next((finding.regions for finding in top.report.findings if finding.label == label), [])
     return {"selected": regions, "aim": label}
 
 
-def _text(event: gr.EventData, name: str) -> str:
+def _text(data: Data, name: str) -> str:
     """A text on one line."""
-    value = field(event, name)
+    value = data.get(name)
     return " ".join(value.split()) if isinstance(value, str) else ""

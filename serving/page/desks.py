@@ -7,25 +7,67 @@ there any more.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..access.clients import user_of
 from ..sweeper import Sweeper
 from ..uploads import Inbox
-from .session import Desk, Session
+from .session import Outputs, Session
 
 PARTED_S = 300.0  # seconds for which what was open in a window is kept once it is closed: it may only be loaded anew
 
 
 @dataclass(eq=False)
-class _Place:
-    """A desk, and the pages that show it, by Gradio's hashes."""
+class Page:
+    """A page as it was loaded once: whose, what it shows, what is worked on for it, and what it has not been sent yet."""
 
-    desk: Desk
-    pages: set[str] = field(default_factory=set)
+    id: str
+    client: str
+    session: Session
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    ready: deque[Outputs] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self.news.set()
+
+    def put(self, outputs: Outputs) -> None:
+        """To be sent; of progress the latest alone."""
+        if self.ready and self.ready[-1].keys() == outputs.keys() == {"working"}:
+            self.ready.pop()
+        self.ready.append(outputs)
+        self.news.set()
+
+    def end(self) -> None:
+        """It was closed: what is worked on or waits for it is given up."""
+        for task in list(self.tasks):
+            with suppress(RuntimeError):  # the server has ended
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+asking: ContextVar[Page] = ContextVar("asking")  # the page whose event is worked on
+
+
+@dataclass(eq=False)
+class _Place:
+    """A window, and the pages that show it."""
+
+    session: Session = field(default_factory=Session)
+    pages: dict[str, Page] = field(default_factory=dict)
     latest: str = ""  # of the pages
     parted: float = 0.0
 
@@ -34,45 +76,66 @@ class Desks:
     def __init__(self, inbox: Inbox, parted_s: float = PARTED_S, now: Callable[[], float] = time.monotonic):
         self._inbox, self._parted_s, self._now = inbox, parted_s, now
         self._places: dict[tuple[str, str], _Place] = {}  # by client and window
+        self._shown: dict[str, _Place] = {}  # by page
         self._lock = threading.RLock()
         self._sweeper = Sweeper(self._lock, parted_s, self.sweep, lambda: bool(self._places))
 
-    def enter(self, session: Session, client: str, window: str, page: str) -> None:
-        """Give a page that was just loaded the desk of its window."""
+    def join(self, client: str, window: str, id: str, anew: bool = False) -> Page:
+        """The page of a client with the desk of its window; `anew` where it was loaded just now."""
         with self._lock:
             self.sweep()
-            place = self._places.setdefault((client, window), _Place(session.desk))
-            place.pages.add(page)
-            place.latest = page
-            if place.desk is not session.desk:
-                fresh = [one for one in session.desk.tabs if one.study is not None]  # opened before this was asked
-                place.desk.tabs += fresh
-                place.desk.now = fresh[-1] if fresh else place.desk.now
-                place.desk.waiting += session.desk.waiting
-                session.desk = place.desk
+            place = self._shown.get(id) or self._places.setdefault((client, window), _Place())
+            self._shown[id] = place
+            if anew or not place.latest:
+                place.latest = id
             self._sweeper.watch()
+            return place.pages.setdefault(id, Page(id, client, place.session))
 
-    def overtaken(self, page: str) -> bool:
+    def page(self, id: str) -> Page | None:
+        with self._lock:
+            return self._shown[id].pages[id] if id in self._shown else None
+
+    def study(self, id: str) -> str:
+        """The key of the study that a page shows."""
+        page = self.page(id)
+        return page.session.key if page else ""
+
+    def overtaken(self, id: str) -> bool:
         """Whether another page shows the desk of this one since."""
         with self._lock:
-            return any(page in place.pages and page != place.latest for place in self._places.values())
+            return id in self._shown and self._shown[id].latest != id
 
-    def part(self, session: Session | None, page: str) -> None:
-        """A page was closed or is loaded anew: its desk is kept for a while, where a window has it."""
+    def waiting(self, user: str) -> int:
+        """Events of a user's pages that wait, are worked on, or have results that were not fetched."""
         with self._lock:
-            place = next((one for one in self._places.values() if page in one.pages), None)
+            pages = [page for place in self._places.values() for page in place.pages.values()]
+        return sum(len(page.tasks) + len(page.ready) for page in pages if user_of(page.client) == user)
+
+    def held(self, user: str | None = None) -> int:
+        """Bytes of the pixels that are open, of one user or of all, in windows that were closed a moment ago too."""
+        with self._lock:
+            return sum(
+                place.session.desk.nbytes
+                for (client, _), place in self._places.items()
+                if user in (None, user_of(client))
+            )
+
+    def part(self, id: str) -> None:
+        """A page was closed or is loaded anew: its desk is kept for a while, if there is something on it."""
+        with self._lock:
+            place = self._shown.pop(id, None)
             if place is None:
-                if session is not None:
-                    self._drop(session.desk)
                 return
-            place.pages.discard(page)
-            place.parted = self._now()
+            place.pages.pop(id).end()
+            kept = place.session.study or place.session.desk.efforts  # such as one that opens a study
+            place.parted = self._now() if kept else -self._parted_s
+            self.sweep()
 
     def leave(self, client: str) -> None:
         """Log-out: nothing of it stays."""
         with self._lock:
             for key in [key for key in self._places if key[0] == client]:
-                self._drop(self._places.pop(key).desk)
+                self._drop(key)
 
     def sweep(self) -> None:
         """Forget what was open in windows that are closed."""
@@ -80,18 +143,14 @@ class Desks:
             late = self._now() - self._parted_s
             for key, place in list(self._places.items()):
                 if not place.pages and place.parted <= late:
-                    self._drop(self._places.pop(key).desk)
+                    self._drop(key)
 
-    def parted(self, user: str | None = None) -> list[Desk]:
-        """Those that no page shows, of one user or of all."""
-        with self._lock:
-            return [
-                place.desk
-                for (client, _), place in self._places.items()
-                if not place.pages and user in (None, user_of(client))
-            ]
-
-    def _drop(self, desk: Desk) -> None:
+    def _drop(self, key: tuple[str, str]) -> None:
+        place = self._places.pop(key)
+        for page in place.pages.values():
+            self._shown.pop(page.id, None)
+            page.end()
+        desk = place.session.desk
         held = desk.uploads
         desk.clear()
         self._inbox.release(held, ())

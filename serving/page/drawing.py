@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from medvlm.errors import RequestError
@@ -17,10 +16,10 @@ from medvlm.validation import check_image, check_points
 from . import payload
 from .correcting import corrected
 from .corrections import Corrected
-from .handlers import field, message, opened, told
+from .handlers import message, opened, told
 from .open_study import Layer
 from .outline import Outlines, carried_to
-from .session import Session
+from .session import Data, Outputs, Session
 from .words import WORDS
 
 NOTHING = WORDS["drawing.nothing"]
@@ -59,19 +58,19 @@ class Drawing:
     def __init__(self, assistant: Callable[[], Any]):
         self.assistant = assistant
 
-    def segment(self, session: Session, event: gr.EventData):
+    def segment(self, session: Session, data: Data) -> Outputs:
         """A box, points or a scribble become a region, or change the one that is drawn on."""
-        return self._draw(session, event, self._segmented)
+        return self._draw(session, data, self._segmented)
 
-    def paint(self, session: Session, event: gr.EventData):
+    def paint(self, session: Session, data: Data) -> Outputs:
         """A stroke of the brush or the eraser."""
-        return self._draw(session, event, self._painted)
+        return self._draw(session, data, self._painted)
 
-    def carry(self, session: Session, event: gr.EventData):
-        """Carry what the user drew on slices to the others, by itself or of a finding that is named: layer, message."""
-        top, finding = session.layer, field(event, "number")
+    def carry(self, session: Session, data: Data) -> Outputs:
+        """Carry what the user drew on slices to the others, by itself or of a finding that is named."""
+        top, finding = session.layer, data.get("number")
         if type(finding) is int:
-            return self._carry_finding(session, field(event, "layer"), finding)
+            return self._carry_finding(session, data.get("layer"), finding)
         try:
             study = opened(session)
             work = top.work if top else None
@@ -79,62 +78,61 @@ class Drawing:
                 raise RequestError(WORDS["drawing.outline_first"])
             regions, began = self.assistant().carry(study, work.anchors()), work.now
         except Exception as error:
-            return gr.skip(), message(session, told(error))
+            return message(session, told(error))
         if study is not session.study or work.now is not began:
-            return gr.skip(), message(session, CHANGED)
+            return message(session, CHANGED)
         work.carried(regions, study)
         session.layer = top.refreshed()
-        return payload.layer(session), message(session, f"{work.title}.")
+        return {"layer": payload.layer(session), **message(session, f"{work.title}.")}
 
-    def _carry_finding(self, session: Session, key: Any, finding: int) -> tuple:
+    def _carry_finding(self, session: Session, key: Any, finding: int) -> Outputs:
         """As `carry`, of a report's finding that was drawn or redrawn."""
         try:
             study, (top, work) = opened(session), corrected(session, key)
             began = work.history.now
             found = self.assistant().carry(study, work.anchors(finding))
             if study is not session.study or work.history.now is not began:
-                return gr.skip(), message(session, CHANGED)
+                return message(session, CHANGED)
             work.carry(finding, found)
         except Exception as error:
-            return gr.skip(), message(session, told(error))
+            return message(session, told(error))
         top.refreshed()
-        return payload.layer(session), message(session, f"{carried_to(found, study)}.")
+        return {"layer": payload.layer(session), **message(session, f"{carried_to(found, study)}.")}
 
-    def _draw(self, session: Session, event: gr.EventData, change: Callable[..., Drawn | None]):
-        """Layer, message."""
+    def _draw(self, session: Session, data: Data, change: Callable[..., Drawn | None]) -> Outputs:
         try:
             study = opened(session)
-            target = target_of(session, study, event)
-            drawn = change(study, target, mask_of(target, study.images[target.image].size), event)
+            target = target_of(session, study, data)
+            drawn = change(study, target, mask_of(target, study.images[target.image].size), data)
             if study is not session.study or (target.layer and session.layer is not target.layer):
-                return gr.skip(), message(session)
+                return message(session)
             if drawn is None:
-                return gr.skip(), message(session, NOTHING)
-            selected = put(session, study, target, drawn, tool_of(event))
+                return message(session, NOTHING)
+            selected = put(session, study, target, drawn, tool_of(data))
         except Exception as error:
-            return gr.skip(), message(session, told(error))
-        return payload.layer(session, selected), message(session)
+            return message(session, told(error))
+        return {"layer": payload.layer(session, selected), **message(session)}
 
-    def _segmented(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn | None:
+    def _segmented(self, study: Study, target: Target, before: np.ndarray, data: Data) -> Drawn | None:
         """What a model's prompt makes; `None` where nothing stands out."""
-        tool, box, points = tool_of(event), field(event, "box"), field(event, "points")
+        tool, box, points = tool_of(data), data.get("box"), data.get("points")
 
         def find(**prompt: Any) -> Drawn | None:
             found = self.assistant().segment(study, target.image, **prompt)
             return (found[0].mask, found[0].score) if found and found[0].mask is not None else None
 
         if tool == "scribble":
-            touch = drawn_stroke(event, before.shape)
+            touch = drawn_stroke(data, before.shape)
             mask, score = find(scribble=touch) or (touch, 1.0)
             return retouched(before, mask, touch, add=True), score
         if tool == "points":
             return clicked(points, before, find)
         return find(box=box, points=points)
 
-    def _painted(self, study: Study, target: Target, before: np.ndarray, event: gr.EventData) -> Drawn:
-        fills = tool_of(event) in ("lasso", "cut")
-        touch = enclosed(field(event, "stroke"), before.shape) if fills else drawn_stroke(event, before.shape)
-        if tool_of(event) not in ("eraser", "cut"):
+    def _painted(self, study: Study, target: Target, before: np.ndarray, data: Data) -> Drawn:
+        fills = tool_of(data) in ("lasso", "cut")
+        touch = enclosed(data.get("stroke"), before.shape) if fills else drawn_stroke(data, before.shape)
+        if tool_of(data) not in ("eraser", "cut"):
             return before | touch, 1.0
         if not before.any():
             raise RequestError(WORDS["drawing.no_erasing"])
@@ -154,26 +152,26 @@ def clicked(points: Any, before: np.ndarray, find: Callable[..., Drawn | None]) 
     return retouched(before, mask, tip(clicks[-1], before.shape), adds), score
 
 
-def tool_of(event: gr.EventData) -> str:
-    tool = field(event, "tool")
-    return tool if isinstance(tool, str) else "points" if field(event, "points") else "box"
+def tool_of(data: Data) -> str:
+    tool = data.get("tool")
+    return tool if isinstance(tool, str) else "points" if data.get("points") else "box"
 
 
-def drawn_stroke(event: gr.EventData, size: tuple[int, int]) -> np.ndarray:
-    return stroke(field(event, "stroke"), field(event, "radius"), size)
+def drawn_stroke(data: Data, size: tuple[int, int]) -> np.ndarray:
+    return stroke(data.get("stroke"), data.get("radius"), size)
 
 
-def target_of(session: Session, study: Study, event: gr.EventData) -> Target:
+def target_of(session: Session, study: Study, data: Data) -> Target:
     """What an event draws on. Raises `RequestError` where that is nothing."""
-    image, top = check_image(field(event, "image"), study), session.layer
-    region, label = field(event, "region"), field(event, "label")
-    here = top is not None and top.key == field(event, "layer")
+    image, top = check_image(data.get("image"), study), session.layer
+    region, label = data.get("region"), data.get("label")
+    here = top is not None and top.key == data.get("layer")
     if here and top is not None and isinstance(top.work, Corrected):
         if type(region) is int:
             return Target(top.work.region(region).image, top, region)
         if isinstance(label, str) and label:
             return Target(image, top, label=label)
-        if not top.work.found and tool_of(event) in PAINTING:
+        if not top.work.found and tool_of(data) in PAINTING:
             raise RequestError(SELECT_FIRST)
     if top is not None and top.drawn and (study.is_volume or top.on(image) is not None):
         return Target(image, top)

@@ -1,7 +1,7 @@
 // After the server has ended and was started anew, the page is loaded anew as well: it then says that what was open is gone.
 (function () {
   "use strict";
-  const { bus, words } = window.medvlm, KEY = "medvlm-open", before = sessionStorage.getItem(KEY);
+  const { on, words } = window.medvlm, KEY = "medvlm-open", before = sessionStorage.getItem(KEY);
 
   // Which server it is; Gradio draws the number when it starts.
   const server = () => String(window.gradio_config && window.gradio_config.app_id);
@@ -15,8 +15,7 @@
     document.body.append(root);
   }
   if (before && before !== server()) tell();
-  bus.addEventListener("message", ({ detail }) => {
-    if (!detail.studies) return;
-    if (detail.studies.length) sessionStorage.setItem(KEY, server()); else sessionStorage.removeItem(KEY);
+  on("message", ({ studies }) => {
+    if (studies.length) sessionStorage.setItem(KEY, server()); else sessionStorage.removeItem(KEY);
   });
 })();

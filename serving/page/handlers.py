@@ -9,8 +9,6 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any
 
-import gradio as gr
-
 from medvlm.errors import MedVLMError, RequestError
 from medvlm.perception.planes import planes_of
 from medvlm.report.sentences import check_report_text
@@ -25,7 +23,7 @@ from .open_study import Pending, said
 from .progress import go_on
 from .replies import greeting, reply_to
 from .saving import download
-from .session import Session
+from .session import Data, Outputs, Session
 from .windows import display_of
 from .words import WORDS
 
@@ -57,19 +55,25 @@ def told(error: Exception) -> str:
     return SORRY
 
 
-def message(session: Session, note: str = "", **file: str) -> str:
-    """What the page's script is told beside pictures and regions: that a request is done, a note, a file to save."""
+def message(session: Session, note: str = "", **file: str) -> Outputs:
+    """What the page's scripts are told beside pictures and regions: that a request is done, a note, a file to save."""
     studies = [
         {"tab": one.tab, "title": one.title, "shown": one is session.desk.now, "unsaved": one.unsaved}
         for one in session.desk.tabs
         if one.study is not None
     ]
-    said = {"seq": session.count(), "note": note, "unsaved": session.unsaved, "studies": studies}
-    return payload.to_text(said | file)
+    return {"message": {"note": note, "unsaved": session.unsaved, "studies": studies, **file}}
+
+
+def shown(session: Session, note: str = "") -> Outputs:
+    """All that the page draws of the study that is shown."""
+    drawn = {"chat": payload.chat(session), "picture": payload.picture(session), "layer": payload.layer(session)}
+    return drawn | message(session, note)
 
 
 class Handlers:
-    """The listeners of the page. They hold the model and the inbox; all that belongs to a user is in `Session`."""
+    """The listeners of the page: a session and what came with an event → what is drawn anew. They hold the model and the
+    inbox; all that belongs to a user is in `Session`."""
 
     def __init__(
         self, assistant: Callable[[], Any], inbox: Inbox, check_room: Callable[[int], None] = lambda more: None
@@ -77,30 +81,29 @@ class Handlers:
         """`check_room` raises where the user whose event it is has no room for so many more bytes of pixels."""
         self.assistant, self.inbox, self.check_room = assistant, inbox, check_room
 
-    # Opening: chat, picture, layer, message
+    # Opening
 
-    def open_upload(self, session: Session, event: gr.EventData, request: gr.Request):
-        upload = field(event, "upload")
-        return self.open(session, request, lambda: self.inbox.read(upload, values=True), upload)
+    def open_upload(self, session: Session, data: Data) -> Outputs:
+        upload = data.get("upload")
+        return self.open(session, lambda: self.inbox.read(upload, values=True), upload)
 
-    def open_example(self, session: Session, event: gr.EventData, request: gr.Request):
-        name = str(field(event, "name"))
-        return self.open(session, request, lambda: load_example(name), title=EXAMPLES.get(name, ""))
+    def open_example(self, session: Session, data: Data) -> Outputs:
+        name = str(data.get("name"))
+        return self.open(session, lambda: load_example(name), title=EXAMPLES.get(name, ""))
 
-    def open_series(self, session: Session, event: gr.EventData, request: gr.Request):
+    def open_series(self, session: Session, data: Data) -> Outputs:
         """Another series of the upload that is open, in its place."""
-        upload, read = session.upload, lambda: self.inbox.read(session.upload, field(event, "number"), True)
-        return self.open(session, request, read, upload, session.title, here=True)
+        upload, read = session.upload, lambda: self.inbox.read(session.upload, data.get("number"), True)
+        return self.open(session, read, upload, session.title, here=True)
 
     def open(
         self,
         session: Session,
-        request: gr.Request,
         read: Callable[[], Study],
         upload: str = "",
         title: str = "",
         here: bool = False,
-    ):
+    ) -> Outputs:
         """Show what `read` gives in a tab of its own, or `here` in the place of what is shown; the files that it may be read
         from again stay until that is closed."""
         try:
@@ -118,17 +121,17 @@ class Handlers:
         except Exception as error:  # a bad file must leave all that is open as it is
             self.inbox.release([upload] if isinstance(upload, str) else [], session.uploads)
             session.chat.say(told(error))
-            return payload.chat(session), gr.skip(), gr.skip(), message(session, WORDS["files.not_opened"])
+            return {"chat": payload.chat(session), **message(session, WORDS["files.not_opened"])}
         session.chat.say(WORKING)
-        return payload.chat(session), payload.picture(session), payload.layer(session), message(session)
+        return shown(session)
 
-    def describe(self, session: Session):
+    def describe(self, session: Session) -> Outputs:
         """What the model takes studies for, in place of the first message after opening."""
         for one in list(session.desk.tabs):
             first = one.chat.messages[0] if one.chat.messages else {"content": ""}
             if one.study is not None and first["content"] == WORKING:
                 first["content"] = self.described(one.study)
-        return payload.chat(session)
+        return {"chat": payload.chat(session)}
 
     def described(self, study: Study) -> str:
         try:
@@ -139,21 +142,21 @@ class Handlers:
 
     # Chat: `submit` shows the request at once, `work` answers it when the model is free
 
-    def ask(self, text: str, session: Session):
+    def ask(self, text: str, session: Session) -> Outputs:
         return self.submit("ask", text, session)
 
-    def find(self, text: str, session: Session):
+    def find(self, text: str, session: Session) -> Outputs:
         return self.submit("find", text, session)
 
-    def report(self, session: Session):
-        return self.submit("report", "", session)[0]
+    def report(self, session: Session) -> Outputs:
+        return self.submit("report", "", session)
 
-    def check(self, session: Session, event: gr.EventData):
+    def check(self, session: Session, data: Data) -> Outputs:
         """An existing report that was pasted into the panel."""
-        return self.submit("check", field(event, "text"), session)[0]
+        return self.submit("check", data.get("text"), session)
 
-    def submit(self, kind: str, text: Any, session: Session):
-        """Put a request into the chat and the queue: the chat, and the text if it can be used."""
+    def submit(self, kind: str, text: Any, session: Session) -> Outputs:
+        """Put a request into the chat and the queue; the text is given back where it was `accepted`."""
         chat = session.chat
         try:
             if session.study is None:
@@ -162,71 +165,71 @@ class Handlers:
         except MedVLMError as error:
             if not chat.messages or chat.messages[-1]["content"] != str(error):
                 chat.say(str(error))
-            return payload.chat(session), ""
+            return {"chat": payload.chat(session)}
         chat.say(SHOWN[kind].format(text=checked), "user")
         waits = Pending(kind, checked, session.study, session.image, chat, chat.say(WORKING), session.drawn)
         session.waiting.append(replace(waits, prior=session.prior))
-        return payload.chat(session), text
+        return {"chat": payload.chat(session), "accepted": text}
 
-    def move(self, session: Session, event: gr.EventData):
+    def move(self, session: Session, data: Data) -> Outputs:
         """Ask a question again at another operating point: its answer is replaced where it stands."""
-        index, point, chat = field(event, "index"), field(event, "point"), session.chat
+        index, point, chat = data.get("index"), data.get("point"), session.chat
         turn = chat.turns.get(index) if isinstance(index, int) else None
         operating = turn.answer.operating if turn else None
         if turn is None or operating is None or type(point) is not int or not 0 <= point < len(operating.curve):
-            return gr.skip()
+            return {}
         turn.wanted = point
         again = Pending("ask", turn.question, session.study, turn.image, chat, index, turn.drawn)
         session.waiting.append(replace(again, at=point, sensitivity=operating.curve[point].asked))
-        return payload.chat(session)
+        return {"chat": payload.chat(session)}
 
-    def work(self, session: Session) -> tuple:
-        """Answer the oldest request that waits: the chat and the layer."""
+    def work(self, session: Session) -> Outputs:
+        """Answer the oldest request that waits."""
         if not session.waiting:  # the chat again: an answer given beside a refusal may have hidden it
-            return payload.chat(session), gr.skip()
+            return {"chat": payload.chat(session)}
         pending, desk = session.waiting.popleft(), session.desk
         if pending.overtaken:
-            return payload.chat(session), gr.skip()
+            return {"chat": payload.chat(session)}
         entry = pending.conversation.messages[pending.reply]
         try:
             reply, layer = reply_to(pending, self.assistant())
         except (Abandoned, CancelledError):  # the page is loaded anew, and goes on with it
             desk.waiting.appendleft(pending)
-            return payload.chat(session), gr.skip()
+            return {"chat": payload.chat(session)}
         except Exception as error:
             reply, layer = said(told(error)), None
         pending.settle()
         entry.update(reply)
         holder = desk.holder(pending.conversation)  # whose tab need not be shown any more
         if layer is None or holder is None or holder.study is not pending.study:
-            return payload.chat(session), gr.skip()
+            return {"chat": payload.chat(session)}
         pending.conversation.layers[pending.reply] = holder.layer = layer
-        return payload.chat(session), payload.layer(session) if holder is desk.now else gr.skip()
+        return {"chat": payload.chat(session), **({"layer": payload.layer(session)} if holder is desk.now else {})}
 
-    def resume(self, session: Session) -> tuple:
+    def resume(self, session: Session) -> Outputs:
         """What a page that was loaded anew still waits for: as `work`, one after another."""
         self.describe(session)
         waits = -1
         while len(session.waiting) != waits:  # else the page was closed once more, and what was begun waits again
             waits = len(session.waiting)
             self.work(session)
-        return payload.chat(session), payload.layer(session)
+        return {"chat": payload.chat(session), "layer": payload.layer(session)}
 
-    def recall(self, session: Session, event: gr.EventData):
+    def recall(self, session: Session, data: Data) -> Outputs:
         """Show again what an earlier reply showed."""
-        index = field(event, "index")
+        index = data.get("index")
         layer = session.chat.layers.get(index) if isinstance(index, int) else None
         if layer is None:
-            return gr.skip()
+            return {}
         session.layer = layer
-        return payload.layer(session)
+        return {"layer": payload.layer(session)}
 
     # The viewer: its own events, with what it needs in the event's data
 
-    def slice(self, session: Session, event: gr.EventData):
+    def slice(self, session: Session, data: Data) -> Outputs:
         """Another image of the study, or of a plane through it; in a plane without a number, the one in the middle."""
         try:
-            study, plane, index = opened(session), str(field(event, "plane")), field(event, "image")
+            study, plane, index = opened(session), str(data.get("plane")), data.get("image")
             cut = planes_of(study).get(plane)
             if cut is None or cut.across == 0:
                 session.image, session.plane = check_image(session.image if index is None else index, study), ""
@@ -234,29 +237,22 @@ class Handlers:
                 inside = type(index) is int and 0 <= index < cut.count
                 session.plane, session.cut = plane, index if inside else cut.count // 2
         except Exception as error:
-            return gr.skip(), message(session, told(error))
-        return payload.picture(session), message(session)
+            return message(session, told(error))
+        return {"picture": payload.picture(session), **message(session)}
 
-    def clear_layer(self, session: Session):
+    def clear_layer(self, session: Session) -> Outputs:
         """Take all regions off the image; an undo puts them back."""
         session.cleared, session.layer = session.layer or session.cleared, None
-        return payload.layer(session), message(session)
+        return {"layer": payload.layer(session), **message(session)}
 
-    def download(self, session: Session, event: gr.EventData):
+    def download(self, session: Session, data: Data) -> Outputs:
         try:
             opened(session)
-            opacity = min(1.0, max(0.0, float(field(event, "opacity") or 0.0)))
-            name, href = download(
-                session, str(field(event, "what")), opacity, self.inbox.folder, display_of(event._data)
-            )
+            opacity = min(1.0, max(0.0, float(data.get("opacity") or 0.0)))
+            name, href = download(session, str(data.get("what")), opacity, self.inbox.folder, display_of(data))
         except Exception as error:
             return message(session, told(error))
         return message(session, WORDS["viewer.saved"].format(name=name), name=name, href=href)
-
-
-def field(event: gr.EventData, name: str) -> Any:
-    """A field of an event's data, which comes from a browser and may be anything."""
-    return event._data.get(name) if isinstance(event._data, dict) else None
 
 
 def opened(session: Session) -> Study:

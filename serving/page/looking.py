@@ -1,31 +1,29 @@
 """What the page asks for beside the picture in view: small pictures of all, the other planes at a point, pixels of the source.
 
-Each answer is a message of a `kind` of its own for the page's scripts; none needs the model."""
+None of it needs the model."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from medvlm.perception.planes import Cut, planes_of
 from medvlm.types import Study
 from medvlm.validation import check_image
 
-from . import payload
-from .handlers import field, message, opened, told
+from .handlers import message, opened, told
 from .pictures import fitted, picture_url, thumbnail_url
 from .reading import reading
-from .session import Session
+from .session import Data, Outputs, Session
 from .windows import display_of, displayed
 
 MOST_THUMBNAILS = 60  # of a study with more images, so many evenly apart
 DETAIL = 640  # pixels of the source on a side of what the magnifier is sent
 
 
-def thumbnails(session: Session, event: gr.EventData) -> str:
+def thumbnails(session: Session, data: Data) -> Outputs:
     """The study's images as small pictures, all of them or so many evenly apart."""
     try:
         study = opened(session)
@@ -33,19 +31,19 @@ def thumbnails(session: Session, event: gr.EventData) -> str:
         shown = [{"image": n, "src": thumbnail_url(study.images[n].pixels)} for n in numbers]
     except Exception as error:
         return message(session, told(error))
-    return payload.to_text({"seq": session.count(), "kind": "thumbnails", "study": session.key, "images": shown})
+    return {"thumbnails": {"study": session.key, "images": shown}}
 
 
-def planes(session: Session, event: gr.EventData) -> str:
+def planes(session: Session, data: Data) -> Outputs:
     """The pictures of the planes that are named, through a point of the stack `[slice, row, column]` in voxels."""
     try:
         study = opened(session)
-        offered, named = planes_of(study), field(event, "planes")
-        point = _point(field(event, "point"), study)
+        offered, named = planes_of(study), data.get("planes")
+        point = _point(data.get("point"), study)
         cuts = [through(study, name, offered[name], point) for name in offered if name in (named or ())]
     except Exception as error:
         return message(session, told(error))
-    return payload.to_text({"seq": session.count(), "kind": "planes", "study": session.key, "cuts": cuts})
+    return {"planes": {"study": session.key, "cuts": cuts}}
 
 
 def through(study: Study, plane: str, cut: Cut, point: list[int]) -> dict[str, Any]:
@@ -69,23 +67,21 @@ def _point(given: Any, study: Study) -> list[int]:
     return [min(max(v, 0), n - 1) for v, n in zip(whole, most, strict=True)]
 
 
-def detail(session: Session, event: gr.EventData) -> str:
+def detail(session: Session, data: Data) -> Outputs:
     """The source's pixels around a point of an image that is sent smaller than it is, in the window that it is looked at in."""
     try:
         study = opened(session)
-        number = check_image(field(event, "image"), study)
-        image, at = study.images[number], field(event, "at")
+        number = check_image(data.get("image"), study)
+        image, at = study.images[number], data.get("at")
         if fitted(image.size) == image.size or not _is_place(at):
             return message(session)
         box = around(at, image.size)
         x0, y0, x1, y1 = box
-        seen = displayed(image, image.pixels, display_of(event._data))[y0:y1, x0:x1]
+        seen = displayed(image, image.pixels, display_of(data))[y0:y1, x0:x1]
     except Exception as error:
         return message(session, told(error))
     src = picture_url(np.ascontiguousarray(seen), (x1 - x0, y1 - y0))
-    return payload.to_text(
-        {"seq": session.count(), "kind": "detail", "study": session.key, "image": number, "box": box, "src": src}
-    )
+    return {"detail": {"study": session.key, "image": number, "box": box, "src": src}}
 
 
 def _is_place(at: Any) -> bool:

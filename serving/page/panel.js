@@ -1,7 +1,7 @@
-// Around the viewer: files in (intake), the list of findings and regions with a field for reports (panel), messages and downloads (outbox).
+// Around the viewer: files in (intake), the list of findings and regions with a field for reports (panel), downloads and messages.
 (function () {
   "use strict";
-  const { bus, tell, parse, words, filled } = window.medvlm;
+  const { bus, tell, on, send, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
 
   // Files from two inputs (`files`, `folder`) or dropped on `target`, one place or several: uploaded, then `done` with the upload's name.
@@ -42,7 +42,7 @@
       request.upload.onprogress = (event) => say(event.loaded < event.total ? filled(words.files.uploaded, { share: Math.round((100 * event.loaded) / event.total) }) : words.files.reading, true);
       request.onerror = () => say(words.files.unreached);
       request.onload = () => {
-        const reply = parse(request.responseText) || {};
+        const reply = medvlm.parse(request.responseText) || {};
         if (request.status === 200) done(reply.upload);
         else say(reply.detail || words.files.failed);
         if ([401, 403].includes(request.status)) medvlm.refused.show(request.status, reply.detail);
@@ -74,8 +74,7 @@
     };
   }
 
-  function panel(element, trigger, props, watch, events) {
-    const send = (name, data) => { if (events.includes(name)) trigger(name, data); };
+  function panel(element) {
     const write = medvlm.corrections((data) => send("correct", data));
     const body = element.querySelector(".mv-list-body"), title = element.querySelector(".mv-list-title"), saves = element.querySelector(".mv-saves");
     const opened = checker(element.querySelector(".mv-check"), (data) => send("check", data));
@@ -106,9 +105,7 @@
       button.addEventListener("click", () => { tell("say", words.panel.carrying); send("carry", {}); });
       saves.append(button);
     }
-    function receive() {
-      const layer = parse(props.value);
-      if (!layer) return;
+    function receive(layer) {
       write.settle();
       const top = layer.key === shown ? body.scrollTop : 0, focused = buttonAt(body);
       shown = layer.key;
@@ -131,19 +128,14 @@
     bus.addEventListener("aim", (event) => {
       for (const button of items().filter((b) => b.dataset.aim)) button.setAttribute("aria-pressed", button.dataset.aim === event.detail);
     });
-    watch("value", receive);
-    receive();
+    on("layer", receive);
     if (!body.children.length) body.append(make("p", "mv-faint", words.panel.empty));
   }
 
-  function outbox(element, props, watch) {
-    watch("value", () => {
-      const message = parse(props.value);
-      if (!message) return;
-      if (message.href) Object.assign(document.createElement("a"), { href: message.href, download: message.name }).click();
-      tell(message.kind || "message", message);
-    });
-  }
+  on("message", (message) => {
+    if (message.href) Object.assign(document.createElement("a"), { href: message.href, download: message.name }).click();
+  });
+  for (const name of ["message", "thumbnails", "planes", "detail"]) on(name, (value) => tell(name, value));
 
-  Object.assign(window.medvlm, { intake, panel, outbox });
+  Object.assign(window.medvlm, { intake, panel });
 })();

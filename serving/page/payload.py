@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -27,12 +27,12 @@ from .session import Session
 from .words import WORDS
 
 
-def to_text(value: dict[str, Any]) -> str:
-    """JSON without a "<": nothing that handles it on its way to the page can take it for HTML."""
-    return json.dumps(value).replace("<", "\\u003c")
+def now() -> int:
+    """A number that grows: of two values, which come to the page on two ways, the later one is drawn."""
+    return time.monotonic_ns() // 1000
 
 
-def chat(session: Session) -> str:
+def chat(session: Session) -> dict[str, Any]:
     """The conversation: messages as plain text, as `said` makes them, which of them can show regions again, and which can
     be asked for at another operating point."""
     talk = session.chat
@@ -40,7 +40,7 @@ def chat(session: Session) -> str:
         {**message, "shows": index in talk.layers, "points": points(talk.turns.get(index))}
         for index, message in enumerate(talk.messages)
     ]
-    return to_text({"seq": session.count(), "messages": messages})
+    return {"seq": now(), "messages": messages}
 
 
 def points(turn: Turn | None) -> dict[str, Any] | None:
@@ -54,16 +54,16 @@ def points(turn: Turn | None) -> dict[str, Any] | None:
     return {"fact": operating.fact, "at": at, "waits": turn.wanted is not None, "words": words}
 
 
-def picture(session: Session) -> str:
+def picture(session: Session) -> dict[str, Any]:
     """The image that is open, with what the viewer says about it."""
     study = session.study
     if study is None:
-        return to_text({"seq": session.count()})
+        return {"seq": now()}
     image = study.images[session.image]
     height, width = image.size
     shown = fitted(image.size)[::-1]
     value: dict[str, Any] = {
-        "seq": session.count(),
+        "seq": now(),
         "study": session.key,
         "image": session.image,
         "count": len(study.images),
@@ -79,7 +79,7 @@ def picture(session: Session) -> str:
     }
     value |= planes(session, study)
     plane = value["plane"] if value["cut"] else ""
-    return to_text(value | {"reading": reading(study, session.image, plane, value["image"])})
+    return value | {"reading": reading(study, session.image, plane, value["image"])}
 
 
 def planes(session: Session, study: Study) -> dict[str, Any]:
@@ -115,14 +115,14 @@ def _shown(modality: str | None) -> str | None:
     return MODALITY_WORDS.get(modality, modality) if modality else None
 
 
-def layer(session: Session, selected: Sequence[int] | None = None, aim: str = "") -> str:
+def layer(session: Session, selected: Sequence[int] | None = None, aim: str = "") -> dict[str, Any]:
     """The regions that lie over the study, the text tied to them, and what can be done with both. `selected` are the regions to
     select, `None` for the same ones as before, and `aim` the finding that is drawn next."""
-    value: dict[str, Any] = {"seq": session.count(), "study": session.key, "title": "", "regions": [], "sections": []}
+    value: dict[str, Any] = {"seq": now(), "study": session.key, "title": "", "regions": [], "sections": []}
     value |= {"selected": None if selected is None else list(selected), "aim": aim, "unsaved": session.unsaved}
     top, study = session.layer, session.study
     if top is None or study is None:
-        return to_text(value | {"undo": session.cleared is not None})
+        return value | {"undo": session.cleared is not None}
     earlier, spoken_of = earlier_regions(session)
     colours = label_colours(region.label for region in [*top.regions, *earlier])
     value["title"], value["note"] = top.title, top.note
@@ -145,7 +145,7 @@ def layer(session: Session, selected: Sequence[int] | None = None, aim: str = ""
         value["disclaimer"] = top.report.disclaimer
         made = ["corrections", "records"] if isinstance(top.work, Corrected) and top.work.history.now else []
         value["formats"] = formats(study) + made
-    return to_text(value)
+    return value
 
 
 def formats(study: Study) -> list[str]:

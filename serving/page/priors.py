@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gradio as gr
-
 from medvlm.report.alignment import Alignment, align, check_installed
 from medvlm.report.prior import check_kind, middle_on_middle
 from medvlm.studies.priors import Relation, relate, remarks_on
@@ -14,9 +12,9 @@ from medvlm.types import Study
 
 from ..uploads import Inbox, needs_files
 from . import payload
-from .handlers import field, message, opened, told
+from .handlers import message, opened, shown, told
 from .open_study import Prior
-from .session import Session
+from .session import Data, Outputs, Session
 from .words import WORDS
 
 LAYING = WORDS["prior.laying"]
@@ -34,10 +32,10 @@ class Priors:
         """`check_room` as the one of `Handlers`."""
         self.assistant, self.inbox, self.check_room = assistant, inbox, check_room
 
-    def take(self, session: Session, event: gr.EventData):
+    def take(self, session: Session, data: Data) -> Outputs:
         """Read an upload as the prior of what is open, or another series of what is the prior already; the user is asked where
         the ids are those of two patients."""
-        upload, number, old = field(event, "upload"), field(event, "number"), session.prior
+        upload, number, old = data.get("upload"), data.get("number"), session.prior
         if number is not None and old is not None:
             return self.take_series(session, old, number)
         try:
@@ -50,29 +48,29 @@ class Priors:
         except Exception as error:  # a bad file must leave all that is open as it is
             self.inbox.release([upload] if isinstance(upload, str) else [], session.uploads)
             session.chat.say(told(error))
-            return payload.chat(session), message(session, NOT_OPENED)
+            return {"chat": payload.chat(session), **message(session, NOT_OPENED)}
         if study is not session.study:  # another one was opened meanwhile
             self.inbox.release([upload], session.uploads)
-            return gr.skip(), message(session)
+            return message(session)
         agreed, held = relation.same_patient is not False, session.uploads
         session.candidate = Prior(prior, kept, relation, agreed, image=prior.default)
         self.inbox.release(held, session.uploads)
-        return gr.skip(), message(session, LAYING, stay="yes") if agreed else message(session, ask=OTHER_PATIENT)
+        return message(session, LAYING, stay="yes") if agreed else message(session, ask=OTHER_PATIENT)
 
-    def take_series(self, session: Session, old: Prior, number: Any) -> tuple:
+    def take_series(self, session: Session, old: Prior, number: Any) -> Outputs:
         """Read another series of the prior, which is laid in its place: what was agreed on it stays, and so does the order."""
         try:
             prior = self.inbox.read(old.upload, number, values=True)
             self.check_room(prior.nbytes)
         except Exception as error:
             session.chat.say(told(error))
-            return payload.chat(session), message(session, NOT_OPENED)
+            return {"chat": payload.chat(session), **message(session, NOT_OPENED)}
         if session.prior is not old:
-            return gr.skip(), message(session)
+            return message(session)
         session.candidate = Prior(
             prior, old.upload, old.relation, exchanged=old.exchanged, ordered=True, image=prior.default
         )
-        return gr.skip(), message(session, LAYING, stay="yes")
+        return message(session, LAYING, stay="yes")
 
     def relation(self, upload: str, other: str) -> Relation:
         """How the headers of one upload stand to those of another; nothing is known where the files of one are gone."""
@@ -80,19 +78,19 @@ class Priors:
             return Relation(None, None)
         return relate(self.inbox.files(upload), self.inbox.files(other), self.inbox.limits)
 
-    def agree(self, session: Session, event: gr.EventData):
+    def agree(self, session: Session, data: Data) -> Outputs:
         """The user takes the study of another patient all the same, or does not."""
-        if session.candidate and field(event, "sure") is True:
+        if session.candidate and data.get("sure") is True:
             session.candidate.agreed = True
             return message(session, LAYING, stay="yes")
         self.refuse(session)
         return message(session, NOT_OPENED)
 
-    def lay(self, session: Session) -> tuple:
-        """Put the study that waits for it beside the open one: chat, picture, layer, message."""
+    def lay(self, session: Session) -> Outputs:
+        """Put the study that waits for it beside the open one."""
         study, prior = session.study, session.candidate
         if study is None or prior is None or not prior.agreed:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return {}
         earlier = prior.ordered or prior.relation.days is None or prior.relation.days >= 0
         try:
             alignment = self.alignment(*((study, prior.study) if earlier else (prior.study, study)))
@@ -100,9 +98,9 @@ class Priors:
             if session.candidate is prior:
                 self.refuse(session)
             session.chat.say(told(error))
-            return payload.chat(session), gr.skip(), gr.skip(), message(session, NOT_OPENED)
+            return {"chat": payload.chat(session), **message(session, NOT_OPENED)}
         if session.candidate is not prior or session.study is not study:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return {}
         held = session.uploads
         session.prior, session.candidate = prior, None
         self.inbox.release(held, session.uploads)
@@ -111,40 +109,40 @@ class Priors:
             session.prior.exchanged = True
         return self.shown(session, alignment)
 
-    def swap(self, session: Session) -> tuple:
+    def swap(self, session: Session) -> Outputs:
         """The prior becomes the open study, and the open study its prior."""
         study, prior = session.study, session.prior
         if study is None or prior is None:
-            return gr.skip(), gr.skip(), gr.skip(), message(session)
+            return message(session)
         try:
             alignment = self.alignment(prior.study, study)
         except Exception as error:
-            return gr.skip(), gr.skip(), gr.skip(), message(session, told(error))
+            return message(session, told(error))
         if session.prior is not prior or session.study is not study:
-            return gr.skip(), gr.skip(), gr.skip(), message(session)
+            return message(session)
         session.exchange()
         return self.shown(session, alignment)
 
-    def close(self, session: Session) -> tuple:
+    def close(self, session: Session) -> Outputs:
         """The plain view of the open study again."""
         held = session.uploads
         session.prior = None
         self.inbox.release(held, session.uploads)
-        return payload.picture(session), payload.layer(session), message(session)
+        return {"picture": payload.picture(session), "layer": payload.layer(session), **message(session)}
 
     def alignment(self, study: Study, prior: Study) -> Alignment:
         """How a prior lies on a study. Raises `RequestError` where the two are not of one kind."""
         facts = self.assistant().facts
         return align(study, prior, check_kind(study, prior, facts(study), facts(prior)))
 
-    def shown(self, session: Session, alignment: Alignment) -> tuple:
+    def shown(self, session: Session, alignment: Alignment) -> Outputs:
         """What the page shows once a prior was laid on the open study, which the chat tells."""
         prior = session.prior
         assert prior is not None
         prior.alignment = alignment if alignment.usable else middle_on_middle(alignment)
         unlaid = [] if alignment.usable else [UNLAID]
         session.chat.say("\n".join([WORDS["prior.beside"], *remarks_on(prior.relation, prior.exchanged), *unlaid]))
-        return payload.chat(session), payload.picture(session), payload.layer(session), message(session)
+        return shown(session)
 
     def refuse(self, session: Session) -> None:
         """Let go of the study that waits to be a prior."""

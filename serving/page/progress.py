@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from contextvars import copy_context
-from functools import wraps
+from dataclasses import dataclass
 from threading import Thread
 from typing import Any
-
-import gradio as gr
 
 from medvlm.errors import RequestError
 from medvlm.progress import listener, telling
 
-from .session import Session
+from .session import Data, Outputs, Session
 from .words import WORDS
 
 SOON_S, OFTEN_S = 0.8, 0.25  # what is over sooner shows no progress; how often is looked
-LOOK_S = 2.0  # how often what waits looks whether its page is there still
 STOPPED = WORDS["working.stopped"]
 
 
@@ -47,8 +43,8 @@ class Effort:
             await asyncio.wait_for(self.over.wait(), within)
         return self.over.is_set()
 
-    def shown(self) -> str:
-        return json.dumps({"what": self.what, "done": self.done, "of": self.of, "stopped": self.stopped})
+    def shown(self) -> dict[str, Any]:
+        return {"what": self.what, "done": self.done, "of": self.of, "stopped": self.stopped}
 
 
 def go_on() -> None:
@@ -58,57 +54,62 @@ def go_on() -> None:
         tell(0, 0)
 
 
-def followed(
-    handler: Callable[..., Any], what: str, gives: int, drop: bool = False, in_line: bool = False
-) -> Callable[..., AsyncIterator[Any]]:
-    """A listener that gives what `handler` does, `gives` values, and behind them its progress, again and again.
+@dataclass(frozen=True)
+class Work:
+    """What takes longer than a moment: a listener, and `what` is said of it beside its progress, if that is shown.
 
-    Where it is stopped, the work ends at its next report of progress; with `drop`, which changes nothing, it is not waited for.
-    What is `in_line` begins when all that came before it in its window's line is done, and never where its page is gone by then.
-    It waits without a thread, of which Gradio has few for all users.
+    What is `in_line` begins when all that came before it in its window's line is done, and never where its page is gone by
+    then. Where it is stopped, it ends at its next report of progress; with `drop`, which changes nothing, it is not waited
+    for. `beside` holds as many as are worked on at a time, of all users.
     """
-    nothing = tuple(gr.skip() for _ in range(gives))
 
-    @wraps(handler)
-    async def follow(session: Session, *args: Any) -> AsyncIterator[tuple]:
-        effort, desk, results, loop = Effort(what), session.desk, [], asyncio.get_running_loop()
-        line = desk.line if in_line else []
+    handler: Callable[[Session, Data], Outputs]
+    what: str = ""
+    in_line: bool = True
+    drop: bool = False
+    beside: asyncio.Semaphore | None = None
 
-        def work() -> None:
-            try:
-                with telling(effort.tell):
-                    results.append(handler(session, *args))
-            finally:
-                line.remove(effort)
-                with suppress(RuntimeError):  # the server has ended
-                    loop.call_soon_threadsafe(effort.over.set)
 
-        line.append(effort)
+async def follow(work: Work, session: Session, data: Data, tell: Callable[[Outputs], None]) -> None:
+    """Tell the progress of a piece of work, again and again, and then what it gives. It waits without a thread, and is
+    cancelled where its page is gone."""
+    effort, desk, loop = Effort(work.what), session.desk, asyncio.get_running_loop()
+    line: list[Effort] = desk.line if work.in_line else []
+    results: list[Outputs] = []
+
+    def do() -> None:
+        try:
+            with telling(effort.tell):
+                results.append(work.handler(session, data))
+        finally:
+            line.remove(effort)
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(effort.over.set)
+
+    line.append(effort)
+    async with work.beside or nullcontext():
         try:
             while (first := line[0]) is not effort:
-                if not await first.ends(LOOK_S):
-                    yield *nothing, gr.skip()  # Gradio looks only then whether the page is there still
-            Thread(target=copy_context().run, args=(work,), daemon=True).start()
-        except BaseException:  # it is not, or no thread can begin
+                await first.over.wait()
+            Thread(target=copy_context().run, args=(do,), daemon=True).start()
+        except BaseException:  # the page is gone, or no thread can begin
             line.remove(effort)
             effort.over.set()
             raise
         desk.efforts.append(effort)
-        told = ""
+        shown = None
         try:
-            while not await effort.ends(OFTEN_S) and not (drop and effort.stopped):
-                if time.monotonic() - effort.began > SOON_S and effort.shown() != told:
-                    told = effort.shown()
-                    yield *nothing, told
+            while not await effort.ends(OFTEN_S) and not (work.drop and effort.stopped):
+                if work.what and time.monotonic() - effort.began > SOON_S and effort.shown() != shown:
+                    shown = effort.shown()
+                    tell({"working": shown})
         finally:
             desk.efforts.remove(effort)
-        result = results[0] if results else nothing
-        yield *(result if gives > 1 or not results else (result,)), "{}" if told else gr.skip()
-
-    return follow
+    tell({**(results[0] if results else {}), **({"working": {}} if shown else {})})
 
 
-def stop(session: Session) -> None:
+def stop(session: Session) -> Outputs:
     """The user stops all that is done for them."""
     for effort in list(session.desk.efforts):
         effort.stopped = True
+    return {}

@@ -17,14 +17,14 @@
     if (way) root.append(Object.assign(document.createElement("a"), { textContent: way[0], href: way[1], target: way[2], rel: "noopener" }));
     root.hidden = false;
   }
-  // Whether a reply was a refusal, which is then told; the next that is none takes it away.
+  // Whether a reply was a refusal, or there was none, which is then told; the next that is an answer takes it away.
   async function told(reply) {
-    if (reply.ok) {
+    if (reply && reply.ok) {
       if (root) root.hidden = true;
       return false;
     }
-    const { detail } = await reply.clone().json().catch(() => ({}));
-    show(reply.status, typeof detail === "string" ? detail : "");
+    const { detail } = reply ? await reply.json().catch(() => ({})) : { detail: words.refused.silent };
+    show(reply ? reply.status : 503, typeof detail === "string" ? detail : "");
     return true;
   }
 

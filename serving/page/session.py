@@ -1,10 +1,11 @@
-"""What a window of a browser holds: its open studies, one of them shown. Gradio's `State` keeps a `Session` for each window."""
+"""What a window of a browser holds: its open studies, one of them shown."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from medvlm.types import Study
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .progress import Effort
 
 T = TypeVar("T")
+
+Data = Any  # what a page sends with an event: an object, in which a browser may have put anything
+Outputs = dict[str, Any]  # what a page draws, by the name of what draws it
 
 
 class Desk:
@@ -25,6 +29,7 @@ class Desk:
         self.waiting: deque[Pending] = deque()
         self.line: list[Effort] = []  # what the model is asked for, one after another
         self.efforts: list[Effort] = []  # what is worked on for its user
+        self.order = asyncio.Lock()  # for changes that build on the one before
 
     def find(self, tab: object) -> OpenStudy | None:
         return next((one for one in self.tabs if one.tab == tab), None)
@@ -91,7 +96,6 @@ class Session:
 
     def __init__(self) -> None:
         self.desk = Desk()
-        self.sent = 0  # counts what was sent to the browser: two equal values in a row would not be noticed there
 
     @property
     def waiting(self) -> deque[Pending]:
@@ -141,7 +145,3 @@ class Session:
     def clear(self) -> None:
         """Let go of everything that came from the user."""
         self.desk.clear()
-
-    def count(self) -> int:
-        self.sent += 1
-        return self.sent

@@ -1,17 +1,10 @@
 // The tabs of the open studies: one shows, each is closed by itself. What is open is found again when the page is loaded anew.
 (function () {
   "use strict";
-  const { bus, words, filled } = window.medvlm;
+  const { on, send, words, filled } = window.medvlm;
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name || "", textContent: text || "" });
 
-  // The window's own number; it stays while the window is open, also when the page is loaded anew.
-  function windowName() {
-    const name = sessionStorage.getItem("medvlm") || crypto.getRandomValues(new Uint32Array(4)).join("-");
-    sessionStorage.setItem("medvlm", name);
-    return name;
-  }
-
-  function studies(element, send) {
+  function studies(element) {
     const list = element.querySelector(".mv-studies");
     list.setAttribute("aria-label", words.studies.list);
     let said = "";
@@ -23,12 +16,12 @@
       name.title = one.unsaved ? filled(words.studies.unsaved, one) : one.title;
       close.setAttribute("aria-label", filled(words.studies.close, one));
       close.title = words.studies.close_title;
-      name.addEventListener("click", () => { if (!one.shown) send.show({ tab: one.tab }); });
-      close.addEventListener("click", () => { if (!one.unsaved || window.confirm(words.studies.lost)) send.close({ tab: one.tab }); });
+      name.addEventListener("click", () => { if (!one.shown) send("show_study", { tab: one.tab }); });
+      close.addEventListener("click", () => { if (!one.unsaved || window.confirm(words.studies.lost)) send("close_study", { tab: one.tab }); });
       root.append(name, close);
       return root;
     }
-    bus.addEventListener("message", ({ detail }) => {
+    on("message", (detail) => {
       if (!detail.studies || JSON.stringify(detail.studies) === said) return;
       said = JSON.stringify(detail.studies);
       const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
@@ -45,5 +38,5 @@
     });
   }
 
-  Object.assign(window.medvlm, { studies, windowName });
+  Object.assign(window.medvlm, { studies });
 })();

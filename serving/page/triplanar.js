@@ -85,6 +85,7 @@
       ask();
     });
     bus.addEventListener("message", () => { asking = false; if (late) ask(); });
+    medvlm.on("refused", () => { asking = false; });
 
     // The place in the patient that all planes go through.
     function set(to) {

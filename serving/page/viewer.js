@@ -8,10 +8,10 @@
   const parse = (text) => { try { return JSON.parse(text); } catch { return null; } };
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 
-  function viewer(element, trigger, props, watch, events) {
+  function viewer(element) {
     const root = element.querySelector(".mv"), find = (s) => root.querySelector(s), all = (s) => [...root.querySelectorAll(s)];
     const canvas = find(".mv-stage canvas"), context = canvas.getContext("2d"), stage = find(".mv-stage"), status = find(".mv-status");
-    const slider = find(".mv-slices input"), send = (name, data) => { if (events.includes(name)) trigger(name, data); };
+    const slider = find(".mv-slices input"), { send } = medvlm;
     let picture = null, bitmap = null, layer = null, regions = [], lit = new Set();
     let zoom = 1, ox = 0, oy = 0, fitted = true, tool = "move", points = [], draft = null;
     let wanted = null, slicing = false, quiet = 0, clicked = false, aim = ""; // `aim`: a finding's label that is drawn
@@ -81,9 +81,7 @@
     }
 
     // What Python sends
-    function receive() {
-      const value = parse(props.value);
-      if (!value) return;
+    function receive(value) {
       if (!value.src) return close();
       const fresh = !picture || picture.study !== value.study, replaned = fresh || picture.plane !== value.plane;
       if (replaned) wanted = null;
@@ -292,7 +290,7 @@
     });
     function another(number) { // series of the upload; whether it will be opened
       if (!medvlm.leaving()) return false;
-      say(words.viewer.opening, true); send("series", { number });
+      say(words.viewer.opening, true); send("open_series", { number });
       return true;
     }
     function replane(plane) { wanted = null; send("slice", { image: null, plane }); }
@@ -302,17 +300,17 @@
       show[input.dataset.show] = input.type === "checkbox" ? input.checked : input.value / 100;
       draw();
     }));
-    all("[data-example]").forEach((b) => b.addEventListener("click", () => { say(words.viewer.opening, true); send("example", { name: b.dataset.example }); }));
+    all("[data-example]").forEach((b) => b.addEventListener("click", () => { say(words.viewer.opening, true); send("open_example", { name: b.dataset.example }); }));
     const actions = { files: () => find(".mv-files").click(), folder: () => find(".mv-folder").click(), fit, png: () => uncut(words.viewer.no_overlay) && save("png") };
     actions.clear = () => { points = []; draft = null; send("clear_layer", {}); draw(); };
     all("[data-do]").forEach((b) => b.addEventListener("click", () => actions[b.dataset.do]()));
-    medvlm.intake([stage, document.body], find(".mv-files"), find(".mv-folder"), say, (upload) => send("upload", { upload }));
+    medvlm.intake([stage, document.body], find(".mv-files"), find(".mv-folder"), say, (upload) => send("open_upload", { upload }));
 
-    watch("value", receive);
+    medvlm.on("refused", () => { slicing = false; draft = null; brush.settled(); say(""); draw(); });
     new ResizeObserver(resize).observe(stage);
     choose("move");
     opened(false);
-    receive();
+    medvlm.on("picture", receive);
   }
 
   Object.assign(window.medvlm, { bus, tell, parse, viewer });

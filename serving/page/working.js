@@ -1,13 +1,12 @@
 // What takes longer than a moment: how far it has come, and a button that stops it.
 (function () {
   "use strict";
-  const { parse, words, filled } = window.medvlm;
+  const { on, send, words, filled } = window.medvlm;
 
-  function working(element, halt, props, watch) {
+  function working(element) {
     const root = element.querySelector(".mv-working"), line = root.querySelector("span"), bar = root.querySelector("progress"), stop = root.querySelector("button");
-    stop.addEventListener("click", () => { stop.disabled = true; line.textContent = words.working.stopping; halt(); });
-    watch("value", () => {
-      const { what, done, of, stopped } = parse(props.value) || {};
+    stop.addEventListener("click", () => { stop.disabled = true; line.textContent = words.working.stopping; send("stop"); });
+    on("working", ({ what, done, of, stopped }) => {
       root.hidden = !what;
       if (!what) return;
       stop.disabled = stopped;

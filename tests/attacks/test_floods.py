@@ -17,7 +17,7 @@ from serving.server import make_app
 from tests.apis import png
 from tests.fakes import FakeAssistant
 from tests.locked import HASHER, SECRETS
-from tests.web import served
+from tests.web import cookie_of, served
 
 HEAD_S = 0.5
 MOST = 40  # connections of one machine
@@ -115,7 +115,7 @@ def test_a_websocket_flood_is_refused_and_leaves_nothing_open(port):
     upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eA==")
     began = time.monotonic()
     for number in range(150):
-        path = ("/gradio_api/queue/join", "/v1/studies", "/ws", "/gradio_api/queue/data")[number % 4]
+        path = ("/page/a/here", "/v1/studies", "/ws", "/page/a/results")[number % 4]
         with line_to(port, head(port, f"GET {path}", *upgrade, "Origin: http://evil.example")) as line:
             assert reply_of(line).split()[1] == b"403"
         with line_to(port, head(port, f"GET {path}", *upgrade)) as line:
@@ -137,8 +137,9 @@ def test_headers_without_an_end_are_refused(port):
     assert healthy(port)
 
 
-def post(port: int, path: str, body: bytes) -> int:
-    headers = ("X-Medvlm: 1", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
+def post(port: int, path: str, body: bytes, cookie: str = "") -> int:
+    said = ("X-Medvlm: 1", "Content-Type: application/json", f"Cookie: {cookie}", "Connection: close")
+    headers = (*said, f"Content-Length: {len(body)}")
     with line_to(port, head(port, f"POST {path}", *headers)) as line:
         with contextlib.suppress(ConnectionError):  # where it is refused before it has come
             line.sendall(body)
@@ -158,18 +159,18 @@ def study(port) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/studies/{}/find", "/v1/studies/{}/ask", "/v1/chat/completions", "/gradio_api/queue/join"]
+    "path", ["/v1/studies/{}/find", "/v1/studies/{}/ask", "/v1/chat/completions", "/page/a/events/ask"]
 )
 def test_json_that_is_large_deep_or_odd_is_refused(port, study, path):
     """With 4xx and no word of a fault of ours."""
-    path = path.format(study)
+    path, cookie = path.format(study), cookie_of(port) if path.startswith("/page") else ""
     odd = [
         b"[" * 200_000, b'{"a":' * 50_000 + b"1" + b"}" * 50_000, b'{"data":' + b"9" * 5000 + b"}", b"\xff\xfe", b"\0" * 100,
         b'{"phrases": ["a"], "phrases": [NaN]}', b'{"question": "\\ud800"}', b"1e999999", b'{"data": [' + b"{}," * 10_000 + b"{}]}",
     ]  # fmt: skip
     for body in odd:
-        assert post(port, path, body) in (400, 413, 422), body[:40]
-    assert post(port, path, b'{"question": "' + b"x" * 18 * 2**20 + b'"}') in (0, 400, 413)
+        assert post(port, path, body, cookie) in (400, 413, 422), body[:40]
+    assert post(port, path, b'{"question": "' + b"x" * 18 * 2**20 + b'"}', cookie) in (0, 400, 413)
     assert healthy(port)
 
 
@@ -180,11 +181,12 @@ def test_slow_bodies_of_every_write_are_given_up(port, study, monkeypatch):
         "/v1/studies",
         f"/v1/studies/{study}/find",
         "/v1/chat/completions",
-        "/gradio_api/queue/join",
+        "/page/slow/events/ask",
     ):
         form = path.startswith(("/uploads", "/v1/studies")) and "find" not in path
         kind, begun = ("multipart/form-data; boundary=b", b"--b") if form else ("application/json", b'{"')
-        headers = ("X-Medvlm: 1", f"Content-Type: {kind}", "Content-Length: 1000")
+        cookie = cookie_of(port) if path.startswith("/page") else ""
+        headers = ("X-Medvlm: 1", f"Content-Type: {kind}", "Content-Length: 1000", f"Cookie: {cookie}")
         assert status(port, head(port, f"POST {path}", *headers) + begun) == 408, path
 
 

@@ -52,10 +52,10 @@ def served(assistant, inbox, **options):
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory):
-    """Address of the page, the folder that its uploads pass through, and what Gradio keeps of each session."""
+    """Address of the page, the folder that its uploads pass through, and what the server holds of each window."""
     inbox = tmp_path_factory.mktemp("inbox")
     with served(FakeAssistant(), inbox) as (address, app):
-        yield address, inbox, app.routes[-1].app.state_holder.session_data
+        yield address, inbox, app.state.desks
 
 
 @pytest.fixture(scope="package")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .test_page import opened
+import json
+
+from .test_page import ask, opened
 
 GONE = "the studies that were open here are gone"
 
@@ -27,3 +29,25 @@ def test_where_nothing_was_open_nothing_is_told(open_page):
     page.reload()
     page.wait_for_selector(".mv-stage canvas")
     assert page.locator("#mv-gone").count() == 0 and page.evaluate("sessionStorage.getItem('medvlm-open')") is None
+
+
+def test_a_server_that_was_started_anew_has_the_page_loaded_anew(open_page):
+    page = open_page()
+    names = iter(["one"])
+    page.route("**/here", lambda route: route.fulfill(body=json.dumps(next(names, "other")) + "\n"))
+    page.reload()
+    page.evaluate("window.before = true")
+    page.wait_for_function("!window.before")
+    page.wait_for_selector(".mv-stage canvas")
+
+
+def test_results_come_though_their_line_breaks(open_page, png):
+    page = open_page()
+    opened(page, png)
+    page.route("**/results", lambda route: route.abort())
+    ask(page, "Is it bright?")
+    page.get_by_text("Is it bright?").wait_for()
+    page.wait_for_timeout(500)
+    assert page.get_by_text("confidence 80 %").count() == 0
+    page.unroute("**/results")
+    page.get_by_text("confidence 80 %").wait_for()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
@@ -22,7 +20,7 @@ from .test_page import ask, check_report, draw, opened, wait_data
 
 
 def event(**fields):
-    return SimpleNamespace(_data=fields)
+    return fields
 
 
 @pytest.fixture
