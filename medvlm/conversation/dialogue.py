@@ -16,7 +16,8 @@ from ..validation import check_image, check_question, check_sensitivity
 from ..which import Meant, images_meant
 from . import writer
 from .facts import NORMAL
-from .grammar import ANYTHING, IT, Call, Program, parse
+from .grammar import ANYTHING, IT, Call, Program, parse, split
+from .meanings import leaves_open
 from .phrasing import Phraser
 from .places import same_place
 from .reader import Reader, Reading
@@ -33,18 +34,20 @@ NO_IMAGE_CAN = "no image can answer this question"
 UNREAD = "I am not sure what you ask for."
 PASTED = "The picture holds several images, so I cannot tell: open them one at a time."
 SEEN = ("present", "find", "count", "measure", "place", "compare", "grade", "describe")  # tools that look at one image
+GIVEN = ("kind", "grade", "recall", "compare", "count", "measure")  # tools that say more than that a thing is there
 ARROW = " → "
 
 
 @dataclass
 class Before:
     """What the turns before leave to speak of: the calls of the last one, what "it" was called and where it was shown, and
-    what was shown last, which may be something else."""
+    what was shown last, which may be something else; and all that was ever shown."""
 
     calls: Program = ()
     things: tuple[str, ...] = ()
     focus: tuple[Region, ...] = ()
     shown: tuple[Region, ...] = ()
+    told: tuple[Region, ...] = ()
 
 
 def before(history: History, study: Study) -> Before:
@@ -62,7 +65,7 @@ def before(history: History, study: Study) -> Before:
             _check(region, study)
         things = tuple(dict.fromkeys(region.phrase or region.label for region in answer.regions)) or named[-1:]
         focus = tuple(answer.regions) if things else out.focus
-        out = Before(calls, things or out.things, focus, focus or out.shown)
+        out = Before(calls, things or out.things, focus, focus or out.shown, (*out.told, *answer.regions))
     return out
 
 
@@ -124,16 +127,20 @@ class Conversation:
         scene = Scene(study, index, meant.question, modality=self.finder.view(study, index).kind[0])
         scene.focus, scene.things = self.focus(region, past, scene)
         scene.shown = [r for r in past.shown if r.image == scene.index]
+        scene.told = [r for r in past.told if r.image == scene.index]
         scene.sensitivity = check_sensitivity(sensitivity)
-        if any(map(looks_again, reading.calls)) and not (scene.things or scene.focus) and past.calls:
-            reading = replace(
-                reading, calls=past.calls
-            )  # "it's an MRI?" "Are you sure?": nothing to look at, so it is said again
+        doubted = any(map(looks_again, reading.calls)) and past.calls and region is None
+        again = doubted and (not (scene.things or scene.focus) or all(map(stands_alone, past.calls)))
+        if again:  # "it's an MRI?" "Are you sure?": nothing to look at, so it is said again, as it was asked
+            scene.question = images_meant(check_question(history[-1][0]), study).question
+            reading = replace(reading, calls=past.calls)
         if study.is_volume and not (meant.named or meant.shown or region or image is not None):
             if any(IT in call.things for call in reading.calls):
                 self.finder.volumes.search(study, [thing for thing in past.things if thing in self.finder.numbers])
             scene.bodies = self.finder.volumes.bodies(study)
         answer = self.execute(scene, reading, abstain)
+        if again and not answer.abstained:
+            answer.detail = f"My confidence in this is {min(answer.confidence, 0.99):.2f}. {answer.detail}".strip()
         answer.scope = scope(study, looked_at, index)
         answer.notices = notices(study, [r.label for r in answer.regions])
         answer.model, answer.seconds = self.finder.name, time.perf_counter() - began
@@ -202,15 +209,16 @@ class Conversation:
             if (
                 len(calls) == 1 and IT not in call.things and call.word != "image"
             ):  # a short answer is one to the question's words alone
-                result = self.preferred(result, scene)
+                result = self.preferred(result, scene, policy.answer if abstain else 0.0)
                 if call.tool == "compare" and not result.answered and self.tools.can_show(call.things, scene):
-                    result = self.tools.facts.words(call, scene, result.why_not)
+                    words = self.tools.facts.words(call, scene, result.why_not)
+                    result = words if set(split(str(words.value))) <= set(split(scene.question)) else result
             pasted = abstain and call.tool in SEEN and scene.study.images[scene.index].parts
             if pasted and result.answered and not result.regions:
                 result = replace(result, value=None, why_not=PASTED)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
-                offer = writer.offers(self.tools.expected(scene))
+                offer = writer.offers(self.tools.expected(scene), self.tools.facts.gradable(scene))
                 unread = UNREAD if doubtful else WITHHELD
                 result = replace(result, why_not=f"{unread}{offer}", value=None)
             results.append((result, chance))
@@ -226,8 +234,9 @@ class Conversation:
             return None
         return self.onlooker.recall(call, scene, self.finder.policy.answer)
 
-    def preferred(self, result: Result, scene: Scene) -> Result:
-        """A tool's result, or the short answer where that was right more often on questions to this tool, and is sure."""
+    def preferred(self, result: Result, scene: Scene, given: float) -> Result:
+        """A tool's result, or the short answer where that was right more often on questions to this tool, is sure, and has a
+        chance from which it is `given`."""
         least = self.finder.policy.recalled.get(result.call.tool)
         if least is None or result.who in ("short", "generated", SHOWN):
             return result
@@ -236,7 +245,12 @@ class Conversation:
         asks_which = result.call.tool in ("kind", "place") and not result.call.get("is")
         if not text or likelihood < least or (asks_which and isinstance(value, bool)):
             return result
+        if result.answered and leaves_open(scene.question) and not set(split(text)) <= set(split(scene.question)):
+            return result  # none of the values that the question names
         short = replace(result, value=value, likelihood=likelihood, source="short", why_not="")
+        placed = result.call.tool == "place" and result.answered
+        if given and (placed or self.chance(short) < given):
+            return result  # what is shown, or looked for and not found, says where it is
         return replace(short, remarks=[], measurements=[], operating=None)
 
     def chance(self, result: Result) -> float:
@@ -264,7 +278,7 @@ class Conversation:
         say = writer.answer_text if len(results) == 1 else writer.labelled_text
         texts = list(dict.fromkeys(say(r, scene) for r in refused_first))
         texts = texts if len(texts) == 1 else [text if text.endswith(".") else f"{text}." for text in texts]
-        details = [line for r, _ in results for line in writer.beside(r, scene)]
+        details = [line for r, _ in results for line in writer.beside(r, scene) if line not in texts]
         best = min(answered, key=lambda pair: pair[1], default=None)
         reason = None if answered else NO_IMAGE_CAN if declined else texts[0]
         return Answer(
@@ -285,6 +299,11 @@ class Conversation:
 def looks_again(call: Call) -> bool:
     """Whether it doubts what was said before."""
     return call.tool == "look" and call.things == (IT,)
+
+
+def stands_alone(call: Call) -> bool:
+    """Whether it can be asked again as it is, and gives more than that a thing is there."""
+    return call.tool in GIVEN and IT not in call.things
 
 
 def reverses(call: Call) -> bool:

@@ -10,8 +10,8 @@ from ..operating import USUAL
 from ..perception.finder import Finder
 from ..types import Operating, Region
 from ..vocabulary import LABELS
-from .grammar import DISEASES, Call
-from .meanings import options_in
+from .grammar import DISEASES, FACTS, Call, alike
+from .meanings import leaves_open, named_in, options_in, out_of_sight
 from .recall import Recall
 from .results import CONFLICT, Result, Scene
 
@@ -79,7 +79,19 @@ class Facts:
         if likeliest in NORMAL:  # "benign or malignant?" of an image that shows neither
             return Result(call, chances[likeliest], "grade", likeliest, remarks=others(chances, likeliest))
         likelihood = chances[value] / max(sum(chances[one] for one in open_to[own]), 1e-9)
-        return Result(call, likelihood, "grade", shown_kind(value), remarks=others(chances, value))
+        remarks = others(chances, value)
+        if value != likeliest:
+            remarks = [
+                f"Of all that I know it looks most like {shown_kind(likeliest)}{_in_brackets(chances[likeliest])}."
+            ]
+        return Result(call, likelihood, "grade", shown_kind(value), remarks=remarks)
+
+    def gradable(self, scene: Scene) -> list[str]:
+        """The words of `grade` that were learned on images of this kind."""
+        words = [word for word in FACTS if word != "abnormal" and self.learned(word, scene)]
+        once = list({self.learned(word, scene): word for word in reversed(words)}.values())[::-1]
+        kind = self.finder.view(scene.study, scene.index).kind
+        return [word for word in once if word not in LABELS or kind not in LABELS[word].places]
 
     def likeliest_kind(self, call: Call, scene: Scene) -> Result:
         study, view = scene.study, self.finder.view(scene.study, scene.index)
@@ -96,8 +108,8 @@ class Facts:
         if chances := self.chances(call.word, scene):
             value = max(chances, key=chances.__getitem__)
             return Result(call, chances[value], value=value)
-        result = self.words(call, scene) if call.word == "plane" else Result(call, why_not="nothing")
-        return result if result.who == "short" else Result(call, why_not=self.untold(call.word))
+        why_not = self.untold(call.word)
+        return self.words(call, scene, why_not) if call.word == "plane" else Result(call, why_not=why_not)
 
     def untold(self, word: str) -> str:
         return f"Neither the file nor the image tells me the {word}."
@@ -119,12 +131,18 @@ class Facts:
             sign = Call("present", (call.word,), denied=call.denied != (wanted in NORMAL))
             present = self.presence(sign, scene)
             return replace(present, call=call) if present else Result(call, why_not=self.untold(call.word))
+        if wanted not in ("yes", "present", *NORMAL) and not any(means(name, wanted) for name in chances):
+            why_not = f"I have not learned to tell whether it is {wanted}; most likely it is {value}."
+            return Result(call, why_not=why_not)
         share = chance_of(chances, wanted)
         least, worth, operating = self.point(call.word, scene, wanted)
         there = share >= least
-        remark = f"Most likely {value} ({min(chances[value], 0.99):.2f})."
-        remarks = [remark, *worth]
         likelihood = share if there else 1 - share
+        if leaves_open(scene.question) and not {"yes", "no"} & chances.keys():  # "symmetric or not?"
+            ours = {name: chance for name, chance in chances.items() if (chance_of({name: 1.0}, wanted) > 0.5) == there}
+            value = max(ours, key=ours.__getitem__)
+            return Result(call, likelihood, value=value, remarks=[*others(chances, value), *worth], operating=operating)
+        remarks = [f"Most likely {value}{_in_brackets(chances[value])}.", *worth]
         return Result(call, likelihood, value=there != call.denied, remarks=remarks, operating=operating)
 
     def point(self, word: str, scene: Scene, wanted: str = "") -> tuple[float, list[str], Operating | None]:
@@ -158,6 +176,17 @@ class Facts:
             result = Result(call, likelihood, "grade", there != call.denied, regions, remarks=remarks)
         return replace(result, things=call.things, operating=operating)
 
+    def sign(self, call: Call, names: Sequence[str], scene: Scene) -> Result | None:
+        """Yes or no to a thing that such an image has as a fact, not as an outline, such as the calcifications of a thyroid
+        nodule; `None` for other things."""
+        view = self.finder.view(scene.study, scene.index)
+        known = [f for f in view.facts if list(view.kind) in self.finder.config.fact_kinds.get(f, ())]
+        fact = next((f for f in known for name in names if alike(f, name) and {*view.facts[f]} & {*NORMAL}), "")
+        if not fact or call.modifiers:
+            return None
+        result = self.grade(Call("grade", word=fact, modifiers=(("is", "yes"),), denied=call.denied), scene)
+        return replace(result, call=call, source="grade", things=call.things)
+
     def looks(self, thing: str, scene: Scene) -> list[str]:
         """The labels to outline for a thing that such an image shows as a whole."""
         view = self.finder.view(scene.study, scene.index)
@@ -171,7 +200,7 @@ class Facts:
         if result is None or result.value is not True:
             return None
         if not result.regions:
-            why_not = f"By the image as a whole there is a {labels[0]}, but I cannot show where."
+            why_not = f"The image as a whole speaks for {labels[0]}, but I cannot show where."
             return Result(call, things=tuple(labels), why_not=why_not)
         remarks = [f"Shown is {listed(result.regions)}, which can be how {labels[0]} looks."]
         return replace(result, call=call, value=len(result.regions), things=tuple(labels), remarks=remarks)
@@ -205,7 +234,11 @@ class Facts:
         if yes + no < 0.5:
             return None
         share = yes / (yes + no)
-        return Result(call, max(share, 1 - share), "short", (share >= 0.5) != call.denied, things=call.things)
+        remark = (
+            f"This is said by the look of the image as a whole: “{call.things[0]}” is nothing that I outline in it."
+        )
+        value = (share >= 0.5) != call.denied
+        return Result(call, max(share, 1 - share), "short", value, things=call.things, remarks=[remark])
 
     def state(self, call: Call, scene: Scene) -> Result | None:
         """Yes or no to how a thing is, such as "is the liver healthy?", by the short answers; `None` where none is likely."""
@@ -213,18 +246,40 @@ class Facts:
         yes, no = chances.get("Yes", 0.0), chances.get("No", 0.0)
         return Result(call, max(yes, no), "short", yes > no) if max(yes, no) >= self.finder.policy.answer else None
 
+    def missing(self, scene: Scene) -> str:
+        """The one structure that a question names, if the image could show it and does not; else nothing."""
+        kind = self.finder.view(scene.study, scene.index).kind
+        asked = [name for name in named_in(scene.question) if kind in LABELS[name].places]
+        if len(asked) != 1 or LABELS[asked[0]].kind != "anatomy":
+            return ""
+        presence = self.finder.ground(scene.study, asked, scene.index).presence[asked[0]]
+        return asked[0] if presence < self.finder.policy.ruled_out else ""
+
+    def looks_healthy(self, thing: str, scene: Scene) -> bool:
+        """Whether the short answers call a thing healthy, however it was asked for."""
+        chances = self.recall.short_answers(scene.study, f"Is the {thing} healthy?", scene.index)
+        return chances.get("Yes", 0.0) > chances.get("No", 0.0)
+
     def words(self, call: Call, scene: Scene, otherwise: str = "") -> Result:
         """A learned short answer, or the language model's own words; `otherwise`, why there is none, in place of these."""
+        kind = self.finder.view(scene.study, scene.index).kind
+        if call.tool == "recall" and (hidden := out_of_sight(scene.question, kind)):
+            why_not = f"In such an image ({shown_kind(kind[0])}, {kind[1]}) I do not look for {hidden}."
+            return Result(call, why_not=why_not)
+        if call.tool == "recall" and (missing := self.missing(scene)):
+            return Result(call, why_not=f"I find no {missing} here, so I cannot tell.")
         text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)
         if text and likelihood >= self.finder.policy.short_answer:
             value: bool | str = {"Yes": True, "No": False}.get(text, text)
-            return Result(call, likelihood, "short", value)
+            remarks = ["This is said by the look of the image as a whole; no outline shows it."]
+            return Result(call, likelihood, "short", value, remarks=remarks if isinstance(value, bool) else [])
         if otherwise:
             return Result(call, why_not=otherwise)
         text, likelihood = self.recall.generate(scene.study, scene.question, scene.index)
         if not text:
             return Result(call, why_not="None of my tools can answer this.")
-        return Result(call, likelihood, "generated", text)
+        remark = "These are the language model's own words: no tool shows it."
+        return Result(call, likelihood, "generated", text, remarks=[remark])
 
 
 def unlearned(word: str) -> str:
@@ -269,7 +324,12 @@ def others(chances: dict[str, float], best: str) -> list[str]:
     """A sentence on the runner-up where it is near."""
     rest = {name: chance for name, chance in chances.items() if name != best}
     second = max(rest, key=rest.__getitem__, default="")
-    return [f"It could also be {second} ({rest[second]:.2f})."] if second and rest[second] >= 0.15 else []
+    near = second and rest[second] >= 0.15
+    return [f"It could also be {second} ({rest[second]:.2f} against {chances[best]:.2f})."] if near else []
+
+
+def _in_brackets(chance: float) -> str:
+    return f" ({min(chance, 0.99):.2f})"
 
 
 def listed(regions: Sequence[Region]) -> str:

@@ -18,6 +18,8 @@ POINTING = (
     "measure",
 )  # tools that take "it" for what the image shows, where nothing else is meant
 SHOWING = ("find", "place", "count", "measure", "describe", "look")
+SHORT = 4  # letters of a word that is too common to stand for a value
+TRUNK = {"chest", "abdomen", "pelvis"}
 Kind = tuple[str, str]  # modality and body part
 
 
@@ -99,6 +101,31 @@ def pointed(
     return replace(call, things=(thing,))
 
 
+def leaves_open(question: str) -> bool:
+    """Whether a question names alternatives, as "symmetric or not?" does, so that yes or no is no answer to it."""
+    words = set(split(question))
+    return "or" in words and not {"yes", "no"} <= words
+
+
+def named_in(question: str) -> list[str]:
+    """The labels that a question has a name of."""
+    return [label for label in LABELS if named(label, question)]
+
+
+def out_of_sight(question: str, kind: Kind) -> str:
+    """A label that a question names and that no image of a kind shows; nothing where it names none, or others too. A side,
+    as in "left eye or right eye?", may be that of the image as a whole."""
+    names = [label for label in named_in(question) if not LABELS[label].side]
+    return names[0] if names and all(_elsewhere(label, kind) for label in names) else ""
+
+
+def _elsewhere(label: str, kind: Kind) -> bool:
+    """Whether a label is of another part of the body: slices of the trunk show organs of the next part too."""
+    modalities, parts = ({place[at] for place in LABELS[label].places} for at in (0, 1))
+    slices = kind[0] in modalities and kind[1] in TRUNK and parts & TRUNK
+    return kind[1] not in parts and not slices and not LABELS[label].elsewhere
+
+
 def options_in(question: str, values: Sequence[str]) -> list[str]:
     """The values among which a question lets one choose, longer ones before those that are a part of them; none if it names
     fewer than two. Numbers, yes and no are too common to count as options."""
@@ -114,4 +141,12 @@ def options_in(question: str, values: Sequence[str]) -> list[str]:
                 words[at : at + len(name)] = [""] * len(name)
                 found.append(value)
                 break
+    if leaves_open(question):  # "thalassemia or spherocytosis?": a word that is of one value alone stands for it
+        own = {
+            value: set(split(value)) - {w for other in values if other != value for w in split(other)}
+            for value in values
+        }
+        found += [
+            value for value in values if value not in found and any(len(w) > SHORT and w in words for w in own[value])
+        ]
     return found if len(found) > 1 else []

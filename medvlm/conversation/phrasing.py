@@ -19,7 +19,8 @@ MOST_SENTENCES = 3  # that are kept
 AS_IT_IS = ("decline", "help")  # tools whose answers stay in the words that they have …
 RECALLED = ("generated", SHOWN)  # sources of answers that rest on no result, which stay as well
 CAVEAT = re.compile(
-    r"\b(?:but|uncertain|unknown|cannot|could also|no normal|other way round|less than)\b", re.IGNORECASE
+    r"\b(?:but|uncertain|unknown|cannot|could also|no normal|other way round|less than|most like|as a whole|not learned)\b",
+    re.IGNORECASE,
 )
 FORM = (
     "You put what tools found in a medical image into plain words. You are given a question, the answer to it and what it "

@@ -1,4 +1,4 @@
-"""Which of several regions are meant: sides, ranks, inside and near. Pure geometry over regions of one image."""
+"""Which of several regions are meant: sides, ranks, inside and near, types. Names and geometry of regions of one image."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..types import Region
+from ..vocabulary import other_types, whole
 from .meanings import options_in
 
 MIDDLE = (1 / 3, 2 / 3)
 BETWEEN = 0.06  # of the width or height: so near to its half, a thing is on neither side
 SPANS = 0.6  # a thing of this much of the width or height is on no side of it
 DIRECTIONS = {"row": ("upper", "lower", "top", "bottom"), "column": ("left", "right")}
+HALF = 0.5  # IoU from which a thing and one of its types are the same
 SIDED = ("x-ray", "ct", "mri")  # modalities that show the patient's right on the left
 
 
@@ -120,3 +122,37 @@ def overlap(region: Region, other: Region) -> float:
     a, b = np.array(region.box), np.array(other.box)
     shared = float(np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)))
     return shared / max(1e-6, float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared)
+
+
+def nth(regions: list[Region], which: str) -> list[Region]:
+    """Of the kinds of things that were told, the one at a rank, such as the first; else what `ranked` picks."""
+    names = list(dict.fromkeys(region.label for region in regions))
+    at = {"first": 0, "second": 1, "third": 2, "last": -1}.get(which)
+    if at is None or len(names) == 1:
+        return ranked(regions, which, ())
+    return [region for region in regions if region.label in names[at:][:1]]
+
+
+def likeliest_types(regions: Sequence[Region]) -> list[Region]:
+    """Of the types of one thing, of which an image shows at most one, those of the surest alone."""
+    best: dict[str, float] = {}
+    for region in regions:
+        name = region.phrase or region.label
+        best[name] = max(best.get(name, 0.0), region.score)
+
+    def beaten(name: str) -> bool:
+        return any(best.get(other, 0.0) > best[name] for other in other_types(name))
+
+    return [region for region in regions if not beaten(region.phrase or region.label)]
+
+
+def once(regions: Sequence[Region]) -> list[Region]:
+    """Regions without those of a thing that are there as one of its types, or as its left or right one, as well."""
+    names = {r.phrase or r.label for r in regions}
+
+    def told(r: Region) -> bool:
+        name = r.phrase or r.label
+        sided = {f"left {name}", f"right {name}"} & names
+        return bool(sided) or any(whole(o.phrase or o.label) == name and overlap(o, r) > HALF for o in regions)
+
+    return [r for r in regions if not told(r)]

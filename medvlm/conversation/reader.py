@@ -15,10 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
+from ..model.sums import check_sums, write_sums
 from ..model.tokenizing import tokenized
 from .grammar import COPY, END, Call, Program, Symbols, text_of
 from .reader_model import MOST_SYMBOLS, ReaderModel
 
+FILE = "reader.safetensors"
 DRAWN = "drawn"  # stands for the turn before where a region was drawn by hand
 
 
@@ -132,7 +134,8 @@ class NanoReader:
         """The trained tensors (all but the encoder's pretrained ones) and the symbols' values."""
         state = {k: v.half() for k, v in self.model.state_dict().items() if "base_layer" not in k and _trained(k)}
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, folder / "reader.safetensors")
+        save_file(state, folder / FILE)
+        write_sums(folder)
         data = {"values": self.symbols.values, "symbols": self.symbols.names}
         (folder / "reader.json").write_text(json.dumps(data, indent=1) + "\n")
 
@@ -142,9 +145,10 @@ class NanoReader:
 
         Raises `ModelError` where the files are not there, or were written for other calls than this version's.
         """
+        check_sums(folder, FILE)
         try:
             data = json.loads((folder / "reader.json").read_text(encoding="utf-8"))
-            state = {k: v.float() for k, v in load_file(folder / "reader.safetensors").items()}
+            state = {k: v.float() for k, v in load_file(folder / FILE).items()}
             reader = new_reader(Symbols(tuple(data["values"])), encoder)
             if list(reader.symbols.names) != data["symbols"]:
                 raise ModelError(f"The reader in {folder.name!r} was trained for other calls: train it again.")

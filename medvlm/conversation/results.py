@@ -22,6 +22,7 @@ class Scene:
     modality: str = ""  # what the image is taken for
     sensitivity: float | None = None  # that facts of the whole image are to be given with, if one is named
     shown: list[Region] = field(default_factory=list)  # what was shown last, if "it" was not
+    told: list[Region] = field(default_factory=list)  # all that the turns before have shown in this image
     bodies: dict[str, Body] = field(default_factory=dict)  # of a volume that was searched: label -> all slices together
 
     @property

@@ -66,6 +66,10 @@ class Sizes:
             result.regions = [max(result.regions, key=extent)]
         if found[0].name == "width" and call.word == "width":
             result.remarks.append("From side to side of the image, not across its longest diameter.")
+        policy = self.tools.finder.policy
+        limit = {RATIOS["heart"]: policy.enlarged_heart, RATIOS["optic cup"]: policy.large_cup}.get(found[0].name)
+        if call.word == "ratio" and limit is not None:
+            result.remarks.append(f"Above {limit:.2f} it counts as enlarged.")
         if call.word == "size" and result.things == ("heart",) and self.tools.modality(scene) == "x-ray":
             ratio = self.values(replace(call, word="ratio"), scene, result.regions, result.things)
             result.remarks += [f"The cardiothoracic ratio is {m.value:.2f}." for m in ratio]
@@ -92,8 +96,11 @@ class Sizes:
         several = result.measurements or [Measurement("count", counted, "count")]
         found = next((m for m in several if in_unit(m, limit[1]) is not None), several[0])
         value = in_unit(found, limit[1])
+        unscaled = ": the pixel spacing is unknown" if found.unit.startswith("px") else ""
         if value is None:
-            return replace(result, why_not=f"I measure {shown(found)}, which cannot be compared with {bound}.")
+            return replace(
+                result, why_not=f"I measure {shown(found)}, which cannot be compared with {bound}{unscaled}."
+            )
         right = value > limit[0] if call.get("over") else value < limit[0]
         what = "It" if found.unit in ("ratio", "count") else f"The {found.name}"
         remark = f"{what} is {shown(found, wished(bound))}."
@@ -108,7 +115,10 @@ class Sizes:
         name = " and ".join(result.things)
         if call.word == "ratio" and name in BESIDE:
             return f"For a ratio of the {name} I would need the {' and the '.join(BESIDE[name])} as well, which I do not find."
-        return f"I cannot measure the {call.word} of the {name}."
+        if call.word == "share" and call.get("of"):
+            return f"I cannot measure the share of the {call.get('of')}, as I do not find its outline here."
+        boxed = ", which I mark with a box and not with an outline" if result.regions[0].mask is None else ""
+        return f"I cannot measure the {call.word} of the {name}{boxed}."
 
     def values(self, call: Call, scene: Scene, regions: Sequence[Region], things: Sequence[str]) -> list[Measurement]:
         """What a word asks to be measured of the largest of some regions; of the share, of all."""
@@ -139,10 +149,11 @@ class Sizes:
     def share(self, call: Call, scene: Scene, regions: Sequence[Region]) -> list[Measurement]:
         """The per cent of the image, or of another thing, that some regions cover."""
         whole = float(scene.size[0] * scene.size[1])
-        if (organ := call.get("of")) and organ != IT:
-            holders = self.tools.detect(self.tools.labels(organ, scene) or [organ], scene)[0]
-            whole = sum(map(extent, holders))
         covered = sum(map(extent, regions))
+        if (organ := call.get("of")) and organ != IT:
+            labels = self.tools.labels(organ, scene)
+            holders = self.tools.detect(labels, scene)[0] if labels else []
+            whole, covered = sum(map(extent, holders)), shared(regions, holders)
         return [Measurement("share", 100 * covered / whole, "percent")] if whole else []
 
     def beside(self, label: str, scene: Scene) -> list[Region]:
@@ -195,7 +206,10 @@ class Sizes:
         if call.word in ("more", "fewer") and low == high:
             value, remarks = "the same number", []
         if asks_whether(scene.question):  # "is the left kidney larger than the right?"
-            value, remarks = (best == next(iter(sizes))) != call.denied, [f"The {best} is {call.word}.", *remarks]
+            value, remarks = (
+                (best == next(iter(sizes))) != call.denied,
+                [f"The {best} {_is(best)} {call.word}.", *remarks],
+            )
         return Result(call, share, "", value, shown, measurements, tuple(sizes), remarks)
 
     def amount(self, word: str, regions: Sequence[Region], scene: Scene) -> Measurement:
@@ -229,6 +243,14 @@ class Sizes:
         return replace(result, value=enlarged != result.call.denied, likelihood=0.5, source=CONFLICT)
 
 
+def shared(regions: Sequence[Region], holders: Sequence[Region]) -> float:
+    """The area in px² of some regions that lies in others; all of theirs where one has no mask."""
+    masks = [[region.mask for region in some if region.mask is not None] for some in (regions, holders)]
+    if len(masks[0]) < len(regions) or len(masks[1]) < len(holders) or not holders:
+        return sum(map(extent, regions))
+    return float((np.logical_or.reduce(masks[0]) & np.logical_or.reduce(masks[1])).sum())
+
+
 def asks_whether(question: str) -> bool:
     """Whether a comparison is to be affirmed or denied: one that asks "is it larger" or says "than", and not which."""
     match = WHETHER.search(question)
@@ -247,6 +269,11 @@ def across(region: Region, word: str, spacing: tuple[float, float] | None) -> Me
     axis = 1 if word == "width" else 0
     x0, y0, x1, y1 = region.box
     return Measurement(word, (y1 - y0, x1 - x0)[axis] * (spacing or (1.0, 1.0))[axis], "mm" if spacing else "px")
+
+
+def _is(label: str) -> str:
+    several = label in LABELS and LABELS[label].multiplicity != "one" and label.endswith("s")
+    return "are" if several else "is"
 
 
 def _around(region: Region, spacing: tuple[float, float] | None) -> Measurement | None:

@@ -11,27 +11,42 @@ from ..perception.finder import Finder
 from ..report.location import container
 from ..report.volumes import sentence, summary
 from ..types import Body, Image, Region, Study
-from ..vocabulary import ANYWHERE, LABELS, expected_labels, is_finding, other_types, whole
+from ..vocabulary import ANYWHERE, LABELS, LUMP_WORDS, expected_labels, is_finding, other_types, whole
 from ..windows import around, crop, hull
-from .facts import Facts, shown_kind
-from .grammar import ANYTHING, IT, Call
-from .meanings import labels_of, named, pointed
-from .places import SIDED, apart, extent, lies, overlap, ranked, within, words_for
+from .facts import Facts, listed, shown_kind
+from .grammar import ANYTHING, DISEASES, IT, Call, split
+from .meanings import labels_of, leaves_open, named, pointed
+from .places import (
+    SIDED,
+    apart,
+    extent,
+    lies,
+    likeliest_types,
+    nth,
+    once,
+    overlap,
+    ranked,
+    same_place,
+    within,
+    words_for,
+)
 from .recall import WHETHER, Recall
 from .results import Result, Scene
-from .sizes import Sizes, asks_whether
+from .sizes import WHICH, Sizes, asks_whether
 
 CHOOSING = ("grade", "kind", "recall")  # tools that give one of the values that a question offers, where it does
 ACROSS = ("present", "find", "place", "count", "measure", "describe")  # tools that speak of all slices of a volume too
-HALF = 0.5
 SAME = 0.2  # IoU from which a drawn region and a found one count as the same thing
 
 
 NOWHERE = ("colon", "retina", "skin", "cells", "blood", "tissue")  # parts that have no bones and no breast tissue
 
 
-def unknown(thing: str) -> str:
-    return "It is nothing that I can show in the image." if thing == IT else f"“{thing}” is not among what I can find."
+def unknown(thing: str, spoken_of: Sequence[str] = ()) -> str:
+    if thing == ANYTHING:
+        return "I know no abnormality to look for in this kind of image."
+    name = thing if thing != IT else next(iter(spoken_of), IT)
+    return "It is nothing that I can show in the image." if name == IT else f"“{name}” is not among what I can find."
 
 
 class Tools:
@@ -112,20 +127,33 @@ class Tools:
             return self.facts.words(call, scene, "There is nothing yet that “it” could stand for: name it.")
         if fact := self.facts.presence(call, scene):
             return fact
+        kind = self.finder.view(scene.study, scene.index).kind
+        if {"left", "right"} & {*split(call.get("in"))} and split(call.get("in"))[1:] == [kind[1]]:
+            return Result(call, why_not=f"Whether this is the left or the right {kind[1]} the image does not tell.")
+        organs = [
+            name for name in self.labels(call.get("in"), scene) if kind in LABELS[name].places and call.get("in") != IT
+        ]
+        if organs and self.detect(organs, scene)[1] < self.finder.policy.ruled_out:
+            return Result(call, why_not=f"I find no {call.get('in')} here, so I cannot tell.")
         regions, labels, presence = self.picked(call, scene, thing)
+        names = [name for name in (labels or [thing]) if name not in LABELS or kind not in LABELS[name].places]
+        if sign := self.facts.sign(call, names, scene):
+            return sign
         if not labels and thing != IT:
             return self.facts.yes_or_no(call, scene) or Result(call, why_not=unknown(thing))
+        if thing.removesuffix("s") in LUMP_WORDS and len(names) == len(
+            labels
+        ):  # such an image shows no lump that I know
+            why_not = f"I have not learned to find {thing} in this kind of image ({shown_kind(kind[0])}, {kind[1]})."
+            return Result(call, why_not=why_not)
         label = labels[0] if labels else ""
-        kind = self.finder.view(scene.study, scene.index).kind
         if label in ANYWHERE and kind not in LABELS[label].places and kind[1] not in NOWHERE:
             reply = self.facts.yes_or_no(replace(call, things=(label,), modifiers=()), scene)
             why_not = f"I have not learned to find {label} in this kind of image ({shown_kind(kind[0])}, {kind[1]})."
             return replace(reply, call=call) if reply else Result(call, why_not=why_not)
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         if call.denied and regions and len(labels) == 1 and is_one_of_many(label):
-            counted = self.count(replace(call, tool="count", denied=False), scene)
-            counted.remarks.append("Whether any is missing I cannot tell: I count those that I see.")
-            return counted
+            return self.count(replace(call, tool="count"), scene)
         there = bool(regions) or (presence >= least and not call.modifiers)
         likelihood = sure_of(presence, least)
         result = Result(call, likelihood, "", there != call.denied, regions, things=tuple(labels))
@@ -137,15 +165,44 @@ class Tools:
             return self.facts.words(
                 call, scene, "There is nothing yet that “it” could stand for: name it, or draw a box."
             )
+        if disease := judged_whole(thing, scene):
+            return self.disease(call, disease, scene)
         regions, labels, presence = self.picked(call, scene, thing)
         if not labels and not regions and call.tool in ("find", "measure"):
-            return Result(call, why_not=unknown(thing))
+            return Result(call, why_not=unknown(thing, scene.things))
         if not labels and not regions:
-            return self.facts.words(call, scene, unknown(thing))
+            return self.facts.words(call, scene, unknown(thing, scene.things))
         if not regions and (reply := self.facts.by_the_whole(call, labels, scene)):
             return reply
+        if thing == ANYTHING and call.get("which") == "other":
+            return self.others(call, regions, labels, scene)
         least = min((self.finder.policy.least(name) for name in labels), default=0.5)
         return Result(call, sure_of(presence, least), "", len(regions), regions, things=tuple(labels) or (thing,))
+
+    def others(self, call: Call, findings: list[Region], labels: list[str], scene: Scene) -> Result:
+        """What no turn before has shown: abnormalities, and beside them what is normal."""
+        told = [*scene.told, *scene.focus]
+        new = [
+            r
+            for r in (*likeliest_types(findings), *self.detect(self.anatomy(scene), scene)[0])
+            if not any(r.label == other.label and same_place(r, other) for other in told)
+        ]
+        found = [r for r in new if is_finding(r.phrase or r.label)]
+        normal = list(dict.fromkeys(r.label for r in new if r not in found))
+        remarks = [f"Normal structures that I can outline too: {', '.join(normal)}."] if normal else []
+        return Result(call, 1.0, "", len(found), found, things=tuple(labels), remarks=remarks)
+
+    def disease(self, call: Call, name: str, scene: Scene) -> Result:
+        """What is shown of a disease that the image is judged by as a whole: its signs."""
+        if reply := self.facts.by_the_whole(replace(call, modifiers=()), [name], scene):
+            if reply.regions and call.modifiers:
+                some = self.picked(call, replace(scene, focus=reply.regions), IT)[0]
+                reply = replace(reply, value=len(some), regions=some)
+            return replace(reply, call=call)
+        judged = self.facts.presence(Call("present", (name,)), scene)
+        if judged is None or not judged.answered:
+            return Result(call, why_not=judged.why_not if judged else unknown(name))
+        return Result(call, judged.likelihood, judged.source, 0, things=(name,))
 
     def count(self, call: Call, scene: Scene) -> Result:
         if call.things[0] == IT and call.get("which") == "" and scene.focus and self.labels(IT, scene):
@@ -161,19 +218,34 @@ class Tools:
     def place(self, call: Call, scene: Scene) -> Result:
         result = self.find(call, scene)
         if result.regions:
+            findings = [r for r in result.regions if is_finding(r.phrase or r.label)]
+            result.regions = findings or result.regions  # of what was told: what is wrong comes first
             largest = max(result.regions, key=extent)
             result.value = words_for(largest, scene.size, self.modality(scene) in SIDED, scene.question)
             if organ := self.organ(largest, scene):
                 result.remarks.append(f"It lies within the {organ}.")
+            else:
+                result.remarks += self.unnamed(scene)
         return result
 
     def organ(self, region: Region, scene: Scene) -> str | None:
         """The organ that holds a finding, if one is outlined there."""
         if not is_finding(region.phrase or region.label):
             return None
-        organs = [label for label in self.expected(scene) if LABELS[label].kind == "anatomy"]
+        organs = self.anatomy(scene)
         found = self.detect(organs, scene)[0] if organs else []
         return container(region, {r.label: r.mask for r in found if r.mask is not None})
+
+    def unnamed(self, scene: Scene) -> list[str]:
+        """A sentence for "which bone is it in?" where no normal structure is outlined that could be named."""
+        which = WHICH.search(scene.question) and not leaves_open(scene.question)
+        if not which or self.anatomy(scene) or self.modality(scene) not in SIDED:
+            return []
+        return ["I outline no normal structures in such an image, so I cannot name the one it is in."]
+
+    def anatomy(self, scene: Scene) -> list[str]:
+        """The normal structures that are outlined in this kind of image."""
+        return [label for label in self.expected(scene) if LABELS[label].kind == "anatomy"]
 
     def measure(self, call: Call, scene: Scene) -> Result:
         return self.sizes.measure(call, scene)
@@ -202,16 +274,32 @@ class Tools:
         if thing == IT and scene.focus:
             regions = nth(scene.focus, call.get("which"))
             names = scene.things if regions == scene.focus else tuple({r.phrase or r.label for r in regions})
-            return Result(call, 1.0, "", len(regions), regions, things=names)
+            return unjudged(Result(call, 1.0, "", len(regions), regions, things=names), scene)
+        if (disease := judged_whole(thing, scene)) and (
+            fact := self.facts.presence(Call("present", (disease,)), scene)
+        ):
+            return replace(fact, call=call)
+        if thing == self.finder.view(scene.study, scene.index).kind[1] and not self.labels(thing, scene):
+            thing = ""  # the thyroid of an image of the thyroid is all of it
+            if WHETHER.search(scene.question):
+                return self.grade(Call("grade", word="abnormal"), scene)
         labels = self.labels(thing, scene) if thing else self.expected(scene)
-        if thing and WHETHER.search(scene.question) and (state := self.facts.state(call, scene)):
-            return replace(state, regions=self.detect(labels, scene)[0] if labels else [], things=tuple(labels))
+        regions, presence = self.detect(labels, scene) if labels else ([], 0.0)
+        judged = thing and WHETHER.search(scene.question) and (regions or not labels)
+        if judged and (state := self.facts.state(call, scene)):
+            found = [region for region in self.detect_abnormal(scene)[0] if within(region, regions)]
+            what = f"I find {listed(found)} in it" if found else "I find no abnormality in it"
+            if found and self.facts.looks_healthy(thing, scene):
+                why_not = f"I cannot tell: by its look as a whole it is healthy, but {what}."
+                return Result(call, regions=found, things=tuple(labels), why_not=why_not)
+            remarks = [f"This is said by the look of the image as a whole; {what}."]
+            return replace(state, regions=regions, things=tuple(labels), remarks=remarks)
         if not labels:
-            why_not = unknown(thing) if thing else "I know nothing to look for in this kind of image."
+            why_not = unknown(thing, scene.things) if thing else "I know nothing to look for in this kind of image."
             return self.facts.words(call, scene, why_not)
-        regions, presence = self.detect(labels, scene)
-        shown = sorted(likeliest_types(regions), key=lambda region: not is_finding(region.phrase or region.label))
-        return Result(call, max(presence, 0.5), "", len(regions), shown, things=tuple(labels))
+        shown = sorted(once(likeliest_types(regions)), key=lambda region: not is_finding(region.phrase or region.label))
+        result = Result(call, max(presence, 0.5), "", len(regions), shown, things=tuple(labels))
+        return unjudged(result, scene) if thing else result
 
     def identify(self, call: Call, scene: Scene) -> Result:
         if not scene.focus:  # nothing is pointed at, so "this" is the image
@@ -277,21 +365,26 @@ def bodies_of(result: Result, scene: Scene) -> dict[str, Body]:
     return {name: scene.bodies[name] for name in names if name in scene.bodies}
 
 
+def judged_whole(thing: str, scene: Scene) -> str:
+    """The disease that a thing is, or that "it" is where nothing was shown of it; nothing for other things."""
+    names = () if thing == IT and scene.focus else scene.things if thing == IT else (thing,)
+    return next((name for name in names if name in DISEASES), "")
+
+
+def unjudged(result: Result, scene: Scene) -> Result:
+    """What is told of a normal structure, with a remark where it was asked whether it is as it should be."""
+    shown = [region.phrase or region.label for region in result.regions]
+    if shown and asks_whether(scene.question) and not any(map(is_finding, shown)):
+        result.remarks.append("Whether that is as it should be I have not learned to tell.")
+    return result
+
+
 def over_slices(result: Result, scene: Scene) -> Result:
     """The result with a remark on how much of what it shows all slices of a volume have together."""
     if result.answered and result.call.tool in ACROSS and (bodies := bodies_of(result, scene)):
         single = [sentence(label, body, scene.study) for label, body in bodies.items()]
         result.remarks += single if len(single) == 1 else [summary(bodies)]
     return result
-
-
-def nth(regions: list[Region], which: str) -> list[Region]:
-    """Of the kinds of things that were told, the one at a rank, such as the first; else what `ranked` picks."""
-    names = list(dict.fromkeys(region.label for region in regions))
-    at = {"first": 0, "second": 1, "third": 2, "last": -1}.get(which)
-    if at is None or len(names) == 1:
-        return ranked(regions, which, ())
-    return [region for region in regions if region.label in names[at:][:1]]
 
 
 def is_one_of_many(label: str) -> bool:
@@ -304,28 +397,6 @@ def sure_of(presence: float, least: float) -> float:
     odds = [min(max(chance, 1e-6), 1 - 1e-6) for chance in (presence, least)]
     margin = abs(np.log(odds[0] / (1 - odds[0])) - np.log(odds[1] / (1 - odds[1])))
     return float(1 / (1 + np.exp(-margin)))
-
-
-def likeliest_types(regions: Sequence[Region]) -> list[Region]:
-    """Of the types of one thing, of which an image shows at most one, those of the surest alone."""
-    best: dict[str, float] = {}
-    for region in regions:
-        name = region.phrase or region.label
-        best[name] = max(best.get(name, 0.0), region.score)
-
-    def beaten(name: str) -> bool:
-        return any(best.get(other, 0.0) > best[name] for other in other_types(name))
-
-    return [region for region in regions if not beaten(region.phrase or region.label)]
-
-
-def once(regions: Sequence[Region]) -> list[Region]:
-    """Regions without those of a thing that are there as one of its types as well."""
-    return [
-        r
-        for r in regions
-        if not any(whole(o.phrase or o.label) == (r.phrase or r.label) and overlap(o, r) > HALF for o in regions)
-    ]
 
 
 def _around(regions: Sequence[Region]) -> tuple[float, float, float, float]:

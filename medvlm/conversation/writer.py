@@ -8,6 +8,7 @@ from ..types import Region
 from ..vocabulary import LABELS, is_finding
 from .facts import shown_kind
 from .grammar import ANYTHING, IT
+from .meanings import named
 from .places import SIDED, extent, phrase, words_for
 from .results import Result, Scene
 from .units import shown as number
@@ -62,7 +63,8 @@ def labelled_text(result: Result, scene: Scene) -> str:
     if result.answered and call.tool == "count" and result.source == "" and not whole:
         return tally(result)
     if result.answered and len(result.measurements) == 1 and call.tool == "measure" and result.value is None:
-        return f"{result.measurements[0].name}: {text}"
+        name = result.measurements[0].name
+        return f"{name[:1].upper()}{name[1:]}: {text}"
     if not (result.answered and isinstance(result.value, bool)):
         return text
     if call.tool == "count" and result.regions:
@@ -78,15 +80,32 @@ def beside(result: Result, scene: Scene) -> list[str]:
         return []
     lines = list(result.remarks)
     call = result.call
-    if call.tool == "count" and result.source == "" and not scene.bodies:  # which the remarks count in all slices
+    if (
+        call.tool == "count" and result.source in ("", "grade") and not scene.bodies
+    ):  # which the remarks count in all slices
         lines.append(f"{tally(result)}.")
-    if call.tool in ("present", "find", "grade", "look", "describe") and result.regions:
-        lines += [where_and_size(name, mine, scene) for name, mine in _groups(result.regions)[:MOST]]
+    gone = call.tool in ("look", "present") and result.value is call.denied
+    if call.tool in ("present", "find", "grade", "look", "describe", "identify") and result.regions and not gone:
+        groups = _groups(result.regions)[:MOST]
+        lines += [
+            where_and_size(name, mine, scene)
+            for name, mine in groups
+            if call.tool not in ("describe", "find") or not _sided(name)
+        ]
+    if (
+        call.tool == "present"
+        and result.value is not call.denied
+        and not result.regions
+        and not lines
+        and result.source == ""
+    ):
+        lines.append("I cannot show where.")
     if call.tool == "compare" and result.measurements:
-        lines.append("; ".join(f"{m.name} {number(m, wished(scene.question))}" for m in result.measurements) + ".")
-    if call.tool == "describe" and (missing := [n for n in absent(result) if n not in scene.bodies]):
+        sizes = "; ".join(f"{m.name} {number(m, wished(scene.question))}" for m in result.measurements)
+        lines.append(f"{sizes[:1].upper()}{sizes[1:]}.")
+    if call.tool == "describe" and result.regions and (missing := [n for n in absent(result) if n not in scene.bodies]):
         lines.append(f"Looked for and not found: {', '.join(missing)}.")
-    if call.tool == "measure" and len(result.things) == 1 and result.measurements:
+    if call.tool == "measure" and result.regions and result.measurements:
         size = f"It measures {_measure(result, scene)}. " if isinstance(result.value, bool) and call.get("is") else ""
         lines.append(f"{size}Measured on what is shown as {result.regions[0].label}.")
     return lines
@@ -94,17 +113,27 @@ def beside(result: Result, scene: Scene) -> list[str]:
 
 def absent(result: Result) -> list[str]:
     shown = {name for region in result.regions for name in (region.label, region.phrase)}
-    return [name for name in result.things if name not in shown]
+    return [name for name in result.things if not {name, f"left {name}", f"right {name}"} & shown]
 
 
 def where_and_size(name: str, regions: Sequence[Region], scene: Scene) -> str:
     """Such as "2 polyps, the largest in the upper left of the image.": no place where the name says the side."""
     largest = max(regions, key=extent)
     place = phrase(words_for(largest, scene.size, _mirrored(scene)), _mirrored(scene))
-    what = name if len(regions) == 1 else f"{counted(len(regions), name)}, the largest"
-    if {"left", "right"} & set(name.split()):
+    what = _of_several(name, regions)
+    if _sided(name):
         return f"{what[:1].upper()}{what[1:]} shown." if len(regions) == 1 else f"{what} shown."
     return f"{what[:1].upper()}{what[1:]} {place}."
+
+
+def _of_several(name: str, regions: Sequence[Region]) -> str:
+    count = sum(region.label == name for region in regions)
+    return name if count == 1 else f"{counted(count, name)}, the largest"
+
+
+def _sided(name: str) -> bool:
+    """Whether a name says on which side it is."""
+    return bool({"left", "right"} & set(name.split()))
 
 
 def _mirrored(scene: Scene) -> bool:
@@ -129,6 +158,14 @@ def _groups(regions: Sequence[Region]) -> list[tuple[str, list[Region]]]:
     return [(name, [r for r in regions if r.label == name]) for name in names]
 
 
+def _none(result: Result) -> str:
+    """That there is nothing of what was looked for, or nothing but what was said."""
+    if result.call.get("which") == "other":
+        other = "nothing else abnormal" if ANYTHING in result.call.things else f"no other {_named(result)}"
+        return f"I find {other} here"
+    return f"I find no {_named(result)} here"
+
+
 def _named(result: Result) -> str:
     names = list(dict.fromkeys(r.label for r in result.regions)) or list(result.things)
     findings = len(names) > MOST and all(map(is_finding, names))
@@ -148,12 +185,14 @@ def listed(regions: Sequence[Region]) -> str:
 
 def _found(result: Result, scene: Scene) -> str:
     if not result.regions:
-        return f"I find no {_named(result)} here."
+        return f"{_none(result)}."
     text = listed(result.regions)
     return f"{text[:1].upper()}{text[1:]} shown."
 
 
 def _count(result: Result, scene: Scene) -> str:
+    if result.call.denied:  # "is any tooth missing?"
+        return f"I count {tally(result)}; whether any is missing I cannot tell."
     return str(result.value)
 
 
@@ -161,7 +200,7 @@ def tally(result: Result) -> str:
     """A count with what was counted, such as "2 kidneys"."""
     groups = _groups(result.regions)
     if not groups:
-        return f"I find no {_named(result)} here"
+        return _none(result)
     if len(groups) == 1:
         text = counted(len(result.regions), groups[0][0])
         return text if text[0].isdigit() else f"1: {text}"
@@ -177,20 +216,24 @@ def _sides(groups: Sequence[tuple[str, list[Region]]]) -> bool:
 
 def _place(result: Result, scene: Scene) -> str:
     if not result.regions:
-        return f"I find no {_named(result)} here."
+        return f"{_none(result)}."
     text = phrase(str(result.value), _mirrored(scene))
+    largest = max(result.regions, key=extent)
+    if not named(largest.phrase or largest.label, scene.question):  # where "it" is: what that is taken for is said
+        text = f"{_of_several(largest.label, result.regions)} {text}"
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def _measure(result: Result, scene: Scene) -> str:
     if not result.regions:
-        return f"I find no {_named(result)} here, so there is nothing to measure."
+        return f"{_none(result)}, so there is nothing to measure."
     sizes = {m.name: number(m, wished(scene.question)) for m in result.measurements}
     if len(sizes) == 1:
         return next(iter(sizes.values()))
     long, wide = sizes.pop("longest diameter", ""), sizes.pop("perpendicular diameter", "")
     across = [f"{long} × {wide}"] if long and wide else []
-    return ", ".join([*across, *(f"{name} {value}" for name, value in sizes.items())])
+    text = ", ".join([*across, *(f"{name} {value}" for name, value in sizes.items())])
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _compare(result: Result, scene: Scene) -> str:
@@ -208,6 +251,8 @@ def _kind(result: Result, scene: Scene) -> str:
 def _describe(result: Result, scene: Scene) -> str:
     if isinstance(result.value, str):
         return _identify(result, scene)
+    if not result.regions and result.call.things:
+        return f"{_none(result)}."
     if not result.regions:
         return f"I find none of what I look for in this kind of image ({', '.join(result.things)})."
     findings, others = (
@@ -243,9 +288,13 @@ WRITERS: dict[str, Callable[[Result, Scene], str]] = {
 }
 
 
-def offers(labels: Sequence[str]) -> str:
-    """What the tools can do for an image, offered where a question is not answered."""
+def offers(labels: Sequence[str], gradable: Sequence[str] = ()) -> str:
+    """What the tools can do for an image, offered where a question is not answered: what they find and what they grade."""
     anatomy = [name for name in labels if LABELS[name].kind != "finding"]
     findings = [name for name in labels if LABELS[name].kind == "finding"]
     some = [*findings[:MOST], *anatomy[:MOST]]
-    return f" I can look for {_listed(some)}, and more." if len(some) > 1 else ""
+    if len(some) + len(gradable) < 2:
+        return ""
+    more = ", and more" if len(labels) > len(some) else ""
+    grades = f"I have learned to tell {_listed(gradable)}" if gradable else ""
+    return "".join(f" {line}." for line in (f"I can look for {_listed(some)}{more}" if some else "", grades) if line)

@@ -29,7 +29,8 @@ from .outlines import union
 GRID = np.round(expit(np.linspace(-4, 4, 41)), 3)  # thresholds that are tried, closest together where scores are
 PULL = 0.1  # cost, over the number of images, of moving a threshold's logit by 1: few images move it little
 ENOUGH_ABSENT = 4  # images without a label, from which number on it has a threshold of its own
-UNPLACED = 0.5  # gain of showing something present in a place that is wrong or unknown
+UNPLACED = 0.5  # gain of showing something present in a place that is wrong
+SOFT = 0.6  # logits by which the score of an unseen image may well lie elsewhere: no threshold hugs single scores
 FIRM = 2.0  # pull of a calibration, in answers
 FEW = 20  # questions to a tool, from which on it may have short answers preferred to it
 JUDGED = ("present", "compare", "grade", "short", "generated")  # whose answers the data sets give in the same words
@@ -51,9 +52,7 @@ class Look:
     )
     chance: float  # that the thing is there, of whatever type
     share: float  # of the type among the thing's types, 1 for a label that is no type
-    gain: (
-        float  # of showing it where it is there: Dice of its outline, 1 for boxes whose place is right, else `UNPLACED`
-    )
+    gain: float  # of showing it where it is there: its Dice, 1 where its place is right or unknown, else `UNPLACED`
     measured: dict[str, bool] = field(
         default_factory=dict
     )  # by tool, whether what it would tell of the outlines is right
@@ -128,7 +127,7 @@ def _measured(record: Record, regions: Sequence[Region], label: str) -> dict[str
 def _gain(record: Record, regions: Sequence[Any], label: str) -> float:
     truth = record.region(label)
     if truth is None:
-        return UNPLACED
+        return 1.0  # its place is unknown, not wrong
     if truth.mask is None:
         overlap = box_iou([r.box for r in regions], truth.boxes)
         return float(UNPLACED + (1 - UNPLACED) * (overlap.max(0, initial=0.0) >= 0.5).mean())
@@ -238,12 +237,14 @@ def choose_presence(rows: Sequence[Look], policy: DecisionPolicy) -> DecisionPol
 
 def best_threshold(rows: Sequence[Look], usual: float, policy: DecisionPolicy) -> float:
     """The threshold from `GRID` with the most utility: the mean gain of what is there and shown, times what hiding costs,
-    less the share of what is absent and shown, times what showing costs, less `PULL` for leaving the usual threshold."""
+    less the share of what is absent and shown, times what showing costs, less `PULL` for leaving the usual threshold.
+    What is shown is counted by its chance where scores are uncertain by `SOFT`."""
     utility = -PULL / max(1, len(rows)) * (logit(GRID) - logit(_inside(usual))) ** 2
     for there, cost in ((True, policy.hide_cost), (False, -policy.show_cost)):
         if mine := [r for r in rows if r.there == there]:
             worth = np.array([r.gain if there else 1.0 for r in mine])[:, None]
-            utility += cost * ((np.array([r.chance for r in mine])[:, None] >= GRID) * worth).mean(0)
+            over = logit([_inside(r.chance) for r in mine])[:, None] - logit(GRID)
+            utility += cost * (expit(over / SOFT) * worth).mean(0)
     return float(GRID[utility.argmax()])
 
 

@@ -12,6 +12,7 @@ from medvlm.conversation.grammar import parse
 from medvlm.errors import RequestError
 from medvlm.notices import SIDES_ASSUMED
 from medvlm.operating import Scores
+from medvlm.policy import DecisionPolicy
 from medvlm.types import Answer, Region
 
 from .made_up import COLON, CT, FILM, SIZE, MadeUpFinder, MadeUpRecall, shown, study_of, talk
@@ -159,7 +160,7 @@ def test_a_call_may_speak_of_what_the_call_before_found():
     answer = talk(POLYPS, "find(polyp, which=smallest); measure(it, area)").ask(
         study_of(), "The smallest and its size?"
     )
-    assert answer.text == "1 polyp shown.\narea: 200 px²." and boxes(answer) == [SMALL.box], "shown once"
+    assert answer.text == "1 polyp shown.\nArea: 200 px²." and boxes(answer) == [SMALL.box], "shown once"
 
 
 def test_an_answer_is_as_sure_as_its_least_sure_part():
@@ -369,3 +370,39 @@ def test_what_such_an_image_cannot_show_is_not_compared_by_heart():
         study_of(), "larger?"
     )
     assert answer.abstained and "nothing to compare" in answer.text
+
+
+# Doubts and what else there is
+
+
+def test_a_doubt_about_a_grade_says_it_again_with_how_sure_it_is():
+    facts = {"tumour_type": {"glioma": 0.3, "meningioma": 0.6, "pituitary tumour": 0.1}}
+    finder = MadeUpFinder(shown("brain tumour", (10, 10, 40, 40)), kind=("mri", "brain"), facts=facts)
+    questions = {"mass?": "present(brain tumour)", "glioma or meningioma?": "grade(tumour type)", "sure?": "look(it)"}
+    _, graded, again = held(questions, finder)
+    assert (again.text, graded.text) == ("Meningioma", "Meningioma")
+    assert again.detail.startswith("My confidence in this is 0.6")
+
+
+def test_what_else_there_is_leaves_out_what_was_told():
+    finder = MadeUpFinder(shown("lung nodule", (10, 10, 20, 20)), shown("heart", (80, 50, 150, 90)), kind=FILM)
+    _, else_, again = held(
+        {"nodule?": "present(lung nodule)", "what else?": "find(anything, which=other)", "more?": "describe(heart)"},
+        finder,
+    )
+    assert else_.text == "I find nothing else abnormal here." and not else_.regions
+    assert else_.detail == "Normal structures that I can outline too: heart."
+    assert again.text == "I find heart."
+
+
+def test_what_is_shown_says_where_it_is_and_not_a_recalled_word():
+    conversation = talk(POLYPS, "place(polyp)", MadeUpRecall({"Left": 0.9}))
+    conversation.finder.policy = replace(conversation.finder.policy, recalled={"place": 0.5})
+    assert conversation.ask(study_of(), "where are the polyps").text == "In the lower right of the image."
+    conversation.finder.policy = DecisionPolicy()
+
+
+def test_a_comparison_is_not_answered_by_a_third_thing():
+    conversation = talk(MadeUpFinder(kind=CT), "compare(liver | spleen, larger)", MadeUpRecall({"Kidney": 0.9}))
+    answer = conversation.ask(study_of(), "which is larger, liver or spleen")
+    assert answer.abstained and answer.text.startswith("I do not find liver and spleen here")

@@ -6,7 +6,7 @@ import pytest
 
 from medvlm.operating import Scores
 
-from .made_up import CELLS, EYE, MRI, MadeUpFinder, run, scene_of, shown, study_of
+from .made_up import CELLS, EYE, MRI, MadeUpFinder, MadeUpRecall, run, scene_of, shown, study_of
 
 
 def test_the_kind_of_an_image_is_the_likeliest_or_what_the_file_states():
@@ -40,7 +40,11 @@ GRADED = MadeUpFinder(kind=EYE, facts={"severity": {"no": 0.2, "mild": 0.5, "sev
 
 def test_a_grade_is_the_likeliest_with_its_runner_up():
     result = run("grade(severity)", GRADED)
-    assert result.value == "mild" and result.likelihood == 0.5 and result.remarks == ["It could also be severe (0.30)."]
+    assert (
+        result.value == "mild"
+        and result.likelihood == 0.5
+        and result.remarks == ["It could also be severe (0.30 against 0.50)."]
+    )
 
 
 def test_a_grade_that_is_asked_for_is_yes_or_no():
@@ -154,7 +158,7 @@ def chosen(call: str, question: str, finder=NODULE):
 def test_the_likeliest_of_the_values_that_a_question_offers_is_given():
     told = chosen("grade(composition)", "solid or cystic?")
     assert told.value == "solid" and told.likelihood == pytest.approx(0.6)
-    assert told.remarks == ["It could also be spongiform (0.40)."]
+    assert told.remarks == ["Of all that I know it looks most like spongiform (0.40)."]
     assert chosen("recall()", "would you say cystic or spongiform").value == "spongiform"
     assert chosen("grade(breast finding)", "cystic or solid").value == "solid", "of the fact that has these values"
     assert chosen("grade(echogenicity)", "solid or cystic").value == "solid", "though the call names another fact"
@@ -163,9 +167,69 @@ def test_the_likeliest_of_the_values_that_a_question_offers_is_given():
 def test_where_the_image_is_normal_none_of_the_offered_values_is_given():
     healthy = MadeUpFinder(facts={"breast_finding": {"normal": 0.7, "benign": 0.2, "malignant": 0.1}})
     told = chosen("grade(breast finding)", "benign or malignant?", healthy)
-    assert told.value == "normal" and told.remarks == ["It could also be benign (0.20)."]
+    assert told.value == "normal" and told.remarks == ["It could also be benign (0.20 against 0.70)."]
+
+
+def test_a_value_or_its_contrary_is_answered_by_the_value():
+    mole = MadeUpFinder(
+        kind=("dermoscopy", "skin"),
+        facts={"asymmetry": {"symmetric": 0.6, "asymmetric in one axis": 0.3, "asymmetric in both axes": 0.1}},
+    )
+    told = chosen("grade(lesion asymmetry, is=symmetric)", "symmetric or not", mole)
+    assert (told.value, told.likelihood) == ("symmetric", 0.6)
+    assert chosen("grade(lesion asymmetry, is=symmetric)", "is it symmetric?", mole).value is True
+    ill = MadeUpFinder(facts={"covid-19": {"yes": 0.8, "no": 0.2}})
+    assert chosen("grade(covid-19, is=yes)", "covid or not", ill).value is True, "yes is the value"
+
+
+def test_a_value_that_no_fact_has_is_not_denied():
+    told = chosen("grade(composition, is=malignant)", "is it malignant?")
+    assert not told.answered and told.why_not.startswith(
+        "I have not learned to tell whether it is malignant; most likely"
+    )
+
+
+def test_a_fact_of_the_image_answers_for_a_thing_that_is_not_outlined_in_it():
+    nodule = MadeUpFinder(
+        kind=("ultrasound", "thyroid"), facts={"calcifications": {"none": 0.2, "microcalcifications": 0.8}}
+    )
+    told = chosen("present(calcification)", "any calcs", nodule)
+    assert told.value is True and told.likelihood == pytest.approx(0.8)
+    assert chosen("present(calcification, not)", "no calcs?", nodule).value is False
+
+
+def test_a_disease_is_shown_and_counted_by_its_signs():
+    signs = [shown("microaneurysms", (10, 10, 14, 14)), shown("microaneurysms", (50, 50, 54, 54))]
+    sick, healthy = ({"severe non-proliferative": yes, "no apparent retinopathy": 1 - yes} for yes in (0.9, 0.1))
+    told = run("count(diabetic retinopathy)", MadeUpFinder(*signs, kind=EYE, facts={"diabetic retinopathy": sick}))
+    assert told.value == 2 and told.remarks == ["Shown is microaneurysms, which can be how diabetic retinopathy looks."]
+    none = run("find(diabetic retinopathy)", MadeUpFinder(kind=EYE, facts={"diabetic retinopathy": healthy}))
+    assert (none.value, none.things) == (0, ("diabetic retinopathy",))
+
+
+def test_nothing_is_recalled_of_an_organ_that_such_an_image_does_not_show():
+    recall = MadeUpRecall({"Gray": 0.9})
+    asked = scene_of(MadeUpFinder(), question="what colour is the liver")
+    assert (
+        run("recall()", MadeUpFinder(), asked, recall).why_not
+        == "In such an image (X-ray, chest) I do not look for liver."
+    )
+    trunk, abdomen = MadeUpFinder(kind=("ct", "chest")), MadeUpFinder(kind=("ct", "abdomen"))
+    assert run("recall()", trunk, scene_of(trunk, question="what colour is the liver"), recall).value == "Gray"
+    missed = run("recall()", abdomen, scene_of(abdomen, question="what colour is the liver"), recall)
+    assert missed.why_not == "I find no liver here, so I cannot tell."
 
 
 def test_no_choice_is_made_where_none_is_offered():
     assert chosen("grade(composition)", "is it solid?").value == "spongiform"
     assert chosen("grade(echogenicity)", "is it dark?").value == "hypoechogenicity"
+
+
+def test_a_word_that_one_value_alone_has_stands_for_it_among_alternatives():
+    cells = MadeUpFinder(
+        kind=("microscopy", "blood"),
+        facts={"red_cell_disease": {"thalassemia": 0.3, "hereditary spherocytosis": 0.2, "megaloblastic anemia": 0.5}},
+    )
+    told = chosen("grade(red cell disease)", "thalassemia or spherocytosis?", cells)
+    assert told.value == "thalassemia" and told.likelihood == pytest.approx(0.6)
+    assert told.remarks == ["Of all that I know it looks most like megaloblastic anemia (0.50)."]

@@ -45,7 +45,7 @@ def test_a_denial_turns_yes_and_no_and_nothing_else():
 def test_that_some_teeth_are_there_does_not_deny_that_one_is_missing():
     teeth = MadeUpFinder(*(shown("tooth", (x, 10, x + 10, 30)) for x in (10, 40, 70)), kind=("x-ray", "teeth"))
     result = run("present(tooth, not)", teeth)
-    assert answer_text(result, scene_of(teeth)) == "3" and "missing I cannot tell" in result.remarks[-1]
+    assert answer_text(result, scene_of(teeth)) == "I count 3 teeth; whether any is missing I cannot tell."
     assert run("present(tooth, not)", MadeUpFinder(kind=("x-ray", "teeth"))).value is True
 
 
@@ -299,7 +299,7 @@ def test_recall_gives_a_short_answer_where_it_is_sure_else_the_models_own_words(
 def test_what_only_the_whole_image_speaks_for_is_not_said_to_be_missing():
     finder = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"yes": 0.9, "no": 0.1}})
     for call in ("place(fracture)", "find(fracture)", "measure(fracture, size)"):
-        assert run(call, finder).why_not == "By the image as a whole there is a fracture, but I cannot show where."
+        assert run(call, finder).why_not == "The image as a whole speaks for fracture, but I cannot show where."
     without = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"yes": 0.1, "no": 0.9}})
     assert run("find(fracture)", without).value == 0
 
@@ -370,3 +370,56 @@ def test_one_of_the_findings_that_were_told_is_told_alone():
     for rank, right in {"first": effusion, "second": nodule, "last": nodule, "largest": effusion}.items():
         assert run(f"describe(it, which={rank})", film, scene_of(film, focus=told)).regions == [right], rank
     assert run("describe(it)", film, scene_of(film, focus=told)).regions == told
+
+
+def test_a_share_of_another_thing_is_what_lies_in_it():
+    half = MadeUpFinder(shown("liver cancer", (50, 0, 150, 50)), shown("liver", (100, 0, 200, 50)), kind=CT)
+    (share,) = run("measure(liver cancer, share, of=liver)", half).measurements
+    assert share.value == pytest.approx(50)
+    assert "do not find its outline" in run("measure(liver cancer, share, of=abdomen)", half).why_not
+
+
+def test_the_left_and_the_right_one_are_not_told_a_second_time_as_both():
+    sides = [shown("left lung", (10, 10, 90, 90)), shown("right lung", (110, 10, 190, 90))]
+    told = run("describe()", MadeUpFinder(*sides, shown("lung", (10, 10, 90, 90)), kind=("ct", "chest")))
+    assert [region.label for region in told.regions] == ["left lung", "right lung"]
+
+
+def test_the_side_of_a_breast_or_thyroid_lobe_is_not_affirmed_of_an_image_of_the_whole():
+    breast = MadeUpFinder(shown("benign tumour", (10, 10, 40, 40)), kind=("ultrasound", "breast"))
+    told = run("present(benign tumour, in=left breast)", breast)
+    assert told.why_not == "Whether this is the left or the right breast the image does not tell."
+
+
+def test_the_body_part_of_the_image_stands_for_all_of_it():
+    gland = MadeUpFinder(shown("thyroid nodule", (10, 10, 40, 40)), kind=("ultrasound", "thyroid"))
+    assert run("describe(thyroid)", gland, scene_of(gland, question="is my thyroid ok")).value == "abnormal"
+    assert run("describe(thyroid)", gland, scene_of(gland, question="tell me of the thyroid")).value == 1
+
+
+def test_no_bone_is_named_where_none_is_outlined():
+    film = MadeUpFinder(shown("fracture", (10, 10, 40, 40)), kind=("x-ray", "wrist"))
+    told = run("place(fracture)", film, scene_of(film, question="which bone is broken"))
+    assert told.remarks[-1] == "I outline no normal structures in such an image, so I cannot name the one it is in."
+    assert not run("place(fracture)", film, scene_of(film, question="where is it")).remarks
+
+
+def test_an_organ_that_looks_healthy_though_something_is_found_in_it_is_neither():
+    sick = MadeUpFinder(shown("liver", (0, 0, 100, 90)), shown("liver cancer", (10, 10, 30, 30)), kind=CT)
+    told = run("describe(liver)", sick, scene_of(sick, question="is the liver ok"), MadeUpRecall({"Yes": 0.8}))
+    assert told.why_not == "I cannot tell: by its look as a whole it is healthy, but I find liver cancer in it."
+    well = MadeUpFinder(shown("liver", (0, 0, 100, 90)), kind=CT)
+    told = run("describe(liver)", well, scene_of(well, question="is the liver ok"), MadeUpRecall({"Yes": 0.8}))
+    assert told.value is True and told.remarks[0].endswith("I find no abnormality in it.")
+
+
+def test_cancer_is_not_denied_of_a_kind_of_image_that_shows_no_lump():
+    tissue = MadeUpFinder(kind=("histopathology", "colon"))
+    assert run("present(cancer)", tissue).why_not.startswith("I have not learned to find cancer in this kind of image")
+
+
+def test_nothing_is_said_to_be_in_an_organ_that_is_not_found():
+    recall = MadeUpRecall({"Yes": 0.9})
+    asked = scene_of(MadeUpFinder(kind=CT), question="stones in the gallbladder?")
+    told = run("present(stones, in=gallbladder)", MadeUpFinder(kind=CT), asked, recall)
+    assert told.why_not == "I find no gallbladder here, so I cannot tell."

@@ -95,7 +95,7 @@ def test_things_are_counted_across_slices():
 
 def test_things_on_different_slices_are_compared_by_their_volumes():
     answer = talk("compare(liver | spleen, larger)").ask(volume(), "Which is larger, the liver or the spleen?")
-    assert answer.text == "Liver" and answer.detail == "liver 48.0 ml; spleen 18.0 ml."
+    assert answer.text == "Liver" and answer.detail == "Liver 48.0 ml; spleen 18.0 ml."
 
 
 def test_a_description_tells_what_other_slices_show_and_calls_nothing_of_it_missing():

@@ -52,9 +52,9 @@ def details(call: str, finder: MadeUpFinder, **about) -> list[str]:
         ("count(nucleus)", NUCLEUS, "1"),
         ("count(retinal vessels)", VESSELS, "1"),
         ("find(retinal vessels)", VESSELS, "Retinal vessels shown."),
-        ("place(polyp)", POLYPS, "In the lower right of the image."),
+        ("place(polyp)", POLYPS, "2 polyps, the largest in the lower right of the image."),
         ("place(polyp)", BLANK, "I find no polyp here."),
-        ("place(left kidney)", KIDNEYS, "On the patient's left."),
+        ("place(left kidney)", KIDNEYS, "Left kidney on the patient's left."),
         ("measure(polyp, area)", POLYPS, "2,400 px²"),
         ("measure(polyp, height)", POLYPS, "40.0 px"),
         ("measure(polyp, share)", POLYPS, "13.0 %"),
@@ -103,12 +103,13 @@ def test_what_is_shown_is_told_with_its_place_and_the_largest_alone():
 def test_on_films_and_slices_places_are_the_patients():
     film = MadeUpFinder(shown("lung nodule", (10, 10, 30, 20)))
     assert details("present(lung nodule)", film) == ["Lung nodule in the upper part, on the patient's right."]
-    assert details("find(left kidney)", KIDNEYS) == ["Left kidney shown."], "its name says the side"
+    assert details("present(left kidney)", KIDNEYS) == ["Left kidney shown."], "its name says the side"
+    assert not details("find(left kidney)", KIDNEYS), "which the answer has said"
 
 
 def test_what_was_measured_and_compared_stands_beside():
     assert details("measure(polyp, area)", POLYPS, study=study_of(spacing=(1.0, 1.0)))[-1].count("polyp") == 1
-    assert details("compare(kidney, larger)", KIDNEYS) == ["left kidney 1,200 px²; right kidney 800 px²."]
+    assert details("compare(kidney, larger)", KIDNEYS) == ["Left kidney 1,200 px²; right kidney 800 px²."]
 
 
 def test_what_was_looked_for_and_not_found_is_said():
@@ -158,10 +159,9 @@ def test_plurals():
 
 
 def test_what_can_be_looked_for_is_offered():
-    assert (
-        writer.offers(["liver", "polyp", "pneumothorax"]) == " I can look for polyp, pneumothorax and liver, and more."
-    )
+    assert writer.offers(["liver", "polyp", "pneumothorax"]) == " I can look for polyp, pneumothorax and liver."
     assert writer.offers(["polyp"]) == ""
+    assert writer.offers([], ["streaks", "pigment network"]) == " I have learned to tell streaks and pigment network."
 
 
 # Where every number comes from
