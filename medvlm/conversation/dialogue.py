@@ -13,6 +13,7 @@ from ..perception.finder import Finder
 from ..sampling import examined_images
 from ..types import Answer, Region, Study
 from ..validation import check_image, check_question, check_sensitivity
+from ..vocabulary import LABELS
 from ..which import Meant, images_meant
 from . import writer
 from .facts import NORMAL
@@ -57,10 +58,10 @@ def before(history: History, study: Study) -> Before:
     """
     out = Before()
     for _, answer in list(history)[-MOST_TURNS:]:
-        calls = _traced(answer.thoughts or "")
+        calls, values = _traced(answer.thoughts or "")
         if not calls or all(call.tool in ("decline", "help") for call in calls):
             continue
-        named = tuple(t for call in calls for t in call.things if t not in (IT, ANYTHING))
+        named = (*(t for call in calls for t in call.things if t not in (IT, ANYTHING)), *values)
         for region in answer.regions:
             _check(region, study)
         things = tuple(dict.fromkeys(region.phrase or region.label for region in answer.regions)) or named[-1:]
@@ -69,14 +70,18 @@ def before(history: History, study: Study) -> Before:
     return out
 
 
-def _traced(thoughts: str) -> Program:
+def _traced(thoughts: str) -> tuple[Program, tuple[str, ...]]:
+    """The calls of a trace, and the labels that they gave as values, as a type of tumour is."""
     calls: list[Call] = []
+    values = []
     for line in thoughts.splitlines():
+        call, _, given = line.partition(ARROW)
         try:
-            calls += parse(line.split(ARROW)[0])
+            calls += parse(call)
         except ValueError:
             continue
-    return tuple(calls[:4])
+        values.append(given.partition(" (")[0])
+    return tuple(calls[:4]), tuple(value for value in values if value in LABELS)
 
 
 def _check(region: Region, study: Study) -> None:

@@ -222,8 +222,9 @@ class Facts:
         remarks = []
         if shown and not abnormal:
             remarks = [f"By its look as a whole it is normal, but I find {listed(shown)}."]
-        if abnormal and not shown:
-            remarks = ["I cannot show where."]
+        if abnormal and not shown:  # the two ways of looking disagree
+            remarks = ["By its look as a whole it is abnormal, but I find none of the abnormalities that I look for."]
+            yes = (yes + presence) / 2
         value = ("abnormal" if abnormal else "normal") if open_to else abnormal != wanted_no
         return Result(call, max(yes, 1 - yes), source, value, shown, things=tuple(labels), remarks=remarks)
 

@@ -28,10 +28,15 @@ def recompared(report: Report, study: Study, prior: Study, kept: Sequence[str] =
     return replace(report, comparison=comparison, sections=sections)
 
 
+def outdated(report: Report, corrections: Corrections) -> bool:
+    """Whether the comparison in a report is of what it was before `corrections`: more than sentences was corrected."""
+    words = (AddSentence, EditSentence, RejectSentence)
+    return report.comparison is not None and not all(isinstance(one, words) for one in corrections.made)
+
+
 def recompared_after(report: Report, corrections: Corrections, study: Study, prior: Study | None) -> Report:
     """What `corrections` made of a draft, compared anew where it was compared and more than sentences was corrected."""
-    words = (AddSentence, EditSentence, RejectSentence)
-    if prior is None or report.comparison is None or all(isinstance(one, words) for one in corrections.made):
+    if prior is None or not outdated(report, corrections):
         return report
     wrote = [one for one in corrections.made if isinstance(one, AddSentence | EditSentence)]
     return recompared(report, study, prior, [one.text for one in wrote if one.section == TITLE])
