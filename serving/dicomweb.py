@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fastapi import HTTPException
 
 from medvlm.archive import needs
-from medvlm.archive.entries import ArchivedStudy, Rule, check_patient, check_uid, digest
+from medvlm.archive.entries import ArchivedStudy, Rule, check_patient, check_uid
 from medvlm.archive.reported import store_report
 from medvlm.errors import RequestError
 from medvlm.types import Report, Study
@@ -81,7 +81,7 @@ class Dicomweb:
             except BaseException:
                 self.inbox.remove(folder.name)
                 raise
-        audit.note(user_of(client), "archive-fetch", digest(study))
+        audit.note(user_of(client), "archive-fetch", study)
         return folder.name
 
     def store(self, client: str, report: Report, study: Study) -> int:

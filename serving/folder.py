@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 PREFIX = "medvlm-inbox-"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -46,6 +48,11 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def takes_nothing(error: BaseException) -> bool:
+    """Whether an error says that a disk has no room, or none for us."""
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def sweep_all(parent: Path | None = None) -> None:

@@ -99,13 +99,17 @@ def make_app(
     metrics.gauge("medvlm_store_up", "Whether what replicas share answers.", lambda: answers(store))
     metrics.gauge("medvlm_sessions", "Browsers' sessions.", lambda: len(sessions))
     metrics.gauge("medvlm_page_bytes", "Pixels that are open in tabs.", desks.held)
-    app.add_middleware(Entrance, way=way, sessions=sessions, desks=desks, inbox=inbox, ration=ration, store=store)
+    paths = [f"{PREFIX}{path}" for path in api.openapi()["paths"]]
+    actions = {*events, *(path.split("/")[4] for path in paths if path.startswith(f"{PREFIX}/studies/{{id}}/"))}
+    app.add_middleware(
+        Entrance, way=way, sessions=sessions, desks=desks, inbox=inbox, ration=ration, store=store, actions=actions
+    )
     app.add_middleware(Gate, hosts=hosts, allowed=allowed, scripts=scripts(), routes=way.routes)  # before the entrance
-    app.add_middleware(Observed, metrics=metrics, routes=[f"{PREFIX}{path}" for path in api.openapi()["paths"]])
+    app.add_middleware(Observed, metrics=metrics, routes=paths)
     if prefix:
         app.add_middleware(Prefixed, prefix=prefix)
     add_route(app, inbox)
-    app.include_router(wire.router(desks, events, inbox, ration.allowance.waiting))
+    app.include_router(wire.router(desks, events, inbox, ration.allowance.waiting, sessions.stay))
     app.state.turns, app.state.sessions, app.state.desks = turns, sessions, desks
     app.mount(PREFIX, api)
     return gr.mount_gradio_app(

@@ -42,6 +42,8 @@ class Patience:
     answer: float = 30.0  # for any later one
     stop: float = 15.0  # for the end of a worker that was told to stop, before it is killed
     workers: int = 5  # in a row that end before their first answer
+    settled: float = 60.0  # after which a worker's end is no sign that the next one's is near
+    pause: float = 8.0  # at most, before a worker is started after one that had not settled
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -67,13 +69,13 @@ def supervise(
     All of it has to pickle. Raises the `MedVLMError` that `work` ended with, `RequestError` where the address cannot be
     used, and `ModelError` where worker after worker ends before it has answered.
     """
-    patience, failed, restarts = patience or Patience(), 0, 0
+    patience, failed, restarts, pause = patience or Patience(), 0, 0, 0.0
     settings |= {"host": host, "port": port}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.closing(listen(host, port)) as bound:
         bound.listen(BACKLOG)
         while True:
-            worker = Worker(work, bound, settings)
+            worker, began = Worker(work, bound, settings), time.monotonic()
             try:
                 worker.start()
                 reason = worker.watch(patience)
@@ -87,6 +89,13 @@ def supervise(
             print(f"medvlm: the server is started anew, since {reason}.", file=sys.stderr, flush=True)
             restarts += 1
             os.environ["MEDVLM_RESTARTS"] = str(restarts)  # for its metrics
+            if time.monotonic() - began > patience.settled:
+                pause = 0.0
+            try:
+                time.sleep(pause)
+            except KeyboardInterrupt:
+                return
+            pause = min(patience.pause, 2 * pause or 0.5)
 
 
 class Worker:

@@ -33,6 +33,7 @@ NO_ROOM = "Your uploads take all the room that one user has here; close what you
 DISK_FULL = "The upload cannot be written to this machine's disk; make room there, then send it again."
 HEADER = "x-medvlm"  # a foreign site cannot send it without asking first, so it cannot upload
 ROUTE = "/uploads"
+NAME = r"[\w-]{1,100}"  # of an upload
 
 
 def needs_files(study: Study) -> bool:
@@ -83,7 +84,7 @@ class Inbox:
 
     def files(self, name: str) -> list[Path]:
         """The files and folders of an upload. Raises `RequestError`."""
-        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or not (self.folder / name).is_dir():
+        if not isinstance(name, str) or not re.fullmatch(NAME, name) or not (self.folder / name).is_dir():
             raise RequestError("The upload is not there any more; open the files again.")
         given: list[Path] = []
         for part in sorted((self.folder / name).iterdir()):
@@ -102,7 +103,7 @@ class Inbox:
         """Remove the files of an upload, if there are any."""
         self.claimed.discard(name)
         self.sent.pop(name, None)
-        if re.fullmatch(r"[\w-]+", name):
+        if re.fullmatch(NAME, name):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def sweep(self) -> None:

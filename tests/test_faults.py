@@ -169,6 +169,25 @@ def test_a_disk_that_takes_nothing_is_told_and_the_next_request_works(
     opened(client)
 
 
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (OSError(errno.ENOSPC, "full"), 507),
+        (FileNotFoundError(errno.ENOENT, "/tmp/DOE^JANE"), 404),
+        (OSError("DOE^JANE"), 500),
+    ],
+)
+def test_why_a_report_could_not_be_written_is_told(client, monkeypatch, fault, status):
+    """The disk is full, the study was closed meanwhile, or it is a fault of ours."""
+
+    def failing(*_):
+        raise fault
+
+    study = opened(client)
+    monkeypatch.setattr("serving.api.replies.write_report", failing)
+    assert "JANE" not in refused(client.post(f"/v1/studies/{study}/report?format=md"), status)
+
+
 @pytest.mark.parametrize("jump", [10 * 365 * 86400.0, -10 * 365 * 86400.0])
 def test_a_clock_that_jumps_ends_nothing(client, monkeypatch, jump):
     service, sessions, plain = service_of(client.app), Sessions(), time.time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import io
 import json
 import socket
@@ -185,6 +186,17 @@ def test_what_one_client_sent_is_no_others_makes_no_room_for_others_and_goes_wit
     kept.leave("alice")
     assert {client for client, _ in kept.kept} == {"bob"}
     assert kept.study("alice", ("a",)) is not first
+
+
+def test_a_study_that_is_read_while_its_client_leaves_is_not_kept():
+    def read(images):
+        kept.leave("alice")
+        return Study([Image(square())])
+
+    kept = recent.Recent(read)
+    assert kept.study("alice", ("a",)) and not kept.kept and not kept.reading
+    kept.read = lambda images: Study([Image(square())])
+    assert kept.study("alice", ("a",)) and kept.kept and not kept.reading
 
 
 def test_studies_are_forgotten_without_another_request(monkeypatch):
@@ -396,6 +408,38 @@ def test_too_many_at_once_are_told_to_come_back(address, monkeypatch):
         release.set()
         first.join()
         assert answers and ask(client, user("Is it there?", png()))
+
+
+def test_a_body_that_is_still_to_come_takes_no_place_of_others(monkeypatch):
+    monkeypatch.setattr(routes, "AT_ONCE", 1)
+    app, begun, go = FastAPI(), threading.Event(), threading.Event()
+    app.include_router(router(routes.Chats(lambda client: FakeAssistant())), prefix="/v1")
+
+    def slowly():
+        yield b"{"
+        begun.set()
+        go.wait(20)
+        yield b"}"
+
+    with serving(app) as address, openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client:
+        slow = threading.Thread(target=httpx.post, args=(f"{address}/chat/completions",), kwargs={"content": slowly()})
+        slow.start()
+        try:
+            assert begun.wait(10)
+            assert ask(client, user("Is it there?", png()))
+        finally:
+            go.set()
+            slow.join()
+
+
+def test_a_disk_without_room_is_told(client, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/DOE^JANE")
+
+    monkeypatch.setattr("serving.openai.requests.tempfile.TemporaryDirectory", full)
+    with pytest.raises(openai.APIStatusError) as caught:
+        ask(client, user("Is it there?", data_url(b"never sent before")))
+    assert caught.value.status_code == 507 and "make room" in str(caught.value) and "JANE" not in str(caught.value)
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 
 from medvlm.types import Image, Study
-from serving.page.desks import Desks
+from serving.access.sessions import Refused
+from serving.page.desks import Desks, Page
 from serving.page.handlers import CROWDED, MOST_TABS, Handlers, message, shown
 from serving.page.studies import Studies
 from serving.uploads import Inbox
@@ -96,6 +97,20 @@ def test_a_page_stays_in_its_window_and_comes_back_to_it_when_its_line_broke(ser
     assert server.desks.join("alice session 1", "other", "one").session is session
     server.desks.part("one")
     assert server.desks.join("alice session 1", "w", "one").session is session and not server.desks.overtaken("one")
+
+
+def test_a_page_is_never_joined_by_another_browser(server):
+    server.load(page="one")
+    with pytest.raises(Refused):
+        server.desks.join("bob session 2", "w", "one")
+
+
+def test_a_study_that_is_being_opened_when_its_page_closes_is_found_again(server, monkeypatch):
+    session, _ = server.load(page="one")
+    session.desk.efforts.append(object())
+    monkeypatch.setattr(Page, "end", lambda _: session.desk.efforts.clear())  # as quick as the event loop may be
+    server.desks.part("one")
+    assert server.load(page="two")[0] is session
 
 
 def test_tabs_are_shown_closed_and_counted(server):

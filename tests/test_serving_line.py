@@ -110,16 +110,20 @@ def test_what_waits_for_a_page_that_is_gone_never_begins(work):
     assert work.begun == ["hang", "click"]
 
 
-def test_a_handler_that_fails_leaves_the_line(monkeypatch):
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+def test_a_handler_that_fails_leaves_the_line_and_is_told_without_what_it_says(caplog, capfd):
+    def handler(session, name):
+        if name == "DOE^JANE":
+            raise KeyError(name)
+        return {"done": name}
 
     async def both():
-        session = Session()
-        for what in (0, 1):
-            shown = await last(session, lambda _, data: {"done": 1 // data}, what)
-        return shown
+        session, told = Session(), []
+        for name in ("DOE^JANE", "a"):
+            await follow(Work(handler, "Working"), session, name, told.append)
+        return told
 
-    assert asyncio.run(both()) == 1
+    assert asyncio.run(both()) == [{"refused": "Working"}, {"done": "a"}]
+    assert "KeyError at " in caplog.text and "JANE" not in caplog.text + capfd.readouterr().err
 
 
 def test_no_more_is_worked_on_at_a_time_than_may_be(work):
@@ -134,3 +138,30 @@ def test_no_more_is_worked_on_at_a_time_than_may_be(work):
 
     asyncio.run(three())
     assert len(work.begun) == 3
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_what_nobody_waits_for_any_more_keeps_its_place_until_it_ends(work, drop):
+    async def left():
+        one, session = asyncio.Semaphore(1), Session()
+        writing = Work(
+            lambda session, what: work.begun.append(what) or work.go.wait(10) and {},
+            in_line=False,
+            drop=drop,
+            beside=one,
+        )
+        first = asyncio.create_task(follow(writing, session, "first", lambda _: None))
+        await begins(work, "first")
+        if drop:
+            stop(session)
+            await first
+        else:
+            first.cancel()
+        second = asyncio.create_task(follow(writing, session, "second", lambda _: None))
+        await asyncio.sleep(0.2)
+        assert work.begun == ["first"]
+        work.go.set()
+        await second
+
+    asyncio.run(left())
+    assert work.begun == ["first", "second"]

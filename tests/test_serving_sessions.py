@@ -22,6 +22,7 @@ from serving.access.entrance import Way
 from serving.access.limits import Allowance
 from serving.page.session import Session
 from serving.server import make_app
+from serving.store import digest
 from tests.apis import png
 from tests.fakes import FakeAssistant, square
 
@@ -265,6 +266,18 @@ def test_a_page_that_was_overtaken_changes_nothing_and_loses_no_words(app, alice
     assert join(alice, "second").status_code == 200
 
 
+def test_an_event_that_comes_when_its_session_is_over_opens_nothing(app, alice):
+    def slowly():
+        yield b'{"window": "late", '
+        app.state.sessions.end(alice.cookies["medvlm-7860"])
+        yield b'"data": {}}'
+
+    before = len(app.state.desks._places)
+    reply = alice.post("/page/late/events/enter", content=slowly(), headers=HEADER)
+    assert reply.status_code == 403 and "load the page again" in reply.json()["detail"]
+    assert app.state.desks.page("late") is None and len(app.state.desks._places) <= before
+
+
 def test_another_users_upload_is_not_opened(app, alice, bob):
     upload = alice.post("/uploads", files={"files": ("a.png", png())}, headers=HEADER).json()["upload"]
     assert join(bob, "bobs", "open_upload", upload=upload).status_code == 403
@@ -388,11 +401,18 @@ def test_what_was_done_is_told_without_what_was_said(app, alice, caplog):
     upload = alice.post("/uploads", files={"files": ("DOE^JANE.png", png())}, headers=HEADER).json()["upload"]
     join(alice, "audited", "open_upload", upload=upload)
     log_in(client_of(app, address="10.0.7.7"), "my-password-by-mistake", "wrong")
+    assert alice.post("/v1/studies/mrn-1234567/Jane-Roe").status_code == 404
+    assert join(alice, "audited", "Jane_Roe").status_code == 404
     lines = [json.loads(record.message) for record in caplog.records if record.name == "medvlm.audit"]
     assert {"open", "find", "upload", "open_upload", "login refused"} <= {line["action"] for line in lines}
     done = next(line for line in lines if line["action"] == "find")
-    assert (done["user"], done["study"], done["status"]) == ("alice", study[:8], 200)
-    assert study not in caplog.text and "jane" not in caplog.text.lower() and "mistake" not in caplog.text
+    assert (done["user"], done["study"], done["status"]) == ("alice", digest(study)[:8], 200)
+    assert (
+        study[:8] not in caplog.text
+        and "mrn" not in caplog.text
+        and "jane" not in caplog.text.lower()
+        and "mistake" not in caplog.text
+    )
     assert alice.cookies["medvlm-7860"] not in caplog.text and audit.action_of("GET", "/theme.css") == ("", "")
 
 

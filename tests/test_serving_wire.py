@@ -85,6 +85,44 @@ def test_results_wait_for_the_page_until_they_were_sent(tmp_path):
     asyncio.run(broken())
 
 
+def test_a_page_whose_line_broke_takes_nothing_from_one_that_was_loaded_since(tmp_path):
+    async def both():
+        desks, client = over(tmp_path, enter=Event(lambda session, data: {}), paint=Event(lambda session, data: {}))
+
+        async def send(page: str, name: str, **data: bool) -> int:
+            body, own = {"window": "w", "data": data}, {"x-medvlm": "1"}
+            return (await client.post(f"/page/{page}/events/{name}", json=body, headers=own)).status_code
+
+        assert [await send("old", "enter"), await send("new", "enter")] == [200, 200]
+        desks.part("old")
+        assert [await send("old", "enter", again=True), await send("new", "paint")] == [403, 200]
+        desks.part("new")
+        assert [await send("new", "enter", again=True), await send("new", "paint")] == [200, 200]
+
+    asyncio.run(both())
+
+
+def test_a_line_that_was_held_anew_keeps_the_page(tmp_path):
+    app = make_app(FakeAssistant, tmp_path)
+    with served(app) as port:
+        cookie = cookie_of(port)
+        lines = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(2)]
+        held = []
+        for line in lines:
+            line.request("GET", "/page/twice/here", headers={"Cookie": cookie})
+            held.append(line.getresponse())
+            assert json.loads(held[-1].readline())
+        (browser,) = app.state.sessions._browsers.values()
+        for count, (line, reply) in zip((1, 0), zip(lines, held, strict=True), strict=True):
+            tab, end = browser.tabs["twice"], time.monotonic() + 20
+            reply.close()
+            line.close()
+            while tab.here > count and time.monotonic() < end:
+                time.sleep(0.02)
+            time.sleep(0.2)
+            assert ("twice" in browser.tabs) is bool(count)
+
+
 class Endless(FakeAssistant):
     def __init__(self):
         super().__init__()

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,14 @@ def fail(host, port, bound):
 
 def die(host, port, bound):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def once(host, port, bound):
+    """Answers one question of the supervisor, and ends."""
+    line, _ = bound.accept()
+    line.recv(4096)
+    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+    line.close()
 
 
 @pytest.fixture
@@ -178,6 +187,19 @@ def test_a_worker_that_never_comes_up_is_not_started_for_ever(place, capfd, neve
         supervise(never, "127.0.0.1", 0, QUICK)
     said = capfd.readouterr().err
     assert said.count("started anew") == 1 and "JANE" not in said and "Traceback" not in said
+
+
+def test_a_worker_that_ends_again_and_again_is_started_less_and_less_often(place, monkeypatch):
+    paused = []
+
+    def sleep(seconds):
+        paused.append(seconds)
+        if len(paused) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("serving.supervisor.time.sleep", sleep)
+    supervise(once, "127.0.0.1", 0, replace(QUICK, pause=3.0))
+    assert paused == [0.0, 0.5, 1.0, 2.0, 3.0]
 
 
 def test_an_address_that_is_taken_is_told_before_anything_is_loaded():

@@ -7,12 +7,14 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Collection
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
 from medvlm.errors import RequestError
 
+from ..store import digest
 from .limits import Rate
 
 LINES_S, LINES = 5.0, 100.0  # of the log, over time and at once
@@ -22,29 +24,30 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the req
 
 
 def note(user: str, action: str, study: str = "", status: int | None = None, session: str = "") -> None:
-    """Log an action. Of a study's id only the start is told, which tells studies apart and opens none."""
+    """Log an action. Of a study's id the start of a digest is told, which tells studies apart, opens none, and quotes nothing."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request": request_id.get(),
         "user": user,
         "session": session,
         "action": action,
-        "study": study[:8],
+        "study": study and digest(study)[:8],
         "status": status,
     }
     audit.info(json.dumps({key: value for key, value in line.items() if value}))
 
 
-def action_of(method: str, path: str) -> tuple[str, str]:
-    """What a request of the API does, and to which study; ("", "") for what changes and shows nothing."""
+def action_of(method: str, path: str, known: Collection[str] = ()) -> tuple[str, str]:
+    """What a request does, and to which study; ("", "") for what changes and shows nothing. `known` are the names of events and
+    of what is below a study; other ones are not quoted."""
     found = re.fullmatch(r"/v1/studies(?:/([\w-]{8,64})(?:/([\w-]{1,20})(?:/\d{1,6})?)?)?", path)
-    if found:
-        return found[2] or {"POST": "open", "DELETE": "close"}.get(method, "show"), found[1] or ""
-    event = re.fullmatch(r"/page/\w+/events/(\w{1,20})", path)
+    if found and not found[2]:
+        return {"POST": "open", "DELETE": "close"}.get(method, "show"), found[1] or ""
+    event = found or re.fullmatch(r"/page/()\w+/events/(\w{1,20})", path)
     if event:
-        return event[1], ""
-    known = {"/uploads": "upload", "/v1/chat/completions": "chat"}
-    return (known.get(path, ""), "") if method == "POST" else ("", "")
+        return event[2] if event[2] in known else "unknown", event[1]
+    others = {"/uploads": "upload", "/v1/chat/completions": "chat"}
+    return (others.get(path, ""), "") if method == "POST" else ("", "")
 
 
 def keep(path: str | Path | None) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ from .clients import CLIENT, PEER, network_of, user_of
 from .gate import refusal
 from .limits import FULL, Ration
 from .login import OWN, Login, give
-from .sessions import Browser, Refused, Sessions
+from .sessions import Browser, Refused, Sessions, Tab
 
 PAGE = "/page/"  # before what is of one page, by the number that it gave itself
 LOGIN = ("/login", "/logout")
@@ -85,8 +86,11 @@ class Entrance:
         inbox: Inbox,
         ration: Ration,
         store: Store | None = None,
+        actions: Collection[str] = (),
     ):
+        """`actions` are the names of what a page's event or a request of the API about a study does."""
         self.app, self.way, self.sessions, self.desks, self.inbox = app, way, sessions, desks, inbox
+        self.actions = actions
         self.ration, self.login = ration, Login(way.accounts, sessions, store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,14 +172,16 @@ class Entrance:
                 page, _, asked = path.removeprefix(PAGE).partition("/")
                 tab = self.sessions.tab(browser_of(asker), page)
                 if asked == "here":  # held as long as the page is open
-                    stack.callback(self.closed, asker, page)
+                    stack.callback(self.closed, asker, page, tab)
+                    tab.here += 1
                 if request.method == "GET":
                     stack.enter_context(self.sessions.stream(tab))
             stack.callback(self.note, scope, asker, told)
             await self.app(scope, receive, told)
         await told.end()
 
-    def closed(self, asker: Asker, page: str) -> None:
+    def closed(self, asker: Asker, page: str, tab: Tab) -> None:
+        tab.here -= 1
         asyncio.get_running_loop().run_in_executor(None, self.sessions.leave, browser_of(asker), page)
 
     def check_origin(self, request: Request, asker: Asker) -> None:
@@ -189,7 +195,7 @@ class Entrance:
 
     def note(self, scope: Scope, asker: Asker, told: _Told) -> None:
         session = asker.browser.name if asker.browser else ""
-        action, study = audit.action_of(scope["method"], scope["path"])
+        action, study = audit.action_of(scope["method"], scope["path"], self.actions)
         if scope["path"].startswith(PAGE):
             study = self.desks.study(scope["path"].split("/")[2])
         if action:

@@ -24,6 +24,7 @@ from ..sweeper import Sweeper
 SESSION = "session:"  # before the digest of a cookie, in the store
 WAIT = 30  # seconds after which there may be room again
 FOREIGN = "This tab belongs to another session; load the page again."
+OVER = "The session of this tab is over; load the page again."
 CROWDED = "Too many tabs are open on this server; close one, or try again later."
 
 
@@ -51,6 +52,7 @@ class Terms:
 @dataclass(eq=False)
 class Tab:
     used: float
+    here: int = 0  # lines that say that its page is there
     streams: list[Callable[[], None]] = field(default_factory=list)  # each ends one
 
 
@@ -149,6 +151,14 @@ class Sessions:
             browser.tabs[hash].used = self._now()
             return browser.tabs[hash]
 
+    def stay(self, client: str, hash: str) -> None:
+        """Hold the tab of a client, if that is still there. Raises `Refused`."""
+        with self._lock:
+            browser = next((one for one in self._browsers.values() if one.client == client), None)
+            if browser is None:
+                raise Refused(403, OVER)
+            self.tab(browser, hash)
+
     def tabs_of(self, user: str) -> list[str]:
         with self._lock:
             return [hash for one in self._browsers.values() if one.user == user for hash in one.tabs]
@@ -177,9 +187,9 @@ class Sessions:
                 tab.streams.remove(stop)
 
     def leave(self, browser: Browser, hash: str) -> None:
-        """The tab was closed."""
+        """The tab was closed, unless its page holds another line since."""
         with self._lock:
-            if hash in browser.tabs:
+            if hash in browser.tabs and not browser.tabs[hash].here:
                 self._leave(browser, hash)
 
     def sweep(self) -> None:

@@ -20,11 +20,12 @@ from medvlm.errors import RequestError
 from medvlm.report.export import write_report
 from medvlm.types import Report, Study, decode_mask
 
+from ..folder import takes_nothing
 from ..packing import packed
 from ..turns import Abandoned, Job
 from .errors import ApiError, api_error
 from .service import Client, TheService, TheStudy
-from .studies import Held
+from .studies import GONE, Held
 
 LOOK = 0.25  # seconds between two looks at how far a job is, and whether anybody still waits
 EVENTS = "text/event-stream"
@@ -169,7 +170,8 @@ def png(image: PIL.Image.Image) -> bytes:
 def report_file(report: Report, study: Study, formats: Sequence[str], folder: Path) -> tuple[str, bytes]:
     """Name and content of a report's file, or of an archive of several; they lie in `folder` for that moment.
 
-    Raises `RequestError` where there is nothing to write, `ApiError` (507) where there is no room.
+    Raises `RequestError` where there is nothing to write, `ApiError` where there is no room (507), or the study was closed
+    meanwhile (404).
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -177,5 +179,9 @@ def report_file(report: Report, study: Study, formats: Sequence[str], folder: Pa
             if not paths:
                 raise RequestError(NOTHING)
             return packed(paths, Path(scratch), "report.zip")
-    except OSError:
-        raise ApiError(507, NO_ROOM) from None
+    except OSError as error:
+        if takes_nothing(error):
+            raise ApiError(507, NO_ROOM) from None
+        if isinstance(error, FileNotFoundError):  # its files, which some formats are written with
+            raise ApiError(404, GONE) from None
+        raise

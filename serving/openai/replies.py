@@ -16,6 +16,8 @@ from fastapi.responses import JSONResponse
 from medvlm.errors import LanguageError, MedVLMError, ModelError
 from medvlm.types import DISCLAIMER, Answer
 
+from ..folder import takes_nothing
+from ..uploads import DISK_FULL
 from .requests import Refused
 from .trace import functions, traced
 
@@ -92,6 +94,8 @@ def error(raised: BaseException) -> tuple[dict[str, Any], int]:
     )
     if isinstance(raised, MedVLMError):
         message, status = str(raised), 503 if isinstance(raised, (LanguageError, ModelError)) else 400
+    if takes_nothing(raised):  # while images are read
+        message, status = DISK_FULL, 507
     if isinstance(raised, HTTPException):  # of a body that came too slowly
         message, status = raised.detail, raised.status_code
     if isinstance(raised, Refused):

@@ -66,11 +66,16 @@ class Chats:
             return replies.refusal(raised)
 
     async def complete(self, request: Request) -> Response:
+        try:
+            body = await body_of(request)  # which may come slowly, and takes no place of others meanwhile
+        except Exception as raised:
+            return replies.refusal(raised)
         if not self.places.acquire(blocking=False):
             return replies.refusal(Refused(BUSY, status=429))
         gone, client = Event(), client_of(request)
         try:
-            chat = await run_in_threadpool(read_chat, await body_of(request))
+            chat = await run_in_threadpool(read_chat, body)
+            del body  # it is large, and the answer may take a while
             assistant = await run_in_threadpool(self.assistant, client)
             check_model(chat, assistant.name)
             study = await run_in_threadpool(self.recent.study, client, chat.images)

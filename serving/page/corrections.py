@@ -25,6 +25,7 @@ from medvlm.report.edits import (
     RejectSentence,
     RenameFinding,
 )
+from medvlm.report.recompared import outdated, recompared_after
 from medvlm.types import Region, Report, Section, Study, mask_box
 from medvlm.vocabulary import known_name
 
@@ -81,18 +82,14 @@ class Corrected:
     @property
     def outdated(self) -> bool:
         """Whether its comparison is of the draft, and findings were corrected since."""
-        changed = any(not isinstance(one, EditSentence | RejectSentence | AddSentence) for one in self.history.now)
-        return self.draft.comparison is not None and changed and self.history.now not in self.compared
+        return outdated(self.draft, self.corrections) and self.history.now not in self.compared
 
     def compare_anew(self) -> None:
         """Compare what is there now with the prior. Raises `RequestError` where there is none."""
-        from medvlm.report.recompared import recompared
-
         if self.prior is None or not self.outdated:
             raise RequestError(WORDS["corrections.same"])
-        kept = [one.text for one in self._of(EditSentence, AddSentence) if one.section == COMPARISON]
         made = self.history.now
-        self.compared[made] = recompared(self.report, self.study, self.prior, kept)
+        self.compared[made] = recompared_after(self.report, self.corrections, self.study, self.prior)
         self._show(made)
 
     # Sentences

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..access.clients import user_of
+from ..access.sessions import FOREIGN, Refused
 from ..sweeper import Sweeper
 from ..uploads import Inbox
 from .session import Outputs, Session
@@ -81,9 +82,11 @@ class Desks:
         self._sweeper = Sweeper(self._lock, parted_s, self.sweep, lambda: bool(self._places))
 
     def join(self, client: str, window: str, id: str, anew: bool = False) -> Page:
-        """The page of a client with the desk of its window; `anew` where it was loaded just now."""
+        """The page of a client with the desk of its window; `anew` where it was loaded just now. Raises `Refused`."""
         with self._lock:
             self.sweep()
+            if id in self._shown and self._shown[id].pages[id].client != client:
+                raise Refused(403, FOREIGN)
             place = self._shown.get(id) or self._places.setdefault((client, window), _Place())
             self._shown[id] = place
             if anew or not place.latest:
@@ -126,8 +129,9 @@ class Desks:
             place = self._shown.pop(id, None)
             if place is None:
                 return
+            desk = place.session.desk
+            kept = desk.now.study is not None or bool(desk.efforts)  # such as one that opens a study; they end with it
             place.pages.pop(id).end()
-            kept = place.session.study or place.session.desk.efforts  # such as one that opens a study
             place.parted = self._now() if kept else -self._parted_s
             self.sweep()
 

@@ -21,6 +21,7 @@ from .wire import Event, Handler
 from .words import WORDS
 
 READ_AT_ONCE = 32  # studies that are read from files at a time
+WRITTEN_AT_ONCE = 16  # files that are written to be saved
 
 
 def events_of(
@@ -44,6 +45,8 @@ def events_of(
     describe = Work(plain(do.describe), WORDS["working.looking"])
     work = Work(plain(do.work), WORDS["working.answering"])
     lay = Work(plain(prior.lay), WORDS["working.laying"])
+    places = asyncio.Semaphore(WRITTEN_AT_ONCE)
+    writing = Work(do.download, WORDS["working.writing"], in_line=False, drop=True, beside=places)
     events = {
         "enter": Event(plain(shown), (Work(plain(do.resume), WORDS["working.answering"]),)),
         "show_study": Event(studies.show_study),
@@ -71,7 +74,7 @@ def events_of(
         "agree": Event(prior.agree, (lay,)),
         "swap": Event(then=(Work(plain(prior.swap), WORDS["working.exchanging"]),)),
         "close_prior": Event(plain(prior.close)),
-        "download": Event(then=(Work(do.download, WORDS["working.writing"], in_line=False, drop=True),)),
+        "download": Event(then=(writing,)),
         "stop": Event(plain(stop)),
     }
     if dicomweb:

@@ -248,7 +248,8 @@ class Handlers:
     def download(self, session: Session, data: Data) -> Outputs:
         try:
             opened(session)
-            opacity = min(1.0, max(0.0, float(data.get("opacity") or 0.0)))
+            opacity = data.get("opacity")
+            opacity = min(1.0, max(0.0, opacity)) if isinstance(opacity, int | float) else 0.0
             name, href = download(session, str(data.get("what")), opacity, self.inbox.folder, display_of(data))
         except Exception as error:
             return message(session, told(error))

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { tell, words } = window.medvlm;
-  const PLACE = /\b(?:slice|image|frame) (\d+)\b/g;
+  const PLACE = /\b(?:slice|image|frame) (\d+)\b(?!\.\d)/g;
 
   // The text of an element anew, with a link at each place.
   function jumps(element) {

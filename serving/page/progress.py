@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Thread
@@ -14,11 +15,14 @@ from typing import Any
 from medvlm.errors import RequestError
 from medvlm.progress import listener, telling
 
+from ..access.audit import place_of
 from .session import Data, Outputs, Session
 from .words import WORDS
 
 SOON_S, OFTEN_S = 0.8, 0.25  # what is over sooner shows no progress; how often is looked
 STOPPED = WORDS["working.stopped"]
+
+log = logging.getLogger("medvlm.serving")
 
 
 class Stopped(RequestError):
@@ -60,7 +64,7 @@ class Work:
 
     What is `in_line` begins when all that came before it in its window's line is done, and never where its page is gone by
     then. Where it is stopped, it ends at its next report of progress; with `drop`, which changes nothing, it is not waited
-    for. `beside` holds as many as are worked on at a time, of all users.
+    for. `beside` holds as many as are worked on at a time, of all users, those that nobody waits for any more included.
     """
 
     handler: Callable[[Session, Data], Outputs]
@@ -76,35 +80,43 @@ async def follow(work: Work, session: Session, data: Data, tell: Callable[[Outpu
     effort, desk, loop = Effort(work.what), session.desk, asyncio.get_running_loop()
     line: list[Effort] = desk.line if work.in_line else []
     results: list[Outputs] = []
+    place = work.beside or asyncio.Semaphore()
+    await place.acquire()
+
+    def end() -> None:
+        effort.over.set()
+        place.release()
 
     def do() -> None:
         try:
             with telling(effort.tell):
                 results.append(work.handler(session, data))
+        except Exception as error:  # a fault of ours, whose message may quote a patient
+            log.error("%s at %s", type(error).__name__, place_of(error))
+            results.append({"refused": work.what})
         finally:
             line.remove(effort)
             with suppress(RuntimeError):  # the server has ended
-                loop.call_soon_threadsafe(effort.over.set)
+                loop.call_soon_threadsafe(end)
 
     line.append(effort)
-    async with work.beside or nullcontext():
-        try:
-            while (first := line[0]) is not effort:
-                await first.over.wait()
-            Thread(target=copy_context().run, args=(do,), daemon=True).start()
-        except BaseException:  # the page is gone, or no thread can begin
-            line.remove(effort)
-            effort.over.set()
-            raise
-        desk.efforts.append(effort)
-        shown = None
-        try:
-            while not await effort.ends(OFTEN_S) and not (work.drop and effort.stopped):
-                if work.what and time.monotonic() - effort.began > SOON_S and effort.shown() != shown:
-                    shown = effort.shown()
-                    tell({"working": shown})
-        finally:
-            desk.efforts.remove(effort)
+    try:
+        while (first := line[0]) is not effort:
+            await first.over.wait()
+        Thread(target=copy_context().run, args=(do,), daemon=True).start()
+    except BaseException:  # the page is gone, or no thread can begin
+        line.remove(effort)
+        end()
+        raise
+    desk.efforts.append(effort)
+    shown = None
+    try:
+        while not await effort.ends(OFTEN_S) and not (work.drop and effort.stopped):
+            if work.what and time.monotonic() - effort.began > SOON_S and effort.shown() != shown:
+                shown = effort.shown()
+                tell({"working": shown})
+    finally:
+        desk.efforts.remove(effort)
     tell({**(results[0] if results else {}), **({"working": {}} if shown else {})})
 
 

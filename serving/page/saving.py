@@ -16,6 +16,7 @@ from medvlm.report.overlay import enlarged, label_colours
 from medvlm.studies.burned_in import leaving_pixels
 from medvlm.types import Report, Study
 
+from ..folder import takes_nothing
 from ..packing import packed
 from .legend import labelled
 from .open_study import Layer
@@ -51,6 +52,8 @@ def download(
                 raise RequestError(WORDS["panel.no_region"])
             name, content = packed(paths, Path(scratch), f"report.{what}.zip")
     except OSError as error:
+        if not takes_nothing(error):
+            raise
         raise RequestError(WORDS["panel.no_room"]) from error
     return name, f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
 

@@ -39,21 +39,27 @@
 
   // The results of what takes longer, until the server says that there are no more.
   let more = false, follows = false;
+  function take(outputs) {
+    hand(outputs);
+    if ("refused" in outputs) refused.show(500); // a fault that ended it
+  }
   async function follow() {
     more = true;
     if (follows) return;
     follows = true;
-    for (let wait = RETRY; more; wait = Math.min(LONGEST, 2 * wait)) {
+    for (let wait = RETRY, broke = false; more;) {
       more = false;
       try {
         const reply = await fetch(address("results"));
         if (!reply.ok && (await refused.told(reply)) && reply.status < 500) break;
         let whole = false;
-        for await (const outputs of lines(reply)) if (outputs) { wait = RETRY; hand(outputs); } else whole = true;
+        for await (const outputs of lines(reply)) if (outputs) { wait = RETRY; take(outputs); } else whole = true;
+        if (whole && broke) { broke = false; hand({ working: {} }); send("enter", { again: true }); } // what was on its way may be lost
         if (whole) continue;
       } catch {} // it broke
-      more = true;
+      more = broke = true;
       await pause(wait);
+      wait = Math.min(LONGEST, 2 * wait);
     }
     follows = false;
   }
@@ -67,7 +73,7 @@
         if (!(await refused.told(reply))) for await (const server of lines(reply)) {
           first = first || server;
           if (server !== first) return location.reload();
-          if (lost) { hand({ working: {} }); send("enter"); }
+          if (lost) { hand({ working: {} }); send("enter", { again: true }); }
           wait = RETRY;
         }
       } catch {} // it broke

@@ -20,6 +20,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ..access.clients import client_of, user_of
+from ..access.sessions import Refused
 from ..uploads import HEADER, Inbox
 from .desks import Desks, Page, asking
 from .progress import Work, follow
@@ -46,9 +47,15 @@ class Event:
     ordered: bool = False
 
 
-def router(desks: Desks, events: Mapping[str, Event], inbox: Inbox, most: int) -> APIRouter:
+def router(
+    desks: Desks,
+    events: Mapping[str, Event],
+    inbox: Inbox,
+    most: int,
+    stay: Callable[[str, str], None] = lambda client, page: None,
+) -> APIRouter:
     """The routes of the page, behind the entrance, which has seen to it that a page is its browser's own. `most` events of
-    one user wait at a time."""
+    one user wait at a time. `stay` raises where the session of a client has ended, which an event may take longer to come."""
     server = secrets.token_hex(8)  # another than that of the server before it
     routes = APIRouter(prefix="/page/{page}", include_in_schema=False)
 
@@ -59,7 +66,12 @@ def router(desks: Desks, events: Mapping[str, Event], inbox: Inbox, most: int) -
         if name not in events:
             raise HTTPException(404, UNKNOWN)
         window, data = await given(request)
-        here = desks.join(client_of(request), window, page, anew=name == "enter")
+        here = desks.join(client_of(request), window, page, anew=name == "enter" and not data.get("again"))
+        try:
+            stay(here.client, page)
+        except Refused:
+            desks.part(page)
+            raise
         if desks.overtaken(page):
             raise HTTPException(403, " ".join([OVERTAKEN, *wrote(data)]))
         upload, does = data.get("upload"), events[name]
@@ -123,7 +135,7 @@ async def beats(server: str) -> AsyncIterator[str]:
 
 async def given(request: Request) -> tuple[str, Data]:
     """The window and the data of an event. Raises `HTTPException`."""
-    body = b""
+    body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MOST_BYTES:
@@ -140,4 +152,4 @@ async def given(request: Request) -> tuple[str, Data]:
 def wrote(data: Data) -> list[str]:
     """What a user typed that an event would have brought, so that it is not lost."""
     text = data.get("text")
-    return [WROTE.format(text=text)] if isinstance(text, str) and text else []
+    return [WROTE.format(text=text.encode(errors="replace").decode())] if isinstance(text, str) and text else []

@@ -51,3 +51,17 @@ def test_results_come_though_their_line_breaks(open_page, png):
     assert page.get_by_text("confidence 80 %").count() == 0
     page.unroute("**/results")
     page.get_by_text("confidence 80 %").wait_for()
+
+
+def test_what_was_lost_on_its_way_is_shown_all_the_same(open_page, png):
+    page = open_page()
+    opened(page, png)
+
+    def lose(route) -> None:
+        assert "null" in route.fetch().text()  # the server has sent all of it
+        route.abort()
+
+    page.route("**/results", lose, times=1)
+    ask(page, "Is it bright?")
+    page.get_by_text("confidence 80 %").wait_for()
+    assert page.locator(".mv-working").is_hidden()
