@@ -132,7 +132,7 @@ class FakeAssistant:
         """One claim a sentence, of what it says after its first word: "maybe" is not shown, "no" contradicted by what is."""
         claims = []
         for sentence in filter(None, text.splitlines()):
-            first, label = sentence.rstrip(".").split(" ", 1)
+            first, _, label = sentence.rstrip(".").partition(" ")
             regions = [] if first == "Maybe" else self.ground(study, [label]).regions
             agrees = "supported" if bool(regions) == (first != "No") else "contradicted"
             verdict = "cannot be shown" if first == "Maybe" else agrees
