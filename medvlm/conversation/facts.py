@@ -193,15 +193,25 @@ class Facts:
         names = [name for name in (thing, *LOOKS_LIKE.get(thing, ())) if name in LABELS]
         return [name for name in names if view.kind in LABELS[name].places]
 
+    def values(self, scene: Scene) -> list[str]:
+        """The likeliest value of each fact that was learned on images of this kind, where it is likelier than not."""
+        view = self.finder.view(scene.study, scene.index)
+        known = [f for f in view.facts if list(view.kind) in self.finder.config.fact_kinds.get(f, ())]
+        return [value for fact in known for value, chance in view.facts[fact].items() if chance >= USUAL]
+
     def by_the_whole(self, call: Call, labels: Sequence[str], scene: Scene) -> Result | None:
         """What is shown of a thing that is not outlined itself though the image as a whole speaks for it, or why nothing is;
         `None` where it does not."""
-        result = self.presence(Call("present", tuple(labels[:1])), scene) if labels and not call.modifiers else None
-        if result is None or result.value is not True:
+        if not labels or call.modifiers:
             return None
-        if not result.regions:
+        result = self.presence(Call("present", tuple(labels[:1])), scene)
+        if (result is None and labels[0] in self.values(scene)) or (
+            result and result.value is True and not result.regions
+        ):
             why_not = f"The image as a whole speaks for {labels[0]}, but I cannot show where."
             return Result(call, things=tuple(labels), why_not=why_not)
+        if result is None or result.value is not True:
+            return None
         remarks = [f"Shown is {listed(result.regions)}, which can be how {labels[0]} looks."]
         return replace(result, call=call, value=len(result.regions), things=tuple(labels), remarks=remarks)
 

@@ -285,6 +285,8 @@ class Tools:
                 return self.grade(Call("grade", word="abnormal"), scene)
         labels = self.labels(thing, scene) if thing else self.expected(scene)
         regions, presence = self.detect(labels, scene) if labels else ([], 0.0)
+        if thing and not regions and (reply := self.facts.by_the_whole(call, labels, scene)):
+            return reply
         judged = thing and WHETHER.search(scene.question) and (regions or not labels)
         if judged and (state := self.facts.state(call, scene)):
             found = [region for region in self.detect_abnormal(scene)[0] if within(region, regions)]

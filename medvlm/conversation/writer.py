@@ -14,6 +14,7 @@ from .results import Result, Scene
 from .units import shown as number
 from .units import wished
 
+ABNORMALITY = "abnormality"  # whatever is abnormal
 PLURALS = {"nucleus": "nuclei", "tooth": "teeth"}
 MOST = 3  # kinds of things that are listed one by one
 DECLINED = {
@@ -143,7 +144,8 @@ def _mirrored(scene: Scene) -> bool:
 
 def plural(name: str) -> str:
     first, *rest = name.split(", ", 1)
-    words = PLURALS.get(first, first if first.endswith(("s", "teeth", "nuclei")) else f"{first}s")
+    many = f"{first}es" if first.endswith("ss") else first if first.endswith(("s", "teeth", "nuclei")) else f"{first}s"
+    words = PLURALS.get(first, many)
     return ", ".join([words, *rest])
 
 
@@ -163,14 +165,15 @@ def _none(result: Result) -> str:
     if result.call.get("which") == "other":
         other = "nothing else abnormal" if ANYTHING in result.call.things else f"no other {_named(result)}"
         return f"I find {other} here"
-    return f"I find no {_named(result)} here"
+    named = _named(result)
+    return f"I find no {named} here" if named != ABNORMALITY else f"I find no {named} here that I can outline"
 
 
 def _named(result: Result) -> str:
     names = list(dict.fromkeys(r.label for r in result.regions)) or list(result.things)
     findings = len(names) > MOST and all(map(is_finding, names))
     if not result.regions and (findings or ANYTHING in result.call.things):
-        return "abnormality"
+        return ABNORMALITY
     return " or ".join(names) if len(names) <= MOST else "thing that I look for"
 
 

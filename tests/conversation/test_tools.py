@@ -302,6 +302,10 @@ def test_what_only_the_whole_image_speaks_for_is_not_said_to_be_missing():
         assert run(call, finder).why_not == "The image as a whole speaks for fracture, but I cannot show where."
     without = MadeUpFinder(kind=("x-ray", "wrist"), facts={"fracture": {"yes": 0.1, "no": 0.9}})
     assert run("find(fracture)", without).value == 0
+    brain = MadeUpFinder(kind=("mri", "brain"), facts={"tumour_type": {"glioma": 0.9, "meningioma": 0.1}})
+    assert "speaks for glioma" in run("place(glioma)", brain).why_not
+    assert "speaks for glioma" in run("describe(glioma)", brain).why_not
+    assert run("find(meningioma)", brain).value == 0
 
 
 def test_what_is_in_a_drawn_box_is_named():
