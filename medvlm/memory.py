@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +29,22 @@ def give_back() -> None:
     """Give the system back what was freed, after something large that is not done again, such as loading a model."""
     if (trim := _of_libc("malloc_trim")) is not None:
         trim(0)
+
+
+class Tidier:
+    """Gives the system back what was freed, at most once in `every` seconds: several threads that free what is large and small
+    leave a heap of holes, which else grows for hours."""
+
+    def __init__(self, every: float):
+        self.every, self._last, self._lock = every, time.monotonic(), threading.Lock()
+
+    def tidy(self) -> None:
+        """To be called when a piece of work is done."""
+        with self._lock:
+            if time.monotonic() - self._last < self.every:
+                return
+            self._last = time.monotonic()
+        give_back()
 
 
 def resident() -> int:

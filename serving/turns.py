@@ -19,6 +19,7 @@ from typing import Any
 
 from medvlm.cores import cores, share
 from medvlm.errors import RequestError
+from medvlm.memory import Tidier
 from medvlm.progress import Tell, listener, pausing, telling
 
 from .fairness import STEP, Job, Places, done
@@ -26,6 +27,7 @@ from .fairness import STEP, Job, Places, done
 MOST = 32  # requests of the API that wait
 MOST_OF_ONE = 8  # of one client
 LONGEST = 600.0  # seconds that one piece of work may take; a report of a large volume takes two minutes
+TIDIED_S = 5.0  # after which freed memory is given back; that takes 0.05 to 0.1 s
 MOST_STUCK = 2  # threads that never came back from their work, beside which others go on
 BESIDE = min(4, cores())  # pieces of work at a time
 OVERDUE = "This took too long and was given up; ask about fewer images, or a single one."
@@ -61,6 +63,7 @@ class Turns:
         self._awaited: list[Job] = []  # of the page's tabs
         self._lock = threading.RLock()  # what waits for a result is told of it outside
         self._numbers, self._idle = count(), 0
+        self._tidier = Tidier(TIDIED_S)
         self._begun: SimpleQueue[Job] = SimpleQueue()  # what idle threads take
 
     def __len__(self) -> int:
@@ -167,6 +170,7 @@ class Turns:
             self._go_on()
         with suppress(InvalidStateError):  # it was given up meanwhile
             settle()
+        self._tidier.tidy()
 
     def _fulfil(self, job: Job, work: Callable[[], Any], tell: Tell | None) -> Callable[[], None]:
         """Do a piece of work, unless nobody waits for it any more; returns what tells its result."""

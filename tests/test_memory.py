@@ -1,0 +1,11 @@
+from medvlm import memory
+
+
+def test_freed_memory_is_given_back_now_and_then(monkeypatch):
+    given, now = [], [100.0]
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(now[0]))
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now[0])
+    tidier = memory.Tidier(5.0)
+    for now[0] in (101.0, 105.0, 106.0, 109.9, 110.0):
+        tidier.tidy()
+    assert given == [105.0, 110.0]
