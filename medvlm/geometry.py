@@ -106,9 +106,9 @@ class Letterbox:
         return slice(y, y + height), slice(x, x + width)
 
     def image(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 `(H, W, 3)` on a black canvas: uint8 `(side, side, 3)`."""
+        """uint8 `(H, W)` or `(H, W, 3)` on a black canvas: uint8 `(side, side, 3)`."""
         canvas = np.zeros((self.side, self.side, 3), np.uint8)
-        canvas[self.inside] = resampled(pixels, self.fitted)
+        canvas[self.inside] = np.atleast_3d(resampled(pixels, self.fitted))
         return canvas
 
     def mask(self, mask: np.ndarray) -> np.ndarray:

@@ -89,10 +89,13 @@ def split_mask(mask: np.ndarray, sides: torch.Tensor, boxes: np.ndarray, side: i
 
 def without_specks(mask: np.ndarray) -> np.ndarray:
     """A mask `(H, W)` without connected parts smaller than `SPECK` of its largest."""
-    pieces, _ = ndimage.label(mask)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return (sizes >= SPECK * sizes.max())[pieces] & mask
+    kept = np.zeros_like(mask)
+    for window in ndimage.find_objects(mask.view(np.uint8)):  # one at most, which is often far smaller than the image
+        pieces, _ = ndimage.label(mask[window])
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        kept[window] = (sizes >= SPECK * sizes.max())[pieces]
+    return kept
 
 
 def separate(mask: np.ndarray) -> list[np.ndarray]:

@@ -38,12 +38,12 @@ class MedVLMImageProcessor(BaseImageProcessor):
     def preprocess(self, images, return_tensors="pt", **_) -> BatchFeature:
         """uint8 arrays `(H, W)` or `(H, W, 3)`, or PIL images, to `pixel_values` `(B, 3, S, S)`."""
         images = images if isinstance(images, (list, tuple)) else [images]
-        pixels = np.stack([self.letterbox(np.asarray(image)) for image in images])
+        pixels = np.stack([self.letterbox(image) for image in images])
         return BatchFeature({"pixel_values": torch.from_numpy(pixels)}, tensor_type=None)
 
-    def letterbox(self, image: np.ndarray) -> np.ndarray:
-        """uint8 `(H, W)` or `(H, W, 3)` to float32 `(3, S, S)`."""
-        pixels = np.asarray(PIL.Image.fromarray(image).convert("RGB"))
+    def letterbox(self, image) -> np.ndarray:
+        """uint8 `(H, W)` or `(H, W, 3)`, or a PIL image, to float32 `(3, S, S)`."""
+        pixels = np.asarray(image.convert("RGB") if isinstance(image, PIL.Image.Image) else image)
         canvas = Letterbox(pixels.shape[:2], self.image_size).image(pixels)
         return (canvas.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
 
