@@ -1,11 +1,13 @@
 """Twenty users at once for two minutes, over HTTP: how long each kind of request takes, how fairly, and in how much memory.
 
-make load, or: python benchmarks/load.py [--users 20] [--minutes 2] [--model nano]
+make load, or: python benchmarks/load.py [--users 20] [--minutes 2] [--model nano] [--kill]
 Starts `medvlm serve` on loopback with an account for each user. With --address and --accounts (a line NAME:PASSWORD each) it
 asks a server that runs on this machine already. Fails where another status than 200 or 429 comes, where one user
 waits more than three times as long as the median user, where nothing is answered, or where memory is not bounded: what
 the processes that serve hold together is to stay below 3 GiB, and to be in the last tenth of the time at most twice
 what it was after the first.
+With --kill the worker gets SIGKILL at half of the time. From then on requests may break off, studies be gone and the model be
+loading, but it fails where no answer comes within 10 s, or where a user gets none any more.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,6 +45,9 @@ from medvlm.bench import photograph
 from serving.access.accounts import password_line
 
 FINE = (200, 201, 204, 429)
+FINE_AFTER_KILL = (*FINE, 0, 404, 503)
+BACK_IN = 10.0  # seconds
+ASKED = ("ask", "find", "segment")
 UNFAIR = 3.0  # times the median user's waiting …
 UNNOTICED = 0.5  # … but not below so many seconds
 MOST_HELD, MOST_GROWTH = 3072, 2.0  # MiB, and times what was held after the first tenth
@@ -64,6 +69,7 @@ class Seen:
     kind: str
     status: int
     seconds: float
+    end: float = 0.0  # by time.monotonic()
 
 
 class Visitor(HttpUser):
@@ -91,9 +97,10 @@ class Visitor(HttpUser):
         began = time.monotonic()
         with self.client.request(method, path, name=kind, auth=self.account, catch_response=True, **body) as reply:
             reply.success()  # what counts is judged below
-            if reply.status_code == 429:
+            if reply.status_code in (429, 503):
                 gevent.sleep(float(reply.headers.get("retry-after", 1)))
-            self.seen.append(Seen(self.account[0], kind, reply.status_code, time.monotonic() - began))
+            end = time.monotonic()
+            self.seen.append(Seen(self.account[0], kind, reply.status_code, end - began, end))
         return reply
 
     def about(self, kind: str, **body) -> None:
@@ -129,8 +136,10 @@ class Visitor(HttpUser):
         self.about("segment", box=[x, y, x + 100, y + 80])
 
 
-def load(address: str, accounts: list[tuple[str, str]], seconds: float, memory: Memory) -> list[Seen]:
-    """Have all users ask at once for so long, and look at the memory meanwhile; what they saw."""
+def load(
+    address: str, accounts: list[tuple[str, str]], seconds: float, memory: Memory, kill: bool = False
+) -> tuple[list[Seen], float | None]:
+    """Have all users ask at once for so long, and look at the memory meanwhile; what they saw, and when the worker was killed."""
     Visitor.host, Visitor.accounts, Visitor.seen, Visitor.picture = address, iter(accounts), [], photograph(512)
     Visitor.waiting = {name for name, _ in accounts}
     runner = Environment(user_classes=[Visitor]).create_local_runner()
@@ -139,16 +148,18 @@ def load(address: str, accounts: list[tuple[str, str]], seconds: float, memory: 
     while Visitor.waiting and time.monotonic() < end:
         gevent.sleep(0.1)
     gevent.spawn(memory.look)
-    gevent.sleep(seconds)
+    gevent.sleep(seconds / 2)
+    killed = memory.kill_worker() if kill else None
+    gevent.sleep(seconds / 2)
     runner.quit()
-    return Visitor.seen
+    return Visitor.seen, killed
 
 
 def waiting(seen: list[Seen]) -> dict[str, float]:
     """Seconds that each user waited for the model, in the median; what was refused is waited for too."""
     spent = defaultdict(list)
     for one in seen:
-        if one.kind in ("ask", "find", "segment"):
+        if one.kind in ASKED:
             spent[one.user].append(one.seconds)
     answered = {one.user for one in seen if one.status == 200}
     return {user: statistics.median(took) if user in answered else float("inf") for user, took in spent.items()}
@@ -163,11 +174,24 @@ def table(seen: list[Seen]) -> Iterator[str]:
     yield "statuses: " + ", ".join(f"{status}: {n}" for status, n in sorted(Counter(o.status for o in seen).items()))
 
 
-def faults(seen: list[Seen], users: int, held: list[float]) -> Iterator[str]:
+def back(seen: list[Seen], killed: float) -> dict[str, float]:
+    """Seconds from the kill to each user's next answer of the model."""
+    answers = [one for one in seen if one.kind in ASKED and one.status == 200 and one.end > killed]
+    return {one.user: one.end - killed for one in sorted(answers, key=lambda one: -one.end)}
+
+
+def faults(seen: list[Seen], users: int, held: list[float], killed: float | None = None) -> Iterator[str]:
     """What must not be, a sentence each; `held` is MiB of memory, second by second while they asked."""
-    wrong = Counter(one.status for one in seen if one.status not in FINE)
+    fine = [FINE if killed is None or one.end < killed else FINE_AFTER_KILL for one in seen]
+    wrong = Counter(one.status for one, allowed in zip(seen, fine, strict=True) if one.status not in allowed)
     if wrong:
         yield f"Other statuses than 200 and 429 came: {dict(wrong)}."
+    if killed is not None:
+        again = back(seen, killed)
+        if len(again) < users:
+            yield f"After the kill {users - len(again)} of {users} users got no answer any more."
+        if again and min(again.values()) > BACK_IN:
+            yield f"After the kill the first answer came in {min(again.values()):.1f} s, later than {BACK_IN:.0f}."
     waited = waiting(seen)
     if len(waited) < users or not any(one.status == 200 for one in seen):
         yield f"Of {users} users only {len(waited)} came to ask."
@@ -190,26 +214,36 @@ class Memory:
     """MiB that the processes which serve on a port hold, looked at each second."""
 
     def __init__(self, port: int):
-        owners = {
-            c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port and c.pid
-        }
-        self.processes = [psutil.Process(pid) for pid in owners]
+        self.processes = list(_holders(port))
         self.start, self.seen = self.now(), list[float]()
 
+    def kill_worker(self) -> float:
+        """As a fault or a full memory would; when it was."""
+        (worker,) = (one for one in self.processes if one.parent() in self.processes)
+        worker.kill()
+        return time.monotonic()
+
     def now(self) -> float:
-        whole = {p.pid: p for one in self.processes if one.is_running() for p in [one, *one.children(recursive=True)]}
-        held = 0
-        for process in whole.values():
-            try:
-                held += process.memory_info().rss
-            except psutil.NoSuchProcess:  # it has read its study
-                pass
-        return held / 2**20
+        held: dict[int, int] = {}
+        for one in self.processes:
+            with suppress(psutil.NoSuchProcess):  # another worker is in its place
+                for process in (one, *one.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess):  # it has read its study
+                        held[process.pid] = process.memory_info().rss
+        return sum(held.values()) / 2**20
 
     def look(self) -> None:
         while True:
             self.seen.append(self.now())
             gevent.sleep(1)
+
+
+def _holders(port: int) -> Iterator[psutil.Process]:
+    """Who listens there: the supervisor and its worker, which share the socket."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # another user's, or gone
+            if any(c.status == "LISTEN" and c.laddr.port == port for c in process.net_connections("tcp")):
+                yield process
 
 
 @contextmanager
@@ -238,11 +272,9 @@ def free_port() -> int:
 def wait_for(address: str, process: subprocess.Popen) -> None:
     end = time.monotonic() + LONGEST_START
     while process.poll() is None and time.monotonic() < end:
-        try:
+        with suppress(requests.RequestException):
             if requests.get(f"{address}/v1/ready", timeout=LONGEST_START).ok:
                 return
-        except requests.RequestException:
-            pass
         gevent.sleep(0.5)
     sys.exit("The server did not come up.")
 
@@ -252,22 +284,25 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--model")
+    parser.add_argument("--kill", action="store_true", help="end the worker in the middle")
     parser.add_argument("--address", help="of a server that runs on this machine: http://127.0.0.1:PORT")
     parser.add_argument("--accounts", type=Path, help="with --address: a file with a line NAME:PASSWORD for each user")
     args = parser.parse_args()
     if args.address:
         if urlsplit(args.address).hostname not in ("127.0.0.1", "localhost", "::1"):
             parser.error("--address is of this machine alone")
+        if not args.accounts:
+            parser.error("--address needs --accounts FILE, with a line NAME:PASSWORD for each user")
         accounts = [tuple(line.split(":", 1)) for line in args.accounts.read_text().split()]
-        sys.exit(run(args.address, accounts, args.minutes * 60))
+        sys.exit(run(args.address, accounts, args.minutes * 60, args.kill))
     accounts = [(f"user{number}", secrets.token_hex(8)) for number in range(args.users)]
     with server(accounts, ["--model", args.model] if args.model else []) as address:
-        sys.exit(run(address, accounts, args.minutes * 60))
+        sys.exit(run(address, accounts, args.minutes * 60, args.kill))
 
 
-def run(address: str, accounts: list[tuple[str, str]], seconds: float) -> int:
+def run(address: str, accounts: list[tuple[str, str]], seconds: float, kill: bool = False) -> int:
     memory = Memory(urlsplit(address).port)
-    seen = load(address, accounts, seconds, memory)
+    seen, killed = load(address, accounts, seconds, memory, kill)
     print("\n".join(table(seen)))
     waited = sorted(waiting(seen).values()) or [0.0]
     print(
@@ -277,7 +312,12 @@ def run(address: str, accounts: list[tuple[str, str]], seconds: float) -> int:
     print(
         f"memory: {memory.start:.0f} MiB at the start, {early:.0f} after a tenth of the time, {late:.0f} in the last, {max(memory.seen):.0f} at most"
     )
-    wrong = list(faults(seen, len(accounts), memory.seen))
+    if killed is not None:
+        again = sorted(back(seen, killed).values()) or [float("inf")]
+        print(
+            f"after the kill: first answer in {again[0]:.1f} s, every user's in {again[-1]:.1f} s ({len(again)} of {len(accounts)})"
+        )
+    wrong = list(faults(seen, len(accounts), memory.seen, killed))
     for sentence in wrong:
         print(sentence)
     return 1 if wrong else 0

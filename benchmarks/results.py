@@ -3,8 +3,8 @@
     medvlm eval DATA… --part report -o results.json
     python benchmarks/results.py results.json
 
-The README and the card get the headline rows of `SHOWN`, RESULTS.md every table that `medvlm eval` prints. Only what was
-measured on the report half of val is quoted: on the other half thresholds, mixtures and rules were chosen.
+The card gets the headline rows of `SHOWN`, the README those of `BRIEF`, RESULTS.md every table that `medvlm eval` prints. Only
+what was measured on the report half of val is quoted: on the other half thresholds, mixtures and rules were chosen.
 """
 
 from __future__ import annotations
@@ -123,6 +123,32 @@ SHOWN = (
     ("body part (all sets)", "accuracy", "facts/all/body_part"),
     ("medical or a photograph (all sets)", "accuracy", "facts/all/medical"),
 )
+# Of each kind of thing one row or two, the weak ones among them.
+BRIEF = frozenset(
+    (
+        *(
+            f"ground/{name}/{label}/dice"
+            for name, label in OUTLINED
+            if label == "all"
+            or name in ("hc18", "lung_ct", "ddti", "kvasir_seg", "ph2", "retina_vessels", "idrid", "dsb2018")
+        ),
+        *(f"ground/{name}/{label}/ap50" for name, label in BOXED),
+        *(f"prompts/all/{kind}/dice" for kind in ("box", "click")),
+        "ground/hc18/head_circumference_mm_error",
+        "ground/jsrt/cardiothoracic_ratio_error",
+        ABSENT,
+        "ground/all/chest_findings_shown",
+        "ground/all/chest_findings_false",
+        "labels/busi/breast_finding/accuracy",
+        "labels/covid_ct/covid-19/auc",
+        *(
+            f"answer/{name}/{part}"
+            for name in ("slake", "vqa_rad")
+            for part in ("accuracy", "coverage", "all_questions")
+        ),
+        *(f"facts/all/{fact}" for fact in ("modality", "body_part", "medical")),
+    )
+)
 BASELINES = {
     "training mean": "training mean",
     "mean mask": "mean mask of the label",
@@ -136,24 +162,24 @@ BASELINES = {
 }
 
 
-def headline(result: dict[str, Any]) -> str:
-    """A Markdown table of the rows of `SHOWN` that a result holds."""
+def headline(result: dict[str, Any], brief: bool = False) -> str:
+    """A Markdown table of the rows of `SHOWN`, or of those in `BRIEF` alone, that a result holds."""
     lines = [
         f"`{result['model']}` on the {result['part']} half of the {result['split']} splits; intervals are 95 % bootstraps "
         "by patient.",
         "",
         "| what | score | n | value | 95 % interval | without looking |",
         "|---|---|---|---|---|---|",
-        *_rows(result["metrics"]),
+        *_rows(result["metrics"], brief),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rows(metrics: dict[str, Any]) -> Iterator[str]:
+def _rows(metrics: dict[str, Any], brief: bool) -> Iterator[str]:
     for what, score, key in SHOWN:
-        if key in metrics:
+        if key in metrics and (key in BRIEF or not brief):
             yield from _row(what, score, metrics[key])
-        if key == ABSENT:
+        if key == ABSENT and not brief:
             for own, found in metrics.items():
                 task, name, *rest = own.split("/")
                 if [task, *rest] == ["ground", "absent_false_positive"] and name != "all":
@@ -206,7 +232,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     if not card.is_file():
         print(f"{path.name} is of {result['model']!r}, which no folder of medvlm/weights holds.", file=sys.stderr)
         return 2
-    fill(root / "README.md", headline(result))
+    fill(root / "README.md", headline(result, brief=True))
     fill(root / "docs" / "RESULTS.md", to_tables(result))
     fill(card, headline(result) + "\n" + weakest(result))
     return 0

@@ -3,8 +3,8 @@
     python benchmarks/runtimes.py ../shared/data [--images 30] [--questions 60]
 
 Both are asked the same of tune images of all sets: for the labels that an image has, for what a box, a click and a scribble
-show, and the questions of SLAKE-like sets. Seconds are the medians of one image in turns, in processor time as well, since
-others may use the cores.
+show, and the English questions of the sets that have some. Seconds are medians over one image, on which both take turns, in
+processor time as well, since other programs may use the cores.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from common import records_of, table
-from same import sample
+from same import alike, paired, sample
 
 from medvlm.assistant import Assistant
 from medvlm.bench import BOX, photograph
-from medvlm.evaluation.metrics import dice
 from medvlm.evaluation.prompts import chosen_instances, first_click, instance_mask, scribble
 from medvlm.records import Record, data_sets
 from medvlm.sampling import evenly_spaced
@@ -48,13 +47,9 @@ def regions_of(assistant: Assistant, record: Record) -> dict[str, list[Region]]:
 
 
 def overlaps(some: list[Region], others: list[Region]) -> list[float]:
-    """Dice of each pair of regions; 0 for each that has no partner."""
-    pairs = zip(some, others, strict=False)
-    found = [
-        dice(a.mask, b.mask) if a.mask is not None and b.mask is not None else float(a.label == b.label)
-        for a, b in pairs
-    ]
-    return found + [0.0] * abs(len(some) - len(others))
+    """Dice of each region with its partner, in whatever order they came; 0 for each that has none."""
+    told, told_too = ([region.to_json() for region in regions] for regions in (some, others))
+    return [alike(*pair) for pair in paired(told, told_too)]
 
 
 def seconds(assistant: Assistant, runtimes: dict[str, Any]) -> list[list[str]]:
@@ -62,7 +57,7 @@ def seconds(assistant: Assistant, runtimes: dict[str, Any]) -> list[list[str]]:
     finder, study = assistant.finder, Study([Image(photograph())])
     pixels = finder.processor(images=[photograph()])["pixel_values"]
     works = {
-        "an image encoded": lambda: finder.eyes.encode(pixels),
+        "encoding an image": lambda: finder.eyes.encode(pixels),
         "a phrase, image encoded": lambda: assistant.ground(study, ["optic disc"]),
         "a drawn box, image encoded": lambda: assistant.segment(study, box=BOX),
     }
@@ -71,7 +66,7 @@ def seconds(assistant: Assistant, runtimes: dict[str, Any]) -> list[list[str]]:
         spent: dict[str, list[tuple[float, float]]] = {name: [] for name in runtimes}
         for _ in range(TIMES + 1):
             for name, eyes in runtimes.items():
-                finder.eyes, finder.policy = eyes, finder.policy  # the second forgets what was found
+                finder.eyes, finder.policy = eyes, finder.policy  # setting a policy forgets what was found
                 wall, processor = time.perf_counter(), time.process_time()
                 with torch.inference_mode():
                     work()

@@ -7,6 +7,7 @@ because torch takes seconds.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .report import write_report
     from .studies import Limits, list_series, load_study
     from .types import Answer, Finding, Grounding, Image, Region, Report, Study
+
+# From its import on, ONNX Runtime would tell its makers what it runs on.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

@@ -26,7 +26,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back() -> None:
-    """Give the system back what was freed, after something large that is not done again, such as loading a model."""
+    """Give the system back what was freed; it takes up to 0.1 s, and what is needed again is faulted in anew."""
     if (trim := _of_libc("malloc_trim")) is not None:
         trim(0)
 
@@ -44,7 +44,7 @@ class Tidier:
             if time.monotonic() - self._last < self.every:
                 return
             self._last = time.monotonic()
-        give_back()
+        threading.Thread(target=give_back, daemon=True).start()  # the next piece of work does not wait for it
 
 
 def resident() -> int:

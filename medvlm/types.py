@@ -149,6 +149,12 @@ class Region:
     phrase: str = ""  # what it was found for, where `label` calls it something surer
     turn: Turn | None = None  # that of its image
 
+    @property
+    def area(self) -> float:
+        """px² of the mask or, without one, of the box."""
+        x0, y0, x1, y1 = self.box
+        return float((x1 - x0) * (y1 - y0) if self.mask is None else self.mask.sum())
+
     def to_json(self) -> dict[str, Any]:
         """Its fields, the mask as a COCO run-length code. Box and mask are in the image as shown, `stored` has them in the file's own pixels where these lie otherwise."""
         return {

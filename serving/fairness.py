@@ -1,13 +1,15 @@
-"""Who has the model next: of several users who wait, the one who had it least."""
+"""Who is next: at the model, of several users who wait, the one who had it least; beside it, nobody takes all places."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 STEP = 0.25  # seconds that work keeps its place before it steps aside for others …
 LONG = 1.0  # … and after which other work of the same user goes first
@@ -117,3 +119,29 @@ class Places:
 
     def _rank(self, job: Job) -> tuple[float, bool, int]:
         return self._had(job.client), job.seconds >= LONG, job.number
+
+
+class Shares:
+    """The `count` places for work that needs no model, of which one user has `of_one` at most; who comes first is first."""
+
+    def __init__(self, count: int, of_one: int):
+        self._places, self._of_one = asyncio.Semaphore(count), of_one
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = (
+            WeakValueDictionary()
+        )  # of those who have a place or wait
+
+    async def take(self, user: str) -> Callable[[], None]:
+        """Wait for a place; gives what gives it back, to be called in the event loop."""
+        own = self._own.setdefault(user, asyncio.Semaphore(self._of_one))
+        await own.acquire()
+        try:
+            await self._places.acquire()
+        except BaseException:
+            own.release()
+            raise
+
+        def give_back() -> None:
+            own.release()
+            self._places.release()
+
+        return give_back

@@ -165,6 +165,8 @@ class Tools:
 
     def compared(self, later: Opened, earlier: Opened) -> dict[str, Any]:
         """A prior, and what the headers say of the order of the two. Raises `RequestError` for those of two patients."""
+        if later is earlier:
+            raise RequestError("A study cannot be compared with itself; open the earlier one too.")
         relation = relate([later.path], [earlier.path])
         if relation.same_patient is False:
             raise RequestError(

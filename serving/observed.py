@@ -29,6 +29,7 @@ PAGE = (
     "/theme.css",
     "/assets/{name}",
     "/page/{page}/here",
+    "/page/{page}/left",
     "/page/{page}/results",
     "/page/{page}/events/{name}",
 )

@@ -46,7 +46,6 @@ from .uploads import Inbox, add_route
 if TYPE_CHECKING:
     from medvlm.archive.dicomweb import Archive
 
-CONNECTIONS = 512  # at a time
 IDLE_S = 3600.0  # until a session that is not used ends
 
 
@@ -98,7 +97,9 @@ def make_app(
     sessions, ration = Sessions(forget, close, terms, store=store), Ration(allowance)
     metrics.gauge("medvlm_store_up", "Whether what replicas share answers.", lambda: answers(store))
     metrics.gauge("medvlm_sessions", "Browsers' sessions.", lambda: len(sessions))
-    metrics.gauge("medvlm_page_bytes", "Pixels that are open in tabs.", desks.held)
+    metrics.gauge(
+        "medvlm_page_bytes", "Pixels that are open in tabs, and results that these have not read.", desks.held
+    )
     paths = [f"{PREFIX}{path}" for path in api.openapi()["paths"]]
     actions = {*events, *(path.split("/")[4] for path in paths if path.startswith(f"{PREFIX}/studies/{{id}}/"))}
     app.add_middleware(
@@ -109,7 +110,7 @@ def make_app(
     if prefix:
         app.add_middleware(Prefixed, prefix=prefix)
     add_route(app, inbox)
-    app.include_router(wire.router(desks, events, inbox, ration.allowance.waiting, sessions.stay))
+    app.include_router(wire.router(desks, events, inbox, ration.allowance.waiting, sessions.stay, sessions.leave))
     app.state.turns, app.state.sessions, app.state.desks = turns, sessions, desks
     app.mount(PREFIX, api)
     return gr.mount_gradio_app(
@@ -212,7 +213,6 @@ def run(
             log_level="warning",
             proxy_headers=False,  # whoever is no proxy of ours could say there who they are
             server_header=False,
-            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=2,
         )
         server = uvicorn.Server(config)

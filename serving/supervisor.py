@@ -72,6 +72,7 @@ def supervise(
     patience, failed, restarts, pause = patience or Patience(), 0, 0, 0.0
     settings |= {"host": host, "port": port}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sweep_all()  # at once: a worker begins with imports that take long
     with contextlib.closing(listen(host, port)) as bound:
         bound.listen(BACKLOG)
         while True:

@@ -109,10 +109,18 @@ class Inbox:
     def sweep(self) -> None:
         """Remove the uploads that nobody opened."""
         with self._lock:
-            late = time.monotonic() - self._unclaimed_s
-            for name, upload in list(self.sent.items()):
-                if name not in self.claimed and upload.since <= late:
-                    self.remove(name)
+            late, sent = time.monotonic() - self._unclaimed_s, list(self.sent.items())
+            gone = [self._away(name) for name, one in sent if name not in self.claimed and one.since <= late]
+        for path in gone:  # the event loop waits for the lock, and this may take long
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _away(self, name: str) -> Path:
+        """Where an upload lies that nobody can open any more."""
+        self.sent.pop(name, None)
+        path = self.folder / f"gone-{secrets.token_urlsafe(24)}"
+        with contextlib.suppress(OSError):
+            (self.folder / name).rename(path)
+        return path
 
     def release(self, held: Iterable[str], needed: Collection[str]) -> None:
         """Remove the files of those uploads that are needed no more."""

@@ -308,7 +308,6 @@ def test_json_is_one_object_whatever_libraries_print(capsys, image):
 
 
 def test_data_check(capsys, tmp_path):
-    pytest.importorskip("medvlm.records.check")
     code, out, err = run(capsys, "data", "check", tmp_path / "missing", "--json")
     assert code == 2 and "Traceback" not in err
 

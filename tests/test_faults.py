@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 import psutil
 
+from medvlm.report.export import FORMATS
 from serving.access.sessions import Sessions
 from serving.folder import PREFIX
 from serving.server import run
@@ -184,7 +185,7 @@ def test_why_a_report_could_not_be_written_is_told(client, monkeypatch, fault, s
         raise fault
 
     study = opened(client)
-    monkeypatch.setattr("serving.api.replies.write_report", failing)
+    monkeypatch.setitem(FORMATS, "md", failing)
     assert "JANE" not in refused(client.post(f"/v1/studies/{study}/report?format=md"), status)
 
 

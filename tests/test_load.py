@@ -26,10 +26,12 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "load.py"
 
 
 class Faulty(FakeAssistant):
-    """Fails for every box."""
+    """Fails whatever it is asked, so that few requests tell."""
 
-    def segment(self, study, image=None, box=None, points=None, scribble=None):
+    def fail(self, *_, **__):
         raise ZeroDivisionError
+
+    ask = ground = segment = fail
 
 
 def loaded(assistant, folder: Path, seconds: float, users: int) -> subprocess.CompletedProcess:
@@ -79,6 +81,25 @@ for held in ([900.0] + [1000.0] * 99, [900.0] * 10 + [1000.0] * 80 + [2100.0] * 
 """
     done = subprocess.run([sys.executable, "-c", code, str(SCRIPT.parent)], capture_output=True, text=True, check=True)
     assert done.stdout == "\nMemory grew from 1000 to 2100 MiB.\n3100 MiB of memory were held, more than 3072.\n"
+
+
+def test_a_kill_that_is_not_made_good_fails_it():
+    """Half of the time is at 100 s; before it nothing may break off."""
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from load import Seen, faults
+well = [Seen(user, "ask", 200, 0.1, end) for user in "ab" for end in (99.0, 107.0)]
+for more, less in (([Seen("a", "ask", 0, 1.0, 101.0)], []), ([Seen("a", "ask", 0, 1.0, 99.0)], []), ([], well[3:]), ([Seen("a", "ask", 200, 0.1, 111.0), Seen("b", "ask", 200, 0.1, 112.0)], [well[1], well[3]])):
+    print(*faults([one for one in well if one not in less] + more, 2, [900.0], 100.0))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(SCRIPT.parent)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "",
+        "Other statuses than 200 and 429 came: {0: 1}.",
+        "After the kill 1 of 2 users got no answer any more.",
+        "After the kill the first answer came in 11.0 s, later than 10.",
+    ]
 
 
 def test_it_asks_this_machine_alone():

@@ -3,6 +3,7 @@ from medvlm import memory
 
 def test_freed_memory_is_given_back_now_and_then(monkeypatch):
     given, now = [], [100.0]
+    monkeypatch.setattr(memory.threading.Thread, "start", lambda thread: thread.run())
     monkeypatch.setattr(memory, "give_back", lambda: given.append(now[0]))
     monkeypatch.setattr(memory.time, "monotonic", lambda: now[0])
     tidier = memory.Tidier(5.0)

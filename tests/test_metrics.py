@@ -121,11 +121,6 @@ def test_mean_average_precision_leaves_out_labels_without_boxes():
     assert math.isnan(m.mean_average_precision([{"c": false}])) and math.isnan(m.mean_average_precision([]))
 
 
-def test_absent_false_positive_rate():
-    assert m.absent_false_positive_rate([0, 3, 1, 0]) == 0.5
-    assert math.isnan(m.absent_false_positive_rate([]))
-
-
 def test_ece_uses_equal_mass_bins():
     assert m.ece([0.9] * 10, [True] * 9 + [False], bins=1) == pytest.approx(0.0)
     # Two bins of two: |0.15 - 0| and |0.85 - 1|.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -61,3 +62,17 @@ def test_this_machine_is_reached(tmp_path):
         client.connect(str(tmp_path / "s"))
     assert network.is_here("::1") and network.is_here(b"127.0.0.2") and network.is_here("rebound.localhost")
     assert not network.is_here("127.0.0.1.example.org") and not network.is_here(FAR)
+
+
+def test_onnx_runtime_tells_its_makers_nothing(tmp_path):
+    """What it sends goes past Python's sockets; where it would, it keeps a number for this machine in the user's cache."""
+    pytest.importorskip("onnxruntime")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("CI", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY")
+    }
+    there = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    code = "import medvlm, onnxruntime; onnxruntime.SessionOptions()"
+    subprocess.run([sys.executable, "-B", "-c", code], env=kept | there, check=True, timeout=120)
+    assert not list(tmp_path.rglob("*"))

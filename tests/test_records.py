@@ -14,8 +14,9 @@ import pytest
 
 from medvlm.errors import RecordError
 from medvlm.records import read_records
-from medvlm.records.check import box_problem, check_folder, contact_sheet
+from medvlm.records.check import box_problem, check_folder
 from medvlm.records.record import part_of
+from medvlm.records.sheet import contact_sheet
 
 SIZE = (24, 32)  # height, width
 

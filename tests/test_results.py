@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import END, ROOT, SHOWN, START, fill, headline, main
+from benchmarks.results import BRIEF, END, ROOT, SHOWN, START, fill, headline, main
 
 FILES = ("README.md", "docs/RESULTS.md", "medvlm/weights/nano/README.md")
 ROW = {"value": 0.5, "n": 9, "low": 0.4, "high": 0.6, "baseline": {}}
@@ -51,6 +51,12 @@ def test_every_row_is_named_once() -> None:
     keys = [key for _, _, key in SHOWN]
     assert len(keys) == len(set(keys))
     assert len(headline(RESULT | {"metrics": dict.fromkeys(keys, ROW)}).splitlines()) == 4 + len(SHOWN)
+
+
+def test_the_readme_has_some_of_these_rows() -> None:
+    everything = headline(RESULT | {"metrics": dict.fromkeys((key for _, _, key in SHOWN), ROW)}, brief=True)
+    assert len(everything.splitlines()) == 4 + len(BRIEF) < 45
+    assert "in busi" not in headline(RESULT, brief=True)
 
 
 @pytest.mark.parametrize("change", [{"part": "tune"}, {"part": None}, {"split": "test"}, {"model": "nano_x"}])

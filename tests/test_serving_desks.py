@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 
+from medvlm.errors import RequestError
 from medvlm.types import Image, Study
 from serving.access.sessions import Refused
+from serving.page import open_study
 from serving.page.desks import Desks, Page
-from serving.page.handlers import CROWDED, MOST_TABS, Handlers, message, shown
+from serving.page.handlers import CHAT_FULL, CROWDED, MANY, MOST_TABS, Handlers, message, shown
+from serving.page.open_study import Pending
+from serving.page.progress import STOPPED
+from serving.page.session import MOST_WAITING
 from serving.page.studies import Studies
-from serving.uploads import Inbox
+from serving.uploads import Inbox, Upload
 
 from .fakes import FakeAssistant, square
 
@@ -38,6 +47,59 @@ class Server:
 @pytest.fixture
 def server(tmp_path):
     return Server(tmp_path)
+
+
+class Slow:
+    """Takes as long to go as nobody lets it."""
+
+    def __init__(self, go):
+        self.go = go
+
+    def __del__(self):
+        assert self.go.wait(20)
+
+
+def test_what_is_large_goes_without_holding_up_others(server):
+    """The event loop asks for the lock at each event."""
+    session, _ = server.load(page="one")
+    server.open(session)
+    go = threading.Event()
+    session.chat.layers[0] = Slow(go)
+    del session
+    server.desks.part("one")
+    server.time = 600
+    with ThreadPoolExecutor(3) as pool:
+        gone = pool.submit(server.desks.sweep)
+        other = pool.submit(server.load, "bob", "w", "two")
+        assert other.result(10)[0].study is None and pool.submit(server.desks.page, "two").result(10)
+        assert not gone.done()
+        go.set()
+        gone.result(10)
+    assert len(server.desks._places) == 1
+
+
+def test_uploads_that_nobody_opened_go_without_holding_up_others(tmp_path, monkeypatch):
+    inbox, go = Inbox(tmp_path, unclaimed_s=0), threading.Event()
+    monkeypatch.setattr("serving.uploads.shutil.rmtree", lambda *_, **__: go.wait(20))
+    name = inbox.new().name
+    inbox.sent[name] = Upload("alice session 1")
+    with ThreadPoolExecutor(2) as pool:
+        gone = pool.submit(inbox.sweep)
+        while inbox.sent:
+            time.sleep(0.01)
+        with pytest.raises(RequestError):
+            pool.submit(inbox.read, name).result(10)
+        assert not gone.done()
+        go.set()
+
+
+def test_a_page_that_is_loaded_sweeps_nothing_itself(server):
+    session, _ = server.load(page="one")
+    server.open(session)
+    server.desks.part("one")
+    server.time = 600
+    server.load("bob", "w", "two")
+    assert session.study is not None, "the event loop would wait for it to go"
 
 
 def titles(session) -> list[tuple[str, bool]]:
@@ -160,3 +222,48 @@ def test_of_two_pages_that_show_one_desk_the_later_one_alone_changes_it(server):
     server.load(page="three")
     server.desks.part("one")
     assert not server.desks.overtaken("three") and not server.desks.overtaken("one")
+
+
+def test_a_conversation_has_an_end_and_says_so(server, monkeypatch):
+    monkeypatch.setattr(open_study, "MOST_MESSAGES", most := 20)
+    session, _ = server.load()
+    server.open(session)
+    for _ in range(most):
+        server.do.ask("Is it bright?", session)
+        server.do.work(session)
+    for number in range(3):
+        assert "accepted" not in server.do.ask("Is it bright?", session)
+        session.chat.say(f"The file {number} was not read.")
+    messages = [message["content"] for message in session.chat.messages]
+    assert len(messages) <= most + 1 and messages[-1] == "The file 2 was not read."
+    assert messages.count("Is it bright?") == (most - 1) // 2 and "…" not in messages[1:]
+    server.do.ask("Is it bright?", session)
+    assert session.chat.messages[-1]["content"] == CHAT_FULL
+    server.open(session)  # another conversation
+    assert "accepted" in server.do.ask("Is it bright?", session)
+
+
+def test_no_more_waits_for_a_window_than_may_however_often_it_is_loaded(server):
+    session, _ = server.load()
+    server.open(session)
+    for _ in range(2 * MOST_WAITING):
+        server.do.ask("Is it bright?", session)
+    assert len(session.waiting) == MOST_WAITING and session.chat.messages[-1]["content"] == MANY
+
+
+def test_what_waits_is_told_to_be_stopped_and_an_answer_that_was_asked_for_again_stays(server):
+    session, _ = server.load()
+    server.open(session)
+    server.do.ask("Is it bright?", session)
+    server.do.work(session)
+    answer = session.chat.messages[-1]["content"]
+    turn = session.chat.turns[len(session.chat.messages) - 1]
+    turn.wanted = 1
+    session.waiting.append(
+        Pending("ask", turn.question, session.study, 0, session.chat, len(session.chat.messages) - 1, at=1)
+    )
+    server.do.ask("Is it dark?", session)
+    outputs = server.do.stop(session)
+    said = [message["content"] for message in outputs["chat"]["messages"]]
+    assert said[-3:] == [answer, "Is it dark?", STOPPED] and turn.wanted is None
+    assert "all that waited" in outputs["message"]["note"] and not server.do.stop(session)["message"]["note"]

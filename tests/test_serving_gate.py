@@ -27,6 +27,7 @@ NEEDED = {
     ("GET", "/favicon.ico"),
     ("GET", "/page/{page}/here"),
     ("GET", "/page/{page}/results"),
+    ("POST", "/page/{page}/left"),
     ("POST", "/page/{page}/events/{name}"),
     ("POST", "/uploads"),
 }
@@ -178,6 +179,7 @@ def test_two_names_at_once_are_none(client):
         "POST /page/a/events/ask",
         "GET /page/a/results",
         "GET /page/a/here",
+        "POST /page/a/left",
         "GET /",
     ],
 )

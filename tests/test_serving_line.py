@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[serving]'")
 from medvlm.progress import tracked
+from serving.fairness import Shares
 from serving.page.progress import STOPPED, Stopped, Work, follow, stop
 from serving.page.session import Session
 
@@ -80,17 +81,26 @@ def test_requests_of_one_window_are_worked_on_in_order_without_a_thread_for_thos
     assert work.begun == ["hang", *map(str, range(20))]
 
 
-def test_stop_ends_what_is_worked_on_and_the_next_goes_on(work):
-    async def both():
-        session = Session()
-        first = asyncio.create_task(last(session, work, "hang"))
-        await begins(work, "hang")
-        second = asyncio.create_task(last(session, work, "click"))
-        await asyncio.sleep(0.05)
-        stop(session)
-        return await first, await second
+@pytest.mark.parametrize("beside", [None, 1])
+def test_stop_ends_what_is_worked_on_and_all_that_waits_and_the_next_goes_on(work, beside):
+    places = Shares(beside, beside) if beside else None
 
-    assert asyncio.run(both()) == (STOPPED, "click done")
+    async def three():
+        session, told = Session(), []
+        each = Work(work, "Working", in_line=not beside, beside=places)
+        first = asyncio.create_task(
+            last(session, work, "hang") if not beside else follow(each, session, "hang", told.append)
+        )
+        await begins(work, "hang")
+        waits = asyncio.create_task(follow(each, session, "waits", told.append))
+        await asyncio.sleep(0.05)
+        assert stop(session)  # something has waited
+        await asyncio.gather(first, waits)
+        assert not stop(session) and not session.desk.line and not session.desk.efforts
+        return await last(session, work, "next")
+
+    assert asyncio.run(three()) == "next done"
+    assert work.begun == ["hang", "next"]
 
 
 def test_what_waits_for_a_page_that_is_gone_never_begins(work):
@@ -128,7 +138,7 @@ def test_a_handler_that_fails_leaves_the_line_and_is_told_without_what_it_says(c
 
 def test_no_more_is_worked_on_at_a_time_than_may_be(work):
     async def three():
-        few = asyncio.Semaphore(2)
+        few = Shares(2, 2)
         reading = Work(work, in_line=False, beside=few)
         tasks = [asyncio.create_task(follow(reading, Session(), "hang", lambda _: None)) for _ in range(3)]
         await asyncio.sleep(0.2)
@@ -140,10 +150,27 @@ def test_no_more_is_worked_on_at_a_time_than_may_be(work):
     assert len(work.begun) == 3
 
 
+def test_one_user_leaves_places_for_others(work):
+    async def two_users():
+        places = Shares(4, 2)
+        reading = Work(work, in_line=False, beside=places)
+        greedy = [asyncio.create_task(follow(reading, Session(), "hang", lambda _: None, "alice")) for _ in range(8)]
+        await asyncio.sleep(0.2)
+        assert work.begun == ["hang"] * 2
+        async with asyncio.timeout(5):
+            await follow(reading, Session(), "click", lambda _: None, "bob")
+        greedy[-1].cancel()
+        work.go.set()
+        await asyncio.gather(*greedy, return_exceptions=True)
+
+    asyncio.run(two_users())
+    assert work.begun.count("hang") == 7
+
+
 @pytest.mark.parametrize("drop", [False, True])
 def test_what_nobody_waits_for_any_more_keeps_its_place_until_it_ends(work, drop):
     async def left():
-        one, session = asyncio.Semaphore(1), Session()
+        one, session = Shares(1, 1), Session()
         writing = Work(
             lambda session, what: work.begun.append(what) or work.go.wait(10) and {},
             in_line=False,

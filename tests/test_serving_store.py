@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -187,13 +186,13 @@ def hanging(store: Faulty, *asks: Callable[[], object]):
         thread.join(10)
 
 
-def test_nobody_waits_for_a_store_that_hangs_but_who_asks_it():
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_store_that_hangs_but_who_asks_it(tmp_path):
     """The event loop, which opens tabs and begins work, would stand still for all."""
     store = Faulty()
-    sessions, studies = Sessions(store=store), shared(store)
+    sessions, studies = Sessions(store=store), shared(store, tmp_path)
     value, one = sessions.start("alice")
-    held = Held("alice", Study([]))
-    studies._held[held.id] = held
+    held = studies.add(Held("alice", Study([])), files(tmp_path / "sent", 1))
     sweeps = (sessions._sweeper._swept, studies._sweeper._swept)
     with hanging(store, lambda: sessions.find(value), *sweeps, lambda: studies.get("alice", held.id)):
         begun = time.monotonic()
@@ -201,6 +200,7 @@ def test_nobody_waits_for_a_store_that_hangs_but_who_asks_it():
         with studies.using(held):
             pass
         assert time.monotonic() - begun < 5
+    assert studies.get("alice", held.id) is held and sessions.find(value) is one
 
 
 def test_health_answers_while_a_store_that_hangs_holds_all_threads_of_requests(tmp_path):
@@ -275,9 +275,9 @@ def test_what_cannot_be_kept_whole_leaves_nothing(tmp_path):
 # Studies that replicas share
 
 
-def shared(store: Memory, folder: Path | None = None, **budget: float) -> SharedStudies:
+def shared(store: Memory, folder: Path, **budget: float) -> SharedStudies:
     """Those of one replica, whose uploads lie in `folder`."""
-    return SharedStudies(Shelf(store, Budget()), cast(Inbox, folder and Inbox(folder)), Budget(**budget))
+    return SharedStudies(Shelf(store, Budget()), Inbox(folder), Budget(**budget))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.page import layout, words
-from serving.page.words import ESCAPED, WORDS, Page
+from serving.page.words import ESCAPED, WORDS, Markup
 
 PAGE = Path(words.__file__).parent
 LOGIN = PAGE.parent / "access"
@@ -148,7 +148,7 @@ def test_texts_are_handed_over_whole_and_safe() -> None:
     tree = json.loads(handed.removeprefix("window.medvlm = { words: ").removesuffix(" };"))
     assert tree["refused"]["statuses"]["401"] == WORDS["refused.statuses.401"]
     assert (
-        Page("$archive.patient, $viewer.size_title.").substitute(ESCAPED)
+        Markup("$archive.patient, $viewer.size_title.").substitute(ESCAPED)
         == "Patient&#x27;s id, Width of brush and eraser ([ and ])."
     )
     with pytest.raises(TypeError):

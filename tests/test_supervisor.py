@@ -198,11 +198,15 @@ def test_a_worker_that_ends_again_and_again_is_started_less_and_less_often(place
             raise KeyboardInterrupt
 
     monkeypatch.setattr("serving.supervisor.time.sleep", sleep)
-    supervise(once, "127.0.0.1", 0, replace(QUICK, pause=3.0))
+    supervise(once, "127.0.0.1", 0, replace(QUICK, pause=3.0, look=10.0))  # no second look while it ends
     assert paused == [0.0, 0.5, 1.0, 2.0, 3.0]
 
 
-def test_an_address_that_is_taken_is_told_before_anything_is_loaded():
+def test_an_address_that_is_taken_is_told_before_anything_is_loaded_and_leftovers_are_gone(place):
+    """A worker's imports would come before it swept them."""
+    left = place / f"{PREFIX}old"
+    left.mkdir()
     with listen("127.0.0.1", 0) as taken, pytest.raises(RequestError, match="choose another address"):
         taken.listen()
         supervise(work, "127.0.0.1", taken.getsockname()[1])
+    assert not left.exists()

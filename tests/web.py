@@ -31,6 +31,17 @@ def served(app: Any, host: str = "127.0.0.1", **options: Any) -> Iterator[int]:
             thread.join(20)
 
 
+def results_of(client: Any, page: str) -> list[dict[str, Any]]:
+    """What a page is sent until nothing more is to come."""
+    read, results = 0, []
+    while True:
+        reply = client.get(f"/page/{page}/results", params={"read": read}).json()
+        results += [outputs for _, outputs in reply["results"]]
+        read = max([read, *(number for number, _ in reply["results"])])
+        if not reply["more"]:
+            return results
+
+
 def cookie_of(port: int) -> str:
     """The cookie of a browser that has just opened the page."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from medvlm.model.sums import tensor_files
+from medvlm.model.sums import digest, tensor_files
 
 from .checkpoints import write_json
 
@@ -47,8 +47,7 @@ def weights_code(folder: Path) -> str:
     """The first 16 hexadecimal digits of a SHA-256 over a model folder's safetensors files, its adapter's among them."""
     code = hashlib.sha256()
     for path in tensor_files(folder):
-        with path.open("rb") as file:
-            code.update(hashlib.file_digest(file, "sha256").digest())
+        code.update(bytes.fromhex(digest(path)))
     return code.hexdigest()[:16]
 
 

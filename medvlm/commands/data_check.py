@@ -18,7 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, load: Load) -> Output:
-    from ..records.check import check_folder, contact_sheet
+    from ..records.check import check_folder
+    from ..records.sheet import contact_sheet
 
     problems = [str(problem) for problem in check_folder(args.folder)]
     lines = problems or ["No problems found."]

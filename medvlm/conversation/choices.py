@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ..normalise import normalise_answer
 from ..types import Study
 from .dialogue import Conversation
-from .facts import named
 from .grammar import Program
+from .values import named
 
 DECLINED = "I cannot tell that from an image: please ask a clinician who knows the patient."
 

@@ -16,26 +16,34 @@ from ..validation import check_image, check_question, check_sensitivity
 from ..vocabulary import LABELS
 from ..which import Meant, images_meant
 from . import writer
-from .facts import NORMAL
+from .facts import WITHHELD
 from .grammar import ANYTHING, IT, Call, Program, parse, split
-from .meanings import leaves_open
+from .meanings import leaves_open, named, only_points
 from .phrasing import Phraser
 from .places import same_place
 from .reader import Reader, Reading
 from .recall import Onlooker, Recall
 from .results import Result, Scene
+from .sizes import RATIO_OF
 from .teller import SHOWN
 from .tools import Tools
+from .values import NORMAL
 
 History = Sequence[tuple[str, Answer]]
 MOST_TURNS = 50  # of a history that are read
 UNKNOWN_KIND = "This does not look like a medical image of a kind the model knows."
-WITHHELD = "I cannot tell from this image."
 NO_IMAGE_CAN = "no image can answer this question"
 UNREAD = "I am not sure what you ask for."
 PASTED = "The picture holds several images, so I cannot tell: open them one at a time."
 SEEN = ("present", "find", "count", "measure", "place", "compare", "grade", "describe")  # tools that look at one image
 GIVEN = ("kind", "grade", "recall", "compare", "count", "measure")  # tools that say more than that a thing is there
+DOUBTFUL = (
+    "recall",
+    "present",
+    "grade",
+    "describe",
+    "look",
+)  # as which a question about a size just told can be misread
 ARROW = " → "
 
 
@@ -128,6 +136,8 @@ class Conversation:
         if region is not None:
             _check(region, study)
         reading = self.reader.read(meant.question, past.calls or None, region is not None)
+        if region is None and not meant.shown:
+            reading = self.in_context(reading, past, meant.question)
         looked_at, index = self.looked_at(study, meant, reading.calls, past, region, image)
         scene = Scene(study, index, meant.question, modality=self.finder.view(study, index).kind[0])
         scene.focus, scene.things = self.focus(region, past, scene)
@@ -150,6 +160,23 @@ class Conversation:
         answer.notices = notices(study, [r.label for r in answer.regions])
         answer.model, answer.seconds = self.finder.name, time.perf_counter() - began
         return answer
+
+    def in_context(self, reading: Reading, past: Before, question: str) -> Reading:
+        """What is asked of a size or a number that was just told: "is that normal?" and "is that big?", which by themselves
+        ask for anything abnormal, or for something enlarged, are about that. After other turns the first is what it is by itself.
+        """
+        unsure = len(reading.calls) == 1 and reading.calls[0].tool in DOUBTFUL
+        if not past.calls or not unsure or not only_points(question):
+            return reading
+        told, by_itself = past.calls[-1], self.reader.read(question)
+        alone = by_itself.calls[0]
+        enlarged = alone.tool == "present" and alone.things[0] in RATIO_OF and not named(alone.things[0], question)
+        if by_itself.chance < self.finder.policy.read or (alone.word != "abnormal" and not enlarged):
+            return reading
+        if told.tool not in ("measure", "count"):
+            return by_itself if alone.word == "abnormal" and reading.calls[0].tool == "recall" else reading
+        wanted = "normal" if alone.get("is") == "no" else "large" if enlarged else "abnormal"
+        return Reading((Call(told.tool, (IT,), told.word, (("is", wanted),)),), 1.0)
 
     def focus(self, region: Region | None, past: Before, scene: Scene) -> tuple[list[Region], tuple[str, ...]]:
         """What "it" is: a drawn region, outlined where that is possible, else what the turns before showed in this image."""
@@ -223,15 +250,23 @@ class Conversation:
                 result = replace(result, value=None, why_not=PASTED)
             chance = self.chance(result)
             if result.who in ("short", "generated") and chance < policy.answer and abstain:
+                result = replace(result, why_not=UNREAD if doubtful else WITHHELD, value=None)
+            if self.at_a_loss(result, scene):
                 offer = writer.offers(self.tools.expected(scene), self.tools.facts.gradable(scene))
-                unread = UNREAD if doubtful else WITHHELD
-                result = replace(result, why_not=f"{unread}{offer}", value=None)
+                result = replace(result, why_not=f"{result.why_not}{offer}")
             results.append((result, chance))
             if result.regions and call.tool not in ("compare", "grade"):
                 scene.focus = list(result.regions)
             scene.things = result.things or scene.things
         answer = self.answer(scene, results)
         return self.phraser.phrased(answer, results, scene) if self.phraser else answer
+
+    def at_a_loss(self, result: Result, scene: Scene) -> bool:
+        """Whether a result has nothing to tell because nothing of the kind was learned, so that it helps to hear what was."""
+        if result.answered or result.things or result.regions or result.call.tool in ("decline", "help"):
+            return False
+        withheld = result.why_not in (UNREAD, WITHHELD) or result.call.tool == "grade"
+        return withheld or bool(result.call.things) and not self.tools.labels(result.call.things[0], scene)
 
     def remote_recall(self, call: Call, scene: Scene) -> Result | None:
         """The answer to what no tool can show, by a server's model that is sent the image, if the user named one."""
@@ -272,9 +307,9 @@ class Conversation:
         declined = any(r.call.tool == "decline" for r, _ in results)
         regions: list[Region] = []
         for result, _ in results:
-            for one in (replace(region, image=scene.index) for region in result.regions):
-                if not any(one.label == other.label and same_place(one, other) for other in regions):
-                    regions.append(one)
+            new = [replace(region, image=scene.index) for region in result.regions]
+            told = tuple(regions)  # what two results show is shown once; what one tells apart stays apart
+            regions += [one for one in new if not any(one.label == r.label and same_place(one, r) for r in told)]
         for label in {region.label for region in regions}:
             for number, one in enumerate([r for r in regions if r.label == label]):
                 one.instance = number

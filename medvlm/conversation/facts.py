@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ..normalise import normalise_answer
 from ..operating import USUAL
 from ..perception.finder import Finder
 from ..types import Operating, Region
 from ..vocabulary import LABELS
-from .grammar import DISEASES, FACTS, Call, alike
-from .meanings import leaves_open, named_in, options_in, out_of_sight
+from .grammar import ANYTHING, DISEASES, FACTS, Call, alike, split
+from .meanings import leaves_open, named_in, only_points, options_in, out_of_sight
 from .recall import Recall
 from .results import CONFLICT, Result, Scene
+from .values import HEALTHY, NAMES, NORMAL, chance_of, in_brackets, listed, means, named, others, shown_kind
 
-NAMES = {  # what a call names → the facts that the heads learned
-    "tumour type": "tumour_type",
-    "breast finding": "breast_finding",
-    "breast tissue": "breast_tissue",
-    "macular edema": "diabetic macular edema risk",
-    "lesion asymmetry": "asymmetry",
-    "thyroid calcifications": "calcifications",
-    "red cell disease": "red_cell_disease",
-    "red cell type": "main_abnormal_red_cell_type",
-}
 ALIKE = {"axial": "transverse plane", "coronal": "coronal plane", "sagittal": "sagittal plane"}
-DISPLAYED = {"x-ray": "X-ray", "ct": "CT", "mri": "MRI"}
 SIBLINGS = {"severity": ("breast finding",), "breast finding": ("severity",)}  # the same, learned on other images
+SCALES = {
+    "breast finding": "ti-rads",
+    "severity": "ti-rads",
+}  # what grades how suspicious a thing is where its kind was not learned
 SIGNS = {"diabetic retinopathy": ("microaneurysms", "haemorrhages", "hard exudates", "soft exudates")}
 LOOK = ("consolidation", "ground glass opacity", "lung infiltrate")
 LOOKS_LIKE = {"pneumonia": LOOK, "covid-19": LOOK}  # the outlined signs of a label that is a fact of the whole image
 KINDS_OF = ("modality", "body_part")  # facts of every image
-NORMAL = ("no", "normal", "none", "absent", "no finding", "no apparent retinopathy", "no apparent hard exudates")
+WITHHELD = "I cannot tell from this image."
 
 
 class Facts:
@@ -40,6 +34,12 @@ class Facts:
 
     def __init__(self, finder: Finder, recall: Recall):
         self.finder, self.recall = finder, recall
+
+    def known(self, scene: Scene) -> dict[str, dict[str, float]]:
+        """The facts that were learned on images of this kind, with the probability of each value."""
+        view = self.finder.view(scene.study, scene.index)
+        learned_on = self.finder.config.fact_kinds
+        return {fact: values for fact, values in view.facts.items() if list(view.kind) in learned_on.get(fact, ())}
 
     def chances(self, word: str, scene: Scene) -> dict[str, float]:
         """The probability of each value of a fact; nothing where it was not learned on images of this kind."""
@@ -65,9 +65,7 @@ class Facts:
         """The likeliest of the values that a question offers, such as "solid or cystic?", of a fact that was learned on
         images of this kind; `None` where it offers none, or those of another fact than the call's."""
         view = self.finder.view(scene.study, scene.index)
-        learned = [
-            f for f in view.facts if f in KINDS_OF or list(view.kind) in self.finder.config.fact_kinds.get(f, ())
-        ]
+        learned = [*KINDS_OF, *self.known(scene)]
         open_to = {f: some for f in learned if (some := options_in(scene.question, list(view.facts[f])))}
         own = named(call.word.replace("body part", "body_part"), view.facts)
         if own not in open_to:
@@ -82,7 +80,7 @@ class Facts:
         remarks = others(chances, value)
         if value != likeliest:
             remarks = [
-                f"Of all that I know it looks most like {shown_kind(likeliest)}{_in_brackets(chances[likeliest])}."
+                f"Of all that I know it looks most like {shown_kind(likeliest)}{in_brackets(chances[likeliest])}."
             ]
         return Result(call, likelihood, "grade", shown_kind(value), remarks=remarks)
 
@@ -117,10 +115,11 @@ class Facts:
     def grade(self, call: Call, scene: Scene) -> Result:
         chances = self.chances(call.word, scene)
         if not chances:
-            result = self.words(call, scene)
-            return result if result.answered else Result(call, why_not=unlearned(call.word))
+            return self.words(call, scene, self.not_learned(call, scene))
         value = max(chances, key=chances.__getitem__)
         wanted = call.get("is")
+        if not wanted and leaves_open(scene.question) and not self.asked_for(call.word, value, scene):
+            return Result(call, why_not=f"I have not learned to tell which of these it is.{self.scale(call, scene)}")
         if not wanted:
             remarks, signs = others(chances, value), SIGNS.get(call.word, ())
             regions = self.finder.ground(scene.study, signs, scene.index).regions if signs else []
@@ -132,7 +131,8 @@ class Facts:
             present = self.presence(sign, scene)
             return replace(present, call=call) if present else Result(call, why_not=self.untold(call.word))
         if wanted not in ("yes", "present", *NORMAL) and not any(means(name, wanted) for name in chances):
-            why_not = f"I have not learned to tell whether it is {wanted}; most likely it is {value}."
+            what = shown_kind(call.word)
+            why_not = f"I have not learned to tell whether it is {wanted}; its {what} is most likely {value}."
             return Result(call, why_not=why_not)
         share = chance_of(chances, wanted)
         least, worth, operating = self.point(call.word, scene, wanted)
@@ -141,9 +141,41 @@ class Facts:
         if leaves_open(scene.question) and not {"yes", "no"} & chances.keys():  # "symmetric or not?"
             ours = {name: chance for name, chance in chances.items() if (chance_of({name: 1.0}, wanted) > 0.5) == there}
             value = max(ours, key=ours.__getitem__)
-            return Result(call, likelihood, value=value, remarks=[*others(chances, value), *worth], operating=operating)
-        remarks = [f"Most likely {value}{_in_brackets(chances[value])}.", *worth]
+            other = max(chances.keys() - ours.keys(), key=chances.__getitem__, default="")
+            near = others({value: likelihood, other: 1 - likelihood}, value) if other else []
+            return Result(call, likelihood, value=value, remarks=[*near, *worth], operating=operating)
+        remarks = [f"Most likely {value}{in_brackets(chances[value])}.", *worth]
         return Result(call, likelihood, value=there != call.denied, remarks=remarks, operating=operating)
+
+    def asked_for(self, word: str, value: str, scene: Scene) -> bool:
+        """Whether a question that names alternatives speaks of a fact, or has all of its value among them."""
+        asked = set(split(scene.question))
+        names = re.split(r"[-_ ]", f"{word} {self.learned(word, scene)}")
+        return bool(asked & {*names, "not"}) or ({*split(value)} <= asked and len(self.having(value, scene)) == 1)
+
+    def having(self, value: str, scene: Scene) -> list[str]:
+        """The facts learned on images of this kind that have a value."""
+        return [fact for fact, values in self.known(scene).items() if value in values]
+
+    def not_learned(self, call: Call, scene: Scene) -> str:
+        """That a fact was not learned on images of this kind, in the words of the question, and what was instead."""
+        values = self.finder.view(scene.study, scene.index).facts.get(NAMES.get(call.word, call.word), {})
+        offered = sorted(options_in(scene.question, list(values)), key=scene.question.lower().find)
+        what = " from ".join(offered[:2]) if offered else call.word
+        spoken_of = offered or set(split(call.word)) & set(split(scene.question))
+        why_not = unlearned(what) if spoken_of else WITHHELD
+        return f"{why_not}{self.scale(call, scene)}"
+
+    def scale(self, call: Call, scene: Scene) -> str:
+        """A sentence on the scale that grades how suspicious a thing is, where that was learned for its kind."""
+        chances = self.chances(SCALES.get(call.word, ""), scene)
+        if not chances:
+            return ""
+        value = max(chances, key=chances.__getitem__)
+        name = shown_kind(SCALES[call.word])
+        return (
+            f" By {name}, which grades how suspicious it looks, it is most likely {value}{in_brackets(chances[value])}."
+        )
 
     def point(self, word: str, scene: Scene, wanted: str = "") -> tuple[float, list[str], Operating | None]:
         """The probability from which a fact is given, and what that was worth on images kept aside, where it was measured:
@@ -176,12 +208,16 @@ class Facts:
             result = Result(call, likelihood, "grade", there != call.denied, regions, remarks=remarks)
         return replace(result, things=call.things, operating=operating)
 
+    def is_there(self, disease: str, scene: Scene) -> bool:
+        """Whether the image as a whole speaks for a disease, if that was learned on images of this kind."""
+        told = self.presence(Call("present", (disease,)), scene)
+        return told is not None and told.value is True
+
     def sign(self, call: Call, names: Sequence[str], scene: Scene) -> Result | None:
         """Yes or no to a thing that such an image has as a fact, not as an outline, such as the calcifications of a thyroid
         nodule; `None` for other things."""
-        view = self.finder.view(scene.study, scene.index)
-        known = [f for f in view.facts if list(view.kind) in self.finder.config.fact_kinds.get(f, ())]
-        fact = next((f for f in known for name in names if alike(f, name) and {*view.facts[f]} & {*NORMAL}), "")
+        known = self.known(scene)
+        fact = next((f for f in known for name in names if alike(f, name) and {*known[f]} & {*NORMAL}), "")
         if not fact or call.modifiers:
             return None
         result = self.grade(Call("grade", word=fact, modifiers=(("is", "yes"),), denied=call.denied), scene)
@@ -195,15 +231,29 @@ class Facts:
 
     def values(self, scene: Scene) -> list[str]:
         """The likeliest value of each fact that was learned on images of this kind, where it is likelier than not."""
-        view = self.finder.view(scene.study, scene.index)
-        known = [f for f in view.facts if list(view.kind) in self.finder.config.fact_kinds.get(f, ())]
-        return [value for fact in known for value, chance in view.facts[fact].items() if chance >= USUAL]
+        return [value for values in self.known(scene).values() for value, chance in values.items() if chance >= USUAL]
+
+    def suspected(self, scene: Scene) -> tuple[str, float]:
+        """What the image as a whole speaks for, by a fact that tells the healthy from the diseased, such as "malignant", and
+        how likely it is not healthy; "" where no such fact was learned, or it calls the image healthy."""
+        found, known = ("", 0.0), self.known(scene)
+        for fact, values in {"abnormal": known["abnormal"]}.items() if "abnormal" in known else known.items():
+            healthy = sum(chance for value, chance in values.items() if value in HEALTHY)
+            if {*values} & {*HEALTHY} and 1 - healthy >= max(self.point(fact, scene)[0], found[1]):
+                value = max((v for v in values if v not in HEALTHY), key=values.__getitem__)
+                found = (fact if value == "yes" else value, 1 - healthy)
+        return found
 
     def by_the_whole(self, call: Call, labels: Sequence[str], scene: Scene) -> Result | None:
         """What is shown of a thing that is not outlined itself though the image as a whole speaks for it, or why nothing is;
         `None` where it does not."""
         if not labels or call.modifiers:
             return None
+        if call.things == (ANYTHING,):
+            what, _ = self.suspected(scene)
+            look = "abnormal" if what == "abnormal" else f"abnormal ({what})"
+            why_not = f"The image as a whole looks {look}, but I cannot show where."
+            return Result(call, things=tuple(labels), why_not=why_not) if what else None
         result = self.presence(Call("present", tuple(labels[:1])), scene)
         if (result is None and labels[0] in self.values(scene)) or (
             result and result.value is True and not result.regions
@@ -221,9 +271,11 @@ class Facts:
         """Whether anything is abnormal: the fact that was learned where there is one, else what is found."""
         wanted_no = (call.get("is") == "no") != call.denied
         open_to = call.tool == "grade" and not call.get("is")
-        chances = self.chances("abnormal", scene)
+        chances, what = self.chances("abnormal", scene), ""
         if chances:
             yes, source = chances.get("yes", 0.0), "grade"
+        elif not regions and (what := self.suspected(scene)[0]):
+            yes, source = self.suspected(scene)[1], "grade"
         elif labels:
             yes, source = (presence if regions else min(presence, 0.49)), "present"
         else:
@@ -232,8 +284,17 @@ class Facts:
         remarks = []
         if shown and not abnormal:
             remarks = [f"By its look as a whole it is normal, but I find {listed(shown)}."]
-        if abnormal and not shown:  # the two ways of looking disagree
-            remarks = ["By its look as a whole it is abnormal, but I find none of the abnormalities that I look for."]
+        if not abnormal and not shown and presence >= self.finder.policy.certain:
+            likely = self.finder.ground(scene.study, labels, scene.index).presence
+            name = max(likely, key=likely.__getitem__)
+            there = f"{name} is likely there ({min(likely[name], 0.99):.2f}), though I cannot show where"
+            remarks = [
+                f"By its look as a whole it is normal, but {there}." if chances else f"{there[:1].upper()}{there[1:]}."
+            ]
+            abnormal, yes, source = presence > 1 - yes, 0.5, CONFLICT
+        elif abnormal and not shown:  # the two ways of looking disagree
+            look = f"abnormal ({what})" if what else "abnormal"
+            remarks = [f"By its look as a whole it is {look}, but I find none of the abnormalities that I look for."]
             yes = (yes + presence) / 2
         value = ("abnormal" if abnormal else "normal") if open_to else abnormal != wanted_no
         return Result(call, max(yes, 1 - yes), source, value, shown, things=tuple(labels), remarks=remarks)
@@ -280,8 +341,9 @@ class Facts:
         if call.tool == "recall" and (missing := self.missing(scene)):
             return Result(call, why_not=f"I find no {missing} here, so I cannot tell.")
         text, likelihood = self.recall.shortest(scene.study, scene.question, scene.index)
-        if text and likelihood >= self.finder.policy.short_answer:
-            value: bool | str = {"Yes": True, "No": False}.get(text, text)
+        value: bool | str = {"Yes": True, "No": False}.get(text, text)
+        of_it = isinstance(value, bool) and scene.things and only_points(scene.question)  # and not of the image
+        if text and likelihood >= self.finder.policy.short_answer and not of_it:
             remarks = ["This is said by the look of the image as a whole; no outline shows it."]
             return Result(call, likelihood, "short", value, remarks=remarks if isinstance(value, bool) else [])
         if otherwise:
@@ -295,60 +357,3 @@ class Facts:
 
 def unlearned(word: str) -> str:
     return f"I have not learned to tell {word} in such an image."
-
-
-def named(word: str, facts: Mapping[str, Mapping[str, float]]) -> str:
-    """The fact that a word of a call stands for: one of that name, else that of the fewest values which has it as a value."""
-    name = NAMES.get(word, word)
-    having = [fact for fact, values in facts.items() if word in values]
-    return name if name in facts or not having else min(having, key=lambda fact: len(facts[fact]))
-
-
-def chance_of(chances: Mapping[str, float], wanted: str) -> float:
-    """The chance of the value that a call names; "yes" of a fact with stages is any of them but the normal one."""
-    normal = sum(chance for name, chance in chances.items() if name in NORMAL)
-    if wanted in ("yes", "present"):
-        return 1 - normal
-    if wanted in NORMAL:
-        return normal
-    return sum(chance for name, chance in chances.items() if means(name, wanted))
-
-
-def means(name: str, wanted: str) -> bool:
-    """Whether a fact's value is the one that a call names: the same words, or some of its words."""
-    words, wanted_words = normalise_answer(name).split(), normalise_answer(wanted).split()
-    if {*words} & {"no"} and wanted_words[:1] != ["no"]:
-        return wanted_words in (["none"], ["absent"], ["normal"])
-    return (
-        words == wanted_words
-        or set(wanted_words) <= set(words)
-        and "non" not in set(words) - set(wanted_words)
-        or _stem(words) == _stem(wanted_words)
-    )
-
-
-def _stem(words: Sequence[str]) -> str:
-    return " ".join(word.removesuffix("genicity").removesuffix("ic") for word in words)
-
-
-def others(chances: dict[str, float], best: str) -> list[str]:
-    """A sentence on the runner-up where it is near."""
-    rest = {name: chance for name, chance in chances.items() if name != best}
-    second = max(rest, key=rest.__getitem__, default="")
-    near = second and rest[second] >= 0.15
-    return [f"It could also be {second} ({rest[second]:.2f} against {chances[best]:.2f})."] if near else []
-
-
-def _in_brackets(chance: float) -> str:
-    return f" ({min(chance, 0.99):.2f})"
-
-
-def listed(regions: Sequence[Region]) -> str:
-    """The labels of some regions as one says them."""
-    names = list(dict.fromkeys(region.label for region in regions))
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def shown_kind(value: str) -> str:
-    """A kind as one writes it, such as "CT"."""
-    return DISPLAYED.get(value, value)

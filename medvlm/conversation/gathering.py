@@ -24,12 +24,12 @@ from .evidence import (
     stem,
     unit_of,
 )
-from .facts import NORMAL
 from .grammar import ANYTHING, split
 from .places import SIDED, extent, words_for
 from .results import Result, Scene
 from .units import shown as number
 from .units import wished
+from .values import NORMAL
 
 FINDING = ("find", "count", "place", "measure", "describe")  # tools that show whatever they find of a thing
 

@@ -19,6 +19,7 @@ POINTING = (
 )  # tools that take "it" for what the image shows, where nothing else is meant
 SHOWING = ("find", "place", "count", "measure", "describe", "look")
 SHORT = 4  # letters of a word that is too common to stand for a value
+POINTERS = frozenset(("it", "that", "this", "these", "those", "they"))  # words for what the turns before spoke of
 TRUNK = {"chest", "abdomen", "pelvis"}
 Kind = tuple[str, str]  # modality and body part
 
@@ -41,12 +42,21 @@ def labels_of(thing: str, kind: Kind, expected: Sequence[str], spoken_of: Sequen
     here = [name for name in (own, *sides) if name and name in LABELS and kind in LABELS[name].places]
     if own in here:
         return [own]
+    if not here and own and all_of_it(own, kind):
+        return [label for label in expected if LABELS[label].kind == "anatomy"]
     base = (own or "").removeprefix("left ").removeprefix("right ")
     if not here and base in LABELS and kind in LABELS[base].places:
         return [base]
     if not here and own and (own in LUMPS or own in TYPES) and not named(own, question):
         here = [name for name in LUMPS if kind in LABELS[name].places]
     return here or ([own] if own else sides) or parts_called(single, kind, expected)
+
+
+def all_of_it(thing: str, kind: Kind) -> bool:
+    """Whether a thing is the part of the body that an image is of and has no outline of its own in it, as the heart in an MRI
+    of it: then it stands for what is outlined there."""
+    name = known_name(thing) or thing
+    return name == kind[1] and (name not in LABELS or kind not in LABELS[name].places)
 
 
 def parts_called(word: str, kind: Kind, expected: Sequence[str]) -> list[str]:
@@ -107,6 +117,11 @@ def leaves_open(question: str) -> bool:
     return "or" in words and not {"yes", "no"} <= words
 
 
+def only_points(question: str) -> bool:
+    """Whether a question has a word for what was spoken of before, as "is that normal?" has, and names no label."""
+    return bool(POINTERS & set(split(question))) and not named_in(question)
+
+
 def named_in(question: str) -> list[str]:
     """The labels that a question has a name of."""
     return [label for label in LABELS if named(label, question)]
@@ -142,11 +157,9 @@ def options_in(question: str, values: Sequence[str]) -> list[str]:
                 found.append(value)
                 break
     if leaves_open(question):  # "thalassemia or spherocytosis?": a word that is of one value alone stands for it
-        own = {
-            value: set(split(value)) - {w for other in values if other != value for w in split(other)}
-            for value in values
-        }
-        found += [
-            value for value in values if value not in found and any(len(w) > SHORT and w in words for w in own[value])
-        ]
+        parts = {value: {word for name in split(value) for word in name.split("-")} for value in values}
+        for value in values:
+            own = parts[value].difference(*(parts[other] for other in values if other != value))
+            if value not in found and any(len(word) > SHORT and word in words for word in own):
+                found.append(value)
     return found if len(found) > 1 else []

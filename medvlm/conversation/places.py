@@ -26,8 +26,7 @@ def centre(region: Region) -> tuple[float, float]:
 
 def extent(region: Region) -> float:
     """Its area in px², of the mask or, without one, of the box."""
-    x0, y0, x1, y1 = region.box
-    return float((x1 - x0) * (y1 - y0) if region.mask is None else region.mask.sum())
+    return region.area
 
 
 def lies(region: Region, where: str, size: tuple[int, int], mirrored: bool) -> bool:

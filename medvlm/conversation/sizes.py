@@ -13,11 +13,13 @@ from scipy import ndimage
 from ..report.agreement import RATIO
 from ..report.measurements import head_circumference, measure
 from ..types import Measurement, Region
-from ..vocabulary import LABELS
+from ..vocabulary import LABELS, is_finding
 from .grammar import ANYTHING, IT, Call
+from .meanings import all_of_it
 from .places import extent
 from .results import CONFLICT, Result, Scene
 from .units import in_unit, quantity, shown, wished
+from .values import NORMAL
 
 if TYPE_CHECKING:
     from .tools import Tools
@@ -52,6 +54,10 @@ class Sizes:
             call = self.of_ratio(call, scene)
         if call.word == "share" and call.things == (call.get("of"),):  # "how much of it is affected?"
             call = replace(call, things=(ANYTHING,))
+        if all_of_it(call.things[0], self.tools.kind_of(scene)) and self.tools.labels(call.things[0], scene):
+            parts = ", ".join(self.tools.labels(call.things[0], scene))
+            why_not = f"I outline parts of the {call.things[0]} alone ({parts}): name the one that I should measure."
+            return Result(call, why_not=why_not)
         result = self.tools.find(call, scene)
         if not result.answered or not result.regions:
             return result
@@ -66,8 +72,7 @@ class Sizes:
             result.regions = [max(result.regions, key=extent)]
         if found[0].name == "width" and call.word == "width":
             result.remarks.append("From side to side of the image, not across its longest diameter.")
-        policy = self.tools.finder.policy
-        limit = {RATIOS["heart"]: policy.enlarged_heart, RATIOS["optic cup"]: policy.large_cup}.get(found[0].name)
+        limit = self.limit(found[0])
         if call.word == "ratio" and limit is not None:
             result.remarks.append(f"Above {limit:.2f} it counts as enlarged.")
         if call.word == "size" and result.things == ("heart",) and self.tools.modality(scene) == "x-ray":
@@ -77,13 +82,39 @@ class Sizes:
             result.remarks.append("The pixel spacing is unknown, so sizes are in pixels.")
         return self.judged(result, scene) if call.get("is") else self.against(result)
 
+    def limit(self, ratio: Measurement) -> float | None:
+        """Above which value a ratio counts as enlarged; `None` for other measurements."""
+        policy = self.tools.finder.policy
+        return {RATIOS["heart"]: policy.enlarged_heart, RATIOS["optic cup"]: policy.large_cup}.get(ratio.name)
+
     def judged(self, result: Result, scene: Scene) -> Result:
         """Yes or no to "is the liver enlarged?", by the short answers where they are sure: there is no table of normal sizes."""
+        if result.call.things == (IT,) or self.limit(result.measurements[0]) is not None:
+            return self.against_the_normal(result, scene)
         state = self.tools.facts.state(result.call, scene)
         if state is None:
             result.remarks.append(f"I have no normal size to tell by whether it is {result.call.get('is')}.")
             return result
         return replace(result, value=state.value, likelihood=state.likelihood, source=state.source)
+
+    def against_the_normal(self, result: Result, scene: Scene) -> Result:
+        """Yes or no to "is that normal?" of a size, where a ratio with a limit can be measured of it; else why there is none."""
+        call, name = result.call, next(iter(result.things), "thing")
+        ratios = self.values(replace(call, word="ratio"), scene, result.regions, result.things)
+        if ratios and (limit := self.limit(ratios[0])) is not None:
+            enlarged = ratios[0].value > limit
+            remark = f"The {ratios[0].name} is {ratios[0].value:.2f}; above {limit:.2f} it counts as enlarged."
+            value = (enlarged != (call.get("is") in NORMAL)) != call.denied
+            return replace(result, value=value, measurements=[], remarks=[remark])
+        what = "number" if call.tool == "count" else call.word or "size"
+        why_not = f"I have no normal range for the {what} of the {name}, so I cannot tell."
+        if is_finding(name) and call.get("is") in ("abnormal", *NORMAL):
+            remark = f"What is shown as {name} is abnormal itself, whatever its {what}."
+            value = (call.get("is") == "abnormal") != call.denied
+            return replace(result, source="present", value=value, measurements=[], remarks=[remark])
+        if is_finding(name):
+            why_not = f"What is shown as {name} is abnormal itself, so it has no normal {what} to compare with."
+        return Result(call, things=result.things, regions=result.regions, why_not=why_not)
 
     def against(self, result: Result) -> Result:
         """Yes or no where a question names a number to be above or below, of the first measurement or of the count."""

@@ -8,31 +8,29 @@ from dataclasses import replace
 import numpy as np
 
 from ..perception.finder import Finder
-from ..report.location import container
 from ..report.volumes import sentence, summary
 from ..types import Body, Image, Region, Study
-from ..vocabulary import ANYWHERE, LABELS, LUMP_WORDS, expected_labels, is_finding, other_types, whole
+from ..vocabulary import ANYWHERE, LABELS, LUMP_WORDS, is_finding, whole
 from ..windows import around, crop, hull
-from .facts import Facts, listed, shown_kind
+from .facts import Facts
 from .grammar import ANYTHING, DISEASES, IT, Call, split
-from .meanings import labels_of, leaves_open, named, pointed
+from .meanings import all_of_it, leaves_open, named, pointed
 from .places import (
     SIDED,
-    apart,
     extent,
-    lies,
     likeliest_types,
     nth,
     once,
     overlap,
-    ranked,
     same_place,
     within,
     words_for,
 )
 from .recall import WHETHER, Recall
 from .results import Result, Scene
-from .sizes import WHICH, Sizes, asks_whether
+from .sight import Sight
+from .sizes import RATIO_OF, WHICH, Sizes, asks_whether
+from .values import HEALTHY, NORMAL, listed, shown_kind
 
 CHOOSING = ("grade", "kind", "recall")  # tools that give one of the values that a question offers, where it does
 ACROSS = ("present", "find", "place", "count", "measure", "describe")  # tools that speak of all slices of a volume too
@@ -49,85 +47,41 @@ def unknown(thing: str, spoken_of: Sequence[str] = ()) -> str:
     return "It is nothing that I can show in the image." if name == IT else f"“{name}” is not among what I can find."
 
 
-class Tools:
+class Tools(Sight):
     """Runs calls over what `finder` sees; `recall` answers where nothing can be shown."""
 
     def __init__(self, finder: Finder, recall: Recall):
-        self.finder = finder
+        super().__init__(finder)
         self.facts, self.sizes = Facts(finder, recall), Sizes(self)
 
     def run(self, call: Call, scene: Scene) -> Result:
         """What a call gives; one that has nothing to tell says why."""
         if call.things:
-            kind, labels = self.finder.view(scene.study, scene.index).kind, self.labels(call.things[0], scene)
-            call = pointed(call, labels, kind, self.expected(scene), scene.things, scene.question)
+            labels = self.labels(call.things[0], scene)
+            call = pointed(call, labels, self.kind_of(scene), self.expected(scene), scene.things, scene.question)
         if call.tool in CHOOSING and not call.get("is") and (choice := self.facts.choice(call, scene)):
-            return choice
+            return self.untyped(call, scene) or self.unshown(choice, scene)
         tool: Callable[[Call, Scene], Result] = getattr(self, call.tool)
         return over_slices(tool(call, scene), scene)
 
-    # What the words of a call stand for
-
-    def modality(self, scene: Scene) -> str:
-        return scene.study.modality or self.finder.view(scene.study, scene.index).kind[0]
-
-    def expected(self, scene: Scene) -> list[str]:
-        """The labels that are looked for in this kind of image."""
-        modality, body_part = self.finder.view(scene.study, scene.index).kind
-        return expected_labels(scene.study.modality or modality, scene.study.body_part or body_part)
-
-    def labels(self, thing: str, scene: Scene) -> list[str]:
-        """The labels that the name of a thing stands for; none where it is not known."""
-        kind = self.finder.view(scene.study, scene.index).kind
-        return labels_of(thing, kind, self.expected(scene), scene.things, scene.question)
-
-    def can_show(self, things: Sequence[str], scene: Scene) -> bool:
-        """Whether such an image can show one of some things, or nobody knows."""
-        kind = self.finder.view(scene.study, scene.index).kind
-        known = [label for thing in things for label in self.labels(thing, scene) if label in LABELS]
-        return not known or any(kind in LABELS[label].places for label in known)
-
-    def detect(self, labels: Sequence[str], scene: Scene) -> tuple[list[Region], float]:
-        """The regions of labels in the image, and the highest presence among them."""
-        found = self.finder.ground(scene.study, list(dict.fromkeys(labels)), scene.index)
-        return found.regions, max(found.presence.values(), default=0.0)
-
-    def picked(self, call: Call, scene: Scene, thing: str) -> tuple[list[Region], list[str], float]:
-        """The regions of a thing that a call's modifiers leave, the labels it stands for, and its presence."""
-        labels = self.labels(thing, scene)
-        if thing == IT and scene.focus and call.get("which") != "other":
-            regions, presence = list(scene.focus), max(region.score for region in scene.focus)
-        elif labels:
-            regions, presence = self.detect(labels, scene)
-            regions = once(likeliest_types(regions))
-            kin = {one for label in labels for one in (whole(label), *other_types(label))}
-            shown = [r for r in scene.shown if thing == IT and not regions and (r.phrase or r.label) in kin]
-            if shown:  # of the type that was spoken of there is none, so it is the one that was shown
-                regions, presence = shown, max(region.score for region in shown)
-                labels = list(dict.fromkeys(region.phrase or region.label for region in shown))
-        else:
-            return [], [], 0.0
-        if where := call.get("where"):
-            mirrored = self.modality(scene) in SIDED
-            regions = [r for r in regions if lies(r, where, scene.size, mirrored)]
-        if organ := call.get("in"):
-            holders = scene.focus if organ == IT else self.detect(self.labels(organ, scene) or [organ], scene)[0]
-            regions = [r for r in regions if within(r, holders)] if holders else regions
-        if call.get("near") and scene.focus:
-            regions = sorted(regions, key=lambda r: min(apart(r, f) for f in scene.focus))[:1]
-        return ranked(regions, call.get("which"), scene.focus), labels, presence
-
-    # The tools
-
     def present(self, call: Call, scene: Scene) -> Result:
         thing = call.things[0]
+        if thing == ANYTHING and call.get("which") == "other":  # "what else?" is not answered by yes or no
+            return self.find(replace(call, tool="find"), scene)
         if thing == ANYTHING and not call.modifiers:
             return self.facts.abnormal(call, scene, *self.detect_abnormal(scene))
         if thing == IT and not scene.things:
             return self.facts.words(call, scene, "There is nothing yet that “it” could stand for: name it.")
         if fact := self.facts.presence(call, scene):
             return fact
-        kind = self.finder.view(scene.study, scene.index).kind
+        kind = self.kind_of(scene)
+        if (organ := RATIO_OF.get(thing)) and kind not in LABELS[
+            thing
+        ].places:  # "is that big?" of what has no ratio here
+            all_of_organ = all_of_it(organ, kind)
+            if all_of_organ or not named(thing, scene.question):
+                size = Call("measure", (organ if all_of_organ else IT,), "size", (("is", "large"),), call.denied)
+                return self.run(size, scene)
         if {"left", "right"} & {*split(call.get("in"))} and split(call.get("in"))[1:] == [kind[1]]:
             return Result(call, why_not=f"Whether this is the left or the right {kind[1]} the image does not tell.")
         organs = [
@@ -184,12 +138,15 @@ class Tools:
         told = [*scene.told, *scene.focus]
         new = [
             r
-            for r in (*likeliest_types(findings), *self.detect(self.anatomy(scene), scene)[0])
+            for r in (*likeliest_types(findings), *once(self.detect(self.anatomy(scene), scene)[0]))
             if not any(r.label == other.label and same_place(r, other) for other in told)
         ]
         found = [r for r in new if is_finding(r.phrase or r.label)]
         normal = list(dict.fromkeys(r.label for r in new if r not in found))
         remarks = [f"Normal structures that I can outline too: {', '.join(normal)}."] if normal else []
+        diseases = [name for name in DISEASES if self.facts.is_there(name, scene)]
+        if found and diseases:  # what was outlined may be taken for something else
+            remarks.append(f"It may be part of the {shown_kind(diseases[0])} that the image as a whole speaks for.")
         return Result(call, 1.0, "", len(found), found, things=tuple(labels), remarks=remarks)
 
     def disease(self, call: Call, name: str, scene: Scene) -> Result:
@@ -210,6 +167,8 @@ class Tools:
         if call.get("which") in ("largest", "smallest"):  # "how many are there?" "And the largest?"
             return self.measure(replace(call, tool="measure", word="size"), scene)
         result = self.find(call, scene)
+        if call.get("is") and result.regions:
+            return self.sizes.against_the_normal(result, scene)
         bodies = bodies_of(result, scene) if result.regions else {}
         if len(bodies) == 1:  # of several things that may overlap there is no one number
             result.value = next(iter(bodies.values())).count
@@ -226,26 +185,19 @@ class Tools:
                 result.remarks.append(f"It lies within the {organ}.")
             else:
                 result.remarks += self.unnamed(scene)
+            if all_of_it(call.things[0], self.kind_of(scene)):
+                result.remarks.append(f"Of the {call.things[0]} I outline parts alone.")
         return result
-
-    def organ(self, region: Region, scene: Scene) -> str | None:
-        """The organ that holds a finding, if one is outlined there."""
-        if not is_finding(region.phrase or region.label):
-            return None
-        organs = self.anatomy(scene)
-        found = self.detect(organs, scene)[0] if organs else []
-        return container(region, {r.label: r.mask for r in found if r.mask is not None})
 
     def unnamed(self, scene: Scene) -> list[str]:
         """A sentence for "which bone is it in?" where no normal structure is outlined that could be named."""
         which = WHICH.search(scene.question) and not leaves_open(scene.question)
         if not which or self.anatomy(scene) or self.modality(scene) not in SIDED:
             return []
-        return ["I outline no normal structures in such an image, so I cannot name the one it is in."]
-
-    def anatomy(self, scene: Scene) -> list[str]:
-        """The normal structures that are outlined in this kind of image."""
-        return [label for label in self.expected(scene) if LABELS[label].kind == "anatomy"]
+        part = self.kind_of(scene)[1]
+        return [
+            f"It is an image of the {part}, in which I outline no normal structures, so I cannot name the one it is in."
+        ]
 
     def measure(self, call: Call, scene: Scene) -> Result:
         return self.sizes.measure(call, scene)
@@ -259,13 +211,28 @@ class Tools:
     def grade(self, call: Call, scene: Scene) -> Result:
         if call.word == "abnormal":
             return self.facts.abnormal(call, scene, *self.detect_abnormal(scene))
-        return self.facts.grade(call, scene)
+        return self.untyped(call, scene) or self.unshown(self.facts.grade(call, scene), scene)
 
-    def detect_abnormal(self, scene: Scene) -> tuple[list[Region], list[str], float]:
-        """The regions of all abnormalities that this kind of image is searched for, their labels, and the surest presence."""
+    def unshown(self, result: Result, scene: Scene) -> Result:
+        """The result with a remark where a fact calls the image diseased, such as malignant, and nothing is found in it."""
+        values = self.facts.chances(result.call.word, scene)
         labels = self.labels(ANYTHING, scene)
-        regions, presence = self.detect(labels, scene) if labels else ([], 0.0)
-        return likeliest_types(regions), labels, presence
+        diseased = {*values} & {*HEALTHY} and isinstance(result.value, str) and result.value not in NORMAL
+        if diseased and labels and not self.detect_abnormal(scene)[0]:
+            remark = "I find no abnormality that I can outline: this is said by the look of the image as a whole."
+            return replace(result, remarks=[*result.remarks, remark])
+        return result
+
+    def untyped(self, call: Call, scene: Scene) -> Result | None:
+        """Why no type of a thing is given: the thing is not there. `None` where it is, or where no types are asked for."""
+        chances = self.facts.chances(call.word, scene)
+        things = {whole(value) for value in chances}
+        thing = things.pop() if len(things) == 1 else None
+        if thing is None or self.present(Call("present", (thing,)), scene).value is not False:
+            return None
+        best = max(chances, key=chances.__getitem__)
+        why_not = f"I find no {thing} here, so there is no type to tell. Were there one, it would most likely be {best} ({chances[best]:.2f})."
+        return Result(call, things=(thing,), why_not=why_not)
 
     def describe(self, call: Call, scene: Scene) -> Result:
         thing = call.things[0] if call.things else ""
@@ -279,8 +246,8 @@ class Tools:
             fact := self.facts.presence(Call("present", (disease,)), scene)
         ):
             return replace(fact, call=call)
-        if thing == self.finder.view(scene.study, scene.index).kind[1] and not self.labels(thing, scene):
-            thing = ""  # the thyroid of an image of the thyroid is all of it
+        if all_of_it(thing, self.kind_of(scene)):
+            thing = ""  # the thyroid of an image of the thyroid
             if WHETHER.search(scene.question):
                 return self.grade(Call("grade", word="abnormal"), scene)
         labels = self.labels(thing, scene) if thing else self.expected(scene)
@@ -312,6 +279,8 @@ class Tools:
         if best is None or overlap(best, pointed) < SAME:
             return Result(call, regions=scene.focus, why_not="It is nothing that I can name in this kind of image.")
         name = best.phrase or best.label
+        if WHICH.search(scene.question) and name in scene.things and (remarks := self.unnamed(scene)):
+            return Result(call, best.score, "present", best.label, [best], things=(name,), remarks=remarks)
         wanted = [label for label in LABELS if named(label, scene.question)]
         if wanted and asks_whether(scene.question):  # "is this the spleen?"
             right = name in wanted or whole(name) in wanted

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from ..types import Region
 from ..vocabulary import LABELS, is_finding
-from .facts import shown_kind
 from .grammar import ANYTHING, IT
 from .meanings import named
 from .places import SIDED, extent, phrase, words_for
 from .results import Result, Scene
 from .units import shown as number
 from .units import wished
+from .values import shown_kind
 
 ABNORMALITY = "abnormality"  # whatever is abnormal
 PLURALS = {"nucleus": "nuclei", "tooth": "teeth"}
@@ -178,12 +178,16 @@ def _named(result: Result) -> str:
 
 
 def listed(regions: Sequence[Region]) -> str:
-    """Such as "liver, spleen and 2 polyps": what there is one of by nature has no number."""
-    alone = [
-        name if len(mine) == 1 and name in LABELS and LABELS[name].kind == "anatomy" else counted(len(mine), name)
-        for name, mine in _groups(regions)
-    ]
-    return _listed(alone)
+    """Such as "liver, spleen and 2 polyps": what there is one of has a number beside what there are several of alone, and by
+    nature none."""
+    groups = _groups(regions)
+    several = any(len(mine) > 1 for _, mine in groups)
+
+    def told(name: str, mine: Sequence[Region]) -> str:
+        bare = len(mine) == 1 and (not several or (name in LABELS and LABELS[name].kind == "anatomy"))
+        return name if bare else counted(len(mine), name)
+
+    return _listed([told(*group) for group in groups])
 
 
 def _found(result: Result, scene: Scene) -> str:
@@ -296,8 +300,6 @@ def offers(labels: Sequence[str], gradable: Sequence[str] = ()) -> str:
     anatomy = [name for name in labels if LABELS[name].kind != "finding"]
     findings = [name for name in labels if LABELS[name].kind == "finding"]
     some = [*findings[:MOST], *anatomy[:MOST]]
-    if len(some) + len(gradable) < 2:
-        return ""
     more = ", and more" if len(labels) > len(some) else ""
-    grades = f"I have learned to tell {_listed(gradable)}" if gradable else ""
+    grades = f"I have learned to tell {_listed([*map(shown_kind, gradable)])}" if gradable else ""
     return "".join(f" {line}." for line in (f"I can look for {_listed(some)}{more}" if some else "", grades) if line)

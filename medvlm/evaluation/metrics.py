@@ -93,14 +93,6 @@ def average_precision(images: Sequence[tuple[Sequence[float], Sequence[bool], in
     return float(best[hits].sum() / total)
 
 
-# Absence
-
-
-def absent_false_positive_rate(found: Sequence[int]) -> float:
-    """Share of absent phrases for which any region came back; `found` is the number of regions for each."""
-    return float(np.mean(np.asarray(found) > 0)) if len(found) else float("nan")
-
-
 # Answers
 
 

@@ -15,7 +15,7 @@ from ..types import Body, Grounding, Image, Study
 from ..validation import check_phrase
 from ..vocabulary import LABELS, canonical_name, expected_labels, parts
 from .view import Found, ImageView, merged
-from .volume import area, cleaned, lattice_of
+from .volume import cleaned, lattice_of
 
 SAMPLED = 8  # slices that tell what kind of volume it is …
 OFTEN = 0.25  # … and the share of them that has to be taken for a body part for it to be looked for
@@ -95,7 +95,7 @@ class VolumeSearch:
     def most(self, study: Study, names: Sequence[str]) -> int:
         """The slice that shows most of some phrases, or, where nothing is shown, that is likeliest to."""
         volume = self.search(study, names)
-        shown = [sum(area(r) for name in names for r in view.found[name].regions) for view in volume.views]
+        shown = [sum(r.area for name in names for r in view.found[name].regions) for view in volume.views]
         if not any(shown):
             shown = [max(view.found[name].presence for name in names) for view in volume.views]
         return max(range(len(shown)), key=shown.__getitem__)

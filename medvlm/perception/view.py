@@ -40,8 +40,8 @@ class ImageView:
     found: dict[str, Found] = field(default_factory=dict)
     used: int = 0  # when the features were last used
     encode: Callable[[], ImageFeatures] | None = None  # computes the features
+    # Of all labels the chance of each place, coarsely `(L, h, w)`, and that they are there `(L,)`, once they were asked for.
     labels: tuple[torch.Tensor, torch.Tensor] | None = None
-    # of all labels the chance of each place, coarsely `(L, h, w)`, and that they are there `(L,)`, once they were asked for
 
     @property
     def features(self) -> ImageFeatures:
@@ -53,9 +53,10 @@ class ImageView:
 
     @property
     def held(self) -> int:
-        """Bytes of the features."""
+        """Bytes of what can be computed anew: the features, and what was made of them for all labels."""
         features = self.kept
-        return sum(map.nbytes for map in (*features.maps, *features.pyramid, *(self.labels or ()))) if features else 0
+        maps = (*features.maps, *features.pyramid) if features else ()
+        return sum(tensor.nbytes for tensor in (*maps, *(self.labels or ())))
 
     def likeliest(self, fact: str) -> tuple[str, float]:
         """The likeliest value of a fact and its probability; of modality and body part one of a medical image."""

@@ -85,12 +85,6 @@ class Piece:
         return bool((mine & theirs).any())
 
 
-def area(region: Region) -> float:
-    """Pixels of a region's mask, or of its box where it has none."""
-    x0, y0, x1, y1 = region.box
-    return float((x1 - x0) * (y1 - y0) if region.mask is None else region.mask.sum())
-
-
 def pieces_of(region: Region, image: int, number: int) -> list[Piece]:
     """The connected parts of a region's mask, or its box where it has none."""
     if region.mask is None:

@@ -1,4 +1,4 @@
-"""What is wrong with a data set's folder, and a contact sheet of what it shows: `medvlm data check`."""
+"""What is wrong with a data set's folder: `medvlm data check`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-import PIL.ImageDraw
-import PIL.ImageFont
 import PIL.ImageOps
 import pyarrow
 import pyarrow.parquet
 from scipy import ndimage
 
 from ..errors import RecordError
-from ..report.overlay import PALETTE, Colour, label_colours
-from ..sampling import evenly_spaced
 from ..validation import are_fractions
 from ..vocabulary import LABELS, MODALITIES, canonical, known_name
-from .readers import SPLITS, to_record
-from .record import Record, RecordRegion
+from .readers import SPLITS
+from .record import RecordRegion
 
 KEYS = (
     "id", "set", "split", "patient", "image", "file_name", "modality", "body_part", "view", "spacing_mm", "labels",
@@ -36,8 +32,6 @@ KEYS = (
 REGION_KEYS = ("label", "mask", "boxes")
 QA_KEYS = ("question", "answer", "type", "kind", "lang", "extra")
 DEEP = ("I", "F")  # modes of more than 8 bits start with these: turning them to 8 bits is the owner's choice
-
-SHEET_IMAGES, COLUMNS, CELL, CAPTION = 48, 6, 256, 36  # the contact sheet; the last two in pixels
 
 
 @dataclass(frozen=True)
@@ -334,68 +328,3 @@ def read_picture(source: bytes | Path, name: str) -> PIL.Image.Image:
         raise RecordError(f"{name} has more than 8 bits a pixel: window it and save it as 8 bits.")
     turned.format = kind
     return turned
-
-
-# The contact sheet
-
-
-def contact_sheet(folder: str | Path, picture: str | Path) -> None:
-    """Draw up to 48 evenly spread images with their regions into a PNG; those that cannot be read stay empty.
-
-    Raises `RecordError` where there is no data set, or the PNG cannot be written.
-    """
-    count = sum(isinstance(row, Row) for row in raw_rows(Path(folder)))
-    sampled = set(evenly_spaced(range(count), SHEET_IMAGES))
-    rows = (row for row in raw_rows(Path(folder)) if isinstance(row, Row))
-    cells = [_cell(row) for number, row in enumerate(rows) if number in sampled]
-    columns = max(1, min(COLUMNS, len(cells)))
-    lines = max(1, math.ceil(len(cells) / columns))
-    sheet = PIL.Image.new("RGB", (columns * (CELL + 8), lines * (CELL + CAPTION + 8)), (24, 26, 30))
-    for number, cell in enumerate(cells):
-        sheet.paste(cell, (number % columns * (CELL + 8) + 4, number // columns * (CELL + CAPTION + 8) + 4))
-    try:
-        sheet.save(picture, format="PNG")
-    except OSError as error:
-        raise RecordError(f"The contact sheet cannot be written to {str(picture)!r}: {error.strerror}.") from None
-
-
-def _cell(row: Row) -> PIL.Image.Image:
-    """One image with its regions; below it the row's place and kind, and the regions' labels in their colours."""
-    cell = PIL.Image.new("RGB", (CELL, CELL + CAPTION), (40, 42, 48))
-    draw, font = PIL.ImageDraw.Draw(cell), PIL.ImageFont.load_default(size=11)
-    place = row.where.rpartition(" ")[2]
-    x = 4.0
-    try:
-        record = to_record(row.values, image_source(row), row.folder, row.split)
-        colours = label_colours(region.label for region in record.regions)
-        shown = _drawn(record, colours)
-        cell.paste(shown, ((CELL - shown.width) // 2, (CELL - shown.height) // 2))
-        for label, colour in colours.items():
-            draw.text((x, CELL + 18), label, fill=colour, font=font)
-            x += draw.textlength(label + "  ", font=font)
-    except Exception:  # whatever it is, check_folder says it in words
-        draw.text((8, CELL // 2), "cannot be drawn", fill=PALETTE[2], font=font)
-    words = [place, row.values.get("split") or row.split, row.values.get("modality"), row.values.get("body_part")]
-    draw.text((4, CELL + 2), "  ".join(str(word) for word in words if word), fill=(200, 204, 210), font=font)
-    return cell
-
-
-def _drawn(record: Record, colours: dict[str, Colour]) -> PIL.Image.Image:
-    """A record's image at the size of a cell, with outlines and boxes; tags would hide it at this size."""
-    image = PIL.Image.fromarray(record.image)
-    scale = CELL / max(image.size)
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    pixels = np.array(image.resize(size), np.float32)
-    boxes = []
-    for region in record.regions:
-        mask, colour = region.mask, np.asarray(colours[region.label], np.float32)
-        if mask is None:
-            boxes += [([v * scale for v in box], colours[region.label]) for box in region.boxes]
-            continue
-        ids = np.asarray(PIL.Image.fromarray(mask).resize(size, PIL.Image.Resampling.NEAREST))
-        pixels[ids > 0] = 0.75 * pixels[ids > 0] + 0.25 * colour
-        pixels[(ids > 0) & (ndimage.minimum_filter(ids, 3) != ids)] = colour
-    picture = PIL.Image.fromarray(pixels.astype(np.uint8))
-    for box, line in boxes:
-        PIL.ImageDraw.Draw(picture).rectangle((*box[:2], box[2] - 1, box[3] - 1), outline=line)
-    return picture

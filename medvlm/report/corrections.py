@@ -283,7 +283,7 @@ def _measured(finding: Finding, own: list[Region], work: _Work) -> list[Measurem
         slices = [[r for r in own if r.image == i] for i in range(len(work.study.images))]
         body = measured(bodies_of(slices), lattice_of(work.study))
         whole, candidates = body.measurements, slices[body.largest]
-    largest = max(candidates, key=_extent)
+    largest = max(candidates, key=lambda region: region.area)
     ratio = any(m.unit == "ratio" for m in finding.measurements)
     modality = work.study.modality or ("x-ray" if ratio and finding.label == "heart" else "")
     beside: dict[str, np.ndarray] = {}
@@ -293,8 +293,3 @@ def _measured(finding: Finding, own: list[Region], work: _Work) -> list[Measurem
     found = measure(largest, beside, work.study.images[largest.image].spacing_mm, modality) + whole
     most = max(sum(r.image == i for r in own) for i in {r.image for r in own})
     return found if whole or most == 1 else [*found, Measurement("count", most, "count")]
-
-
-def _extent(region: Region) -> float:
-    x0, y0, x1, y1 = region.box
-    return float((x1 - x0) * (y1 - y0) if region.mask is None else region.mask.sum())

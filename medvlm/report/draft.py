@@ -76,7 +76,7 @@ def _finding(
     if not regions:
         return finding, ""
     body = whole.bodies.get(label) if whole else None
-    largest = max((r for r in regions if body is None or r.image == body.largest), key=_extent)
+    largest = max((r for r in regions if body is None or r.image == body.largest), key=lambda r: r.area)
     image = study.images[largest.image]
     here = [] if image.parts else [g for g in groundings if any(r.image == largest.image for r in g.regions)]
     beside = _masks(here)  # nothing is measured from one film to another in the same picture
@@ -92,11 +92,6 @@ def _finding(
 
 def _presence(label: str, groundings: Sequence[Grounding]) -> float:
     return max((g.presence.get(label, 0.0) for g in groundings), default=0.0)
-
-
-def _extent(region: Region) -> float:
-    x0, y0, x1, y1 = region.box
-    return float((x1 - x0) * (y1 - y0) if region.mask is None else region.mask.sum())
 
 
 def _masks(groundings) -> dict[str, np.ndarray]:

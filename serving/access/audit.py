@@ -6,9 +6,11 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Collection
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +23,39 @@ LINES_S, LINES = 5.0, 100.0  # of the log, over time and at once
 
 audit = logging.getLogger("medvlm.audit")
 request_id: ContextVar[str] = ContextVar("request_id", default="")  # of the request that is answered
+
+
+@dataclass
+class Deed:
+    """What a request does. It may go on after the answer, and fail where that said nothing of it."""
+
+    user: str
+    session: str
+    action: str
+    study: str = ""
+    failed: int = 0  # the status that says why, whatever the answer's is
+    later: bool = False  # it goes on after the answer, and is noted when it is done
+
+    def note(self, status: int) -> None:
+        if self.action:
+            note(self.user, self.action, self.study, self.failed or status, self.session)
+
+
+deed: ContextVar[Deed | None] = ContextVar("deed", default=None)  # that is being done
+
+
+def about(study: str) -> None:
+    """What is being done is of this study, whatever was shown when it began."""
+    done = deed.get()
+    if done:
+        done.study = study
+
+
+def failed(status: int) -> None:
+    """What is being done fails."""
+    done = deed.get()
+    if done:
+        done.failed = status
 
 
 def note(user: str, action: str, study: str = "", status: int | None = None, session: str = "") -> None:
@@ -40,12 +75,15 @@ def note(user: str, action: str, study: str = "", status: int | None = None, ses
 def action_of(method: str, path: str, known: Collection[str] = ()) -> tuple[str, str]:
     """What a request does, and to which study; ("", "") for what changes and shows nothing. `known` are the names of events and
     of what is below a study; other ones are not quoted."""
-    found = re.fullmatch(r"/v1/studies(?:/([\w-]{8,64})(?:/([\w-]{1,20})(?:/\d{1,6})?)?)?", path)
-    if found and not found[2]:
-        return {"POST": "open", "DELETE": "close"}.get(method, "show"), found[1] or ""
-    event = found or re.fullmatch(r"/page/()\w+/events/(\w{1,20})", path)
-    if event:
-        return event[2] if event[2] in known else "unknown", event[1]
+
+    def named(name: str) -> str:
+        return name if name in known else "unknown"
+
+    if found := re.fullmatch(r"/v1/studies(?:/([\w-]{8,64})(?:/([\w-]{1,20})(?:/\d{1,6})?)?)?", path):
+        study, below = found[1] or "", found[2]
+        return named(below) if below else {"POST": "open", "DELETE": "close"}.get(method, "show"), study
+    if event := re.fullmatch(r"/page/\w+/events/(\w{1,20})", path):
+        return named(event[1]), ""
     others = {"/uploads": "upload", "/v1/chat/completions": "chat"}
     return (others.get(path, ""), "") if method == "POST" else ("", "")
 
@@ -90,8 +128,16 @@ def place_of(error: BaseException) -> str:
 
 
 def be_discreet() -> None:
-    """From now on nothing that a framework logs quotes what was sent, and a flood of faults is no flood of lines."""
+    """From now on nothing that a framework logs or a thread dies of quotes what was sent, and a flood of faults is no flood of
+    lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.addFilter(Discreet())
     logging.getLogger().handlers[:] = [handler]
+
+    def died(thread: threading.ExceptHookArgs) -> None:
+        error = thread.exc_value
+        if error is not None:
+            logging.getLogger("medvlm.serving").error("%s at %s", type(error).__name__, place_of(error))
+
+    threading.excepthook = died

@@ -6,7 +6,6 @@ of a proxy is asked for. It stands behind the gate, which has refused foreign si
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
@@ -29,9 +28,10 @@ from .clients import CLIENT, PEER, network_of, user_of
 from .gate import refusal
 from .limits import FULL, Ration
 from .login import OWN, Login, give
-from .sessions import Browser, Refused, Sessions, Tab
+from .sessions import Browser, Refused, Sessions
 
 PAGE = "/page/"  # before what is of one page, by the number that it gave itself
+BY_ITSELF = ("/here", "/results")  # what a page asks for without its user, which is no use of a session
 LOGIN = ("/login", "/logout")
 FREE = ("/v1/health", "/v1/ready", "/favicon.ico")  # told to everybody: supervisors have no account
 READING = ("GET", "HEAD", "OPTIONS")
@@ -129,7 +129,7 @@ class Entrance:
     async def asker(self, request: Request) -> Asker | None:
         """Who sends a request; `None` where a login is missing. Raises `Refused`."""
         address = address_of(request)
-        name, passes = cookie_name(request), not request.scope["path"].endswith("/here")
+        name, passes = cookie_name(request), not request.scope["path"].endswith(BY_ITSELF)
         browser = await run_in_threadpool(self.sessions.find, request.cookies.get(name), passes)
         user: str | None = address
         if self.way.header:
@@ -169,20 +169,14 @@ class Entrance:
             if path == "/uploads":
                 self.check_room(asker)
             if path.startswith(PAGE):
-                page, _, asked = path.removeprefix(PAGE).partition("/")
-                tab = self.sessions.tab(browser_of(asker), page)
-                if asked == "here":  # held as long as the page is open
-                    stack.callback(self.closed, asker, page, tab)
-                    tab.here += 1
+                tab = self.sessions.tab(browser_of(asker), path.split("/")[2])
                 if request.method == "GET":
                     stack.enter_context(self.sessions.stream(tab))
-            stack.callback(self.note, scope, asker, told)
+            deed = self.deed(scope, asker)
+            stack.callback(self.note, deed, told)
+            stack.callback(audit.deed.reset, audit.deed.set(deed))
             await self.app(scope, receive, told)
         await told.end()
-
-    def closed(self, asker: Asker, page: str, tab: Tab) -> None:
-        tab.here -= 1
-        asyncio.get_running_loop().run_in_executor(None, self.sessions.leave, browser_of(asker), page)
 
     def check_origin(self, request: Request, asker: Asker) -> None:
         """The gate has refused wrong ones; of a browser that was let in by its cookie, one must be there."""
@@ -193,13 +187,16 @@ class Entrance:
         if self.ration.allowance.full(self.desks.held(asker.user), self.desks.held()):
             raise Refused(429, FULL, 60)
 
-    def note(self, scope: Scope, asker: Asker, told: _Told) -> None:
-        session = asker.browser.name if asker.browser else ""
+    def deed(self, scope: Scope, asker: Asker) -> audit.Deed:
         action, study = audit.action_of(scope["method"], scope["path"], self.actions)
         if scope["path"].startswith(PAGE):
             study = self.desks.study(scope["path"].split("/")[2])
-        if action:
-            audit.note(asker.user, action, study or told.opened, told.status, session)
+        return audit.Deed(asker.user, asker.browser.name if asker.browser else "", action, study)
+
+    def note(self, deed: audit.Deed, told: _Told) -> None:
+        if not deed.later:
+            deed.study = deed.study or told.opened
+            deed.note(told.status)
 
 
 class _Told:

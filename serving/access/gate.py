@@ -26,7 +26,7 @@ OPEN = [
     ("GET", r"/theme\.css"),
     ("GET", r"/favicon\.ico"),
     ("GET", r"/page/\w{1,64}/(here|results)"),
-    ("POST", r"/page/\w{1,64}/events/\w{1,20}"),
+    ("POST", r"/page/\w{1,64}/(left|events/\w{1,20})"),
     ("POST", r"/uploads"),
 ]
 PLACES = ("/", "/login", "/logout")  # that a link on another site may lead to

@@ -16,14 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from ..page.words import ESCAPED, WORDS, Page
+from ..page.words import ESCAPED, WORDS, Markup
 from ..store import Memory, Store, digest
 from . import audit
 from .accounts import Accounts
 from .limits import SLOW
 from .sessions import Refused, Sessions
 
-PAGE = Page((Path(__file__).parent / "login.html").read_text("utf-8"))
+PAGE = Markup((Path(__file__).parent / "login.html").read_text("utf-8"))
 FIELDS = (
     f'<label>{ESCAPED["login.name"]} <input name="name" autocomplete="username" required autofocus maxlength="64"></label>'
     f'<label>{ESCAPED["login.password"]} <input name="password" type="password" autocomplete="current-password" required maxlength="1024"></label>'

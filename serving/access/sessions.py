@@ -41,7 +41,7 @@ class Terms:
     """How many sessions and tabs there may be, and for how long."""
 
     idle_s: float = 3600.0  # until a session that is not used ends
-    tab_idle_s: float = 300.0  # until a tab that holds no line open is forgotten
+    tab_idle_s: float = 150.0  # until a tab that says nothing is forgotten; hidden ones may speak once a minute
     sessions: int = 1000
     sessions_of_one: int = 100  # of one user, whose oldest ones without a tab make room
     tabs: int = 64
@@ -52,8 +52,7 @@ class Terms:
 @dataclass(eq=False)
 class Tab:
     used: float
-    here: int = 0  # lines that say that its page is there
-    streams: list[Callable[[], None]] = field(default_factory=list)  # each ends one
+    streams: list[Callable[[], None]] = field(default_factory=list)  # requests that are being answered; each ends one
 
 
 @dataclass(eq=False)
@@ -165,7 +164,7 @@ class Sessions:
 
     @contextmanager
     def stream(self, tab: Tab) -> Iterator[None]:
-        """While a tab holds a line open: it is not forgotten, and the line ends with the session."""
+        """While a tab waits for a reply: it is not forgotten, and the reply ends with the session."""
         task, loop, stopped = asyncio.current_task(), asyncio.get_running_loop(), threading.Event()
         assert task is not None
 
@@ -186,11 +185,12 @@ class Sessions:
                 tab.used = self._now()
                 tab.streams.remove(stop)
 
-    def leave(self, browser: Browser, hash: str) -> None:
-        """The tab was closed, unless its page holds another line since."""
+    def leave(self, client: str, hash: str) -> None:
+        """A client has closed a tab."""
         with self._lock:
-            if hash in browser.tabs and not browser.tabs[hash].here:
-                self._leave(browser, hash)
+            for browser in self._browsers.values():
+                if browser.client == client and hash in browser.tabs:
+                    self._leave(browser, hash)
 
     def sweep(self) -> None:
         """Forget the tabs that were not used for too long."""
@@ -205,7 +205,7 @@ class Sessions:
         self.sweep()
         with self._lock:  # those that the store knew before it is asked
             held = dict(self._browsers)
-            shown = [key for key, one in held.items() if any(tab.streams for tab in one.tabs.values())]
+            shown = [key for key, one in held.items() if one.tabs]
         with suppress(StoreGone):  # then none is known to have ended
             for key in shown if self.terms.open_tabs_last else ():
                 self._store.touch(self.terms.idle_s, f"{SESSION}{key}")

@@ -36,6 +36,7 @@ from .schemas import (
 from .service import Service, json_alone
 from .studies import Held
 
+ITSELF = "A study cannot be compared with itself: open the earlier one too, and send its id as `prior`."
 OTHER_PATIENT = "The two are of different patients, as the ids in the headers say: send `other_patient` to compare them all the same."
 AS_EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -144,6 +145,8 @@ async def compare(asked: TheAsked, body: Compare, formats: Formats = None) -> Re
     """Draft a report that says what has changed since another open study."""
     service = asked.service
     prior = await run_in_threadpool(service.studies.get, asked.client, body.prior)
+    if prior is asked.held:
+        raise RequestError(ITSELF)
     check_installed()
     with service.studies.using(asked.held, prior):
         relation = await run_in_threadpool(related, service, asked.held, prior)

@@ -154,13 +154,13 @@ async def close(held: TheStudy, service: TheService) -> Response:
     operation_id="image",
 )
 async def image(
-    number: Annotated[int, InPath(ge=0, description="from 0")], held: TheStudy, service: TheService
+    number: Annotated[int, InPath(ge=0, description="from 0")], held: TheStudy, service: TheService, request: Request
 ) -> Response:
     """As shown, at its own size; text in the pixels is blacked out unless the study was opened with `keep_text`."""
     if number >= len(held.study.images):
         raise ApiError(404, f"The study has images 0 to {len(held.study.images) - 1}; there is no image {number}.")
     with service.studies.using(held):
-        content = await run_in_threadpool(picture, held.study, number)
+        content = await service.beside(request, lambda: picture(held.study, number))
     return Response(content, media_type="image/png")
 
 

@@ -17,12 +17,13 @@ from fastapi import Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from medvlm.errors import RequestError
-from medvlm.report.export import write_report
+from medvlm.report.export import FORMATS
 from medvlm.types import Report, Study, decode_mask
 
+from ..access import audit
 from ..folder import takes_nothing
 from ..packing import packed
-from ..turns import Abandoned, Job
+from ..turns import ABANDONED, Job
 from .errors import ApiError, api_error
 from .service import Client, TheService, TheStudy
 from .studies import GONE, Held
@@ -96,7 +97,7 @@ class Asked:
         with self.service.studies.using(self.held, *others):
             job = self.service.submit(self.client, lambda assistant: work(assistant, self.held.study))
             report, study = await finished(self.request, job)
-            return await asyncio.to_thread(use, report, study)
+            return await self.service.beside(self.request, lambda: use(report, study))
 
 
 TheAsked = Annotated[Asked, Depends()]
@@ -116,7 +117,7 @@ async def finished(request: Request, job: Job) -> Any:
         while not future.done():
             await asyncio.wait([future], timeout=LOOK)
             if not future.done() and await request.is_disconnected():
-                raise ApiError(400, str(Abandoned()))
+                raise ApiError(400, ABANDONED)
         return future.result()
     finally:
         job.abandon()
@@ -138,7 +139,9 @@ async def events(request: Request, job: Job) -> AsyncIterator[str]:
         try:
             yield event("result", future.result())
         except Exception as error:
-            yield event("error", json.dumps(api_error(error).body()))
+            refused = api_error(error)
+            audit.failed(refused.status)
+            yield event("error", json.dumps(refused.body()))
     finally:
         job.abandon()
 
@@ -175,7 +178,8 @@ def report_file(report: Report, study: Study, formats: Sequence[str], folder: Pa
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            paths = write_report(report, study, scratch, formats)
+            written = [path for name in formats for path in FORMATS[name](report, study, Path(scratch))]
+            paths = list(dict.fromkeys(written))
             if not paths:
                 raise RequestError(NOTHING)
             return packed(paths, Path(scratch), "report.zip")

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Path, Request
 
 from medvlm.errors import RequestError
 
 from ..access.clients import client_of, user_of
 from ..dicomweb import NO_ARCHIVE, Dicomweb
+from ..fairness import Shares
 from ..metrics import Metrics
 from ..openai import Chats
-from ..turns import Job, QueueFull, Turns
+from ..turns import ABANDONED, Job, QueueFull, Turns
 from ..uploads import Inbox
 from .errors import ApiError
 from .studies import Held, Studies
 
 LOADING = "The model is being loaded; try again in a few seconds."
+WRITTEN_AT_ONCE, WRITTEN_OF_ONE = 8, 4  # pictures and files that are written, of all and of one user
 BUSY = "Too many requests wait for the model; try again later."
+
+Done = TypeVar("Done")
 
 
 @dataclass
@@ -34,6 +39,9 @@ class Service:
     chats: Chats
     dicomweb: Dicomweb | None
     metrics: Metrics
+    # Threads of their own: what writes for long holds up neither the other requests nor the health check.
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WRITTEN_AT_ONCE))
+    shares: Shares = field(default_factory=lambda: Shares(WRITTEN_AT_ONCE, WRITTEN_OF_ONE))
 
     def archive(self) -> Dicomweb:
         """Raises `RequestError` where the server has none."""
@@ -46,6 +54,18 @@ class Service:
         if not self.ready():
             raise ApiError(503, LOADING, "Loading", retry_after=5)
         return self.assistant()
+
+    async def beside(self, request: Request, work: Callable[[], Done]) -> Done:
+        """What work gives that needs no model, in its turn among a user's and all others'. Raises `ApiError` where nobody waits
+        for it any more."""
+        give_back = await self.shares.take(user_of(client_of(request)))
+        try:
+            # The first look may find the end of the request itself.
+            if await request.is_disconnected() or await request.is_disconnected():
+                raise ApiError(400, ABANDONED)
+            return await to_thread.run_sync(work, limiter=self.threads)
+        finally:
+            give_back()
 
     def submit(self, client: str, work: Callable[[Any], Any], *studies: Held) -> Job:
         """Queue work for the model on some studies, which are not let go meanwhile. Raises `ApiError` (429, 503)."""

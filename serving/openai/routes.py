@@ -22,6 +22,7 @@ from medvlm.progress import telling
 from medvlm.studies.limits import in_bytes
 from medvlm.types import Answer, Study
 
+from ..access import audit
 from ..access.clients import client_of
 from . import recent, replies
 from .requests import Chat, Refused, read_chat, read_study
@@ -171,7 +172,9 @@ async def streamed(reply: replies.Reply, future: Future[Answers], leave: Callabl
         for one in reply.events(answer, before):
             yield one
     except Exception as raised:
-        yield replies.event(replies.error(raised)[0])
+        told, status = replies.error(raised)
+        audit.failed(status)
+        yield replies.event(told)
         yield replies.DONE
     finally:
         leave()

@@ -8,6 +8,7 @@ from medvlm.archive.entries import ArchivedStudy
 from medvlm.archive.reported import check_storable
 from medvlm.errors import RequestError
 
+from ..access import audit
 from ..dicomweb import MOST_LISTED, Dicomweb, rule_of
 from .desks import asking
 from .handlers import Handlers, told
@@ -61,7 +62,10 @@ class ArchivePanel:
 
 
 def sentence(error: Exception) -> str:
-    return error.detail if isinstance(error, HTTPException) else told(error)
+    if isinstance(error, HTTPException):
+        audit.failed(error.status_code)
+        return error.detail
+    return told(error)
 
 
 def panel(note: str = "", studies: list[dict[str, str]] | None = None, opened: bool = False) -> Outputs:

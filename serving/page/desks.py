@@ -15,26 +15,39 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from ..access.clients import user_of
 from ..access.sessions import FOREIGN, Refused
 from ..sweeper import Sweeper
 from ..uploads import Inbox
-from .session import Outputs, Session
+from .session import Session
 
 PARTED_S = 300.0  # seconds for which what was open in a window is kept once it is closed: it may only be loaded anew
+MOST_UNREAD = 256 * 2**20  # bytes of the results that wait for a page; more than the largest file that is saved there
+NUMBERS = count(1)  # of results, of all pages: what one has read says nothing of another that was loaded in its place
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a page is sent when something is done for it, as JSON; `passing` says how far that has come."""
+
+    number: int
+    text: bytes
+    passing: bool = False
 
 
 @dataclass(eq=False)
 class Page:
-    """A page as it was loaded once: whose, what it shows, what is worked on for it, and what it has not been sent yet."""
+    """A page as it was loaded once: whose, what it shows, what is worked on for it, and the results that it has not read yet."""
 
     id: str
     client: str
     session: Session
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    ready: deque[Outputs] = field(default_factory=deque)
+    ready: deque[Result] = field(default_factory=deque)
+    dropped: int = 0  # the number of the last result that was given up unread
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -46,12 +59,24 @@ class Page:
         self.tasks.discard(task)
         self.news.set()
 
-    def put(self, outputs: Outputs) -> None:
-        """To be sent; of progress the latest alone."""
-        if self.ready and self.ready[-1].keys() == outputs.keys() == {"working"}:
+    def put(self, text: bytes, passing: bool = False) -> None:
+        """A result to be sent: of those that pass the latest alone, and of all of them the last `MOST_UNREAD` bytes."""
+        if passing and self.ready and self.ready[-1].passing:
             self.ready.pop()
-        self.ready.append(outputs)
+        self.ready.append(Result(next(NUMBERS), text, passing))
+        while self.nbytes > MOST_UNREAD and len(self.ready) > 1:
+            self.dropped = self.ready.popleft().number
         self.news.set()
+
+    def read(self, number: int) -> None:
+        """The page has the results up to this one."""
+        while self.ready and self.ready[0].number <= number:
+            self.ready.popleft()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the results that it has not read."""
+        return sum(len(result.text) for result in list(self.ready))
 
     def end(self) -> None:
         """It was closed: what is worked on or waits for it is given up."""
@@ -84,7 +109,6 @@ class Desks:
     def join(self, client: str, window: str, id: str, anew: bool = False) -> Page:
         """The page of a client with the desk of its window; `anew` where it was loaded just now. Raises `Refused`."""
         with self._lock:
-            self.sweep()
             if id in self._shown and self._shown[id].pages[id].client != client:
                 raise Refused(403, FOREIGN)
             place = self._shown.get(id) or self._places.setdefault((client, window), _Place())
@@ -109,16 +133,17 @@ class Desks:
             return id in self._shown and self._shown[id].latest != id
 
     def waiting(self, user: str) -> int:
-        """Events of a user's pages that wait, are worked on, or have results that were not fetched."""
+        """Events of a user's pages that wait, are worked on, or have results that were not read."""
         with self._lock:
             pages = [page for place in self._places.values() for page in place.pages.values()]
         return sum(len(page.tasks) + len(page.ready) for page in pages if user_of(page.client) == user)
 
     def held(self, user: str | None = None) -> int:
-        """Bytes of the pixels that are open, of one user or of all, in windows that were closed a moment ago too."""
+        """Bytes of the pixels that are open and of results that were not read, of one user or of all, in windows that were closed
+        a moment ago too."""
         with self._lock:
             return sum(
-                place.session.desk.nbytes
+                place.session.desk.nbytes + sum(page.nbytes for page in place.pages.values())
                 for (client, _), place in self._places.items()
                 if user in (None, user_of(client))
             )
@@ -132,29 +157,35 @@ class Desks:
             desk = place.session.desk
             kept = desk.now.study is not None or bool(desk.efforts)  # such as one that opens a study; they end with it
             place.pages.pop(id).end()
-            place.parted = self._now() if kept else -self._parted_s
-            self.sweep()
+            place.parted = self._now()
+            gone = [] if kept or place.pages else self._taken(lambda _, other: other is place)
+        self._free(gone)
 
     def leave(self, client: str) -> None:
         """Log-out: nothing of it stays."""
         with self._lock:
-            for key in [key for key in self._places if key[0] == client]:
-                self._drop(key)
+            gone = self._taken(lambda owner, _: owner == client)
+        self._free(gone)
 
     def sweep(self) -> None:
         """Forget what was open in windows that are closed."""
         with self._lock:
             late = self._now() - self._parted_s
-            for key, place in list(self._places.items()):
-                if not place.pages and place.parted <= late:
-                    self._drop(key)
+            gone = self._taken(lambda _, place: not place.pages and place.parted <= late)
+        self._free(gone)
 
-    def _drop(self, key: tuple[str, str]) -> None:
-        place = self._places.pop(key)
-        for page in place.pages.values():
-            self._shown.pop(page.id, None)
-            page.end()
-        desk = place.session.desk
-        held = desk.uploads
-        desk.clear()
-        self._inbox.release(held, ())
+    def _taken(self, over: Callable[[str, _Place], bool]) -> list[_Place]:
+        """The windows that are over, by their client and themselves, which nobody finds any more; within the lock."""
+        keys = [key for key, place in self._places.items() if over(key[0], place)]
+        for key in keys:
+            for page in self._places[key].pages.values():
+                self._shown.pop(page.id, None)
+                page.end()
+        return [self._places.pop(key) for key in keys]
+
+    def _free(self, places: list[_Place]) -> None:
+        """Let go of what was open; outside the lock, for which the event loop waits, since it may be large."""
+        for place in places:
+            held = place.session.desk.uploads
+            place.session.desk.clear()
+            self._inbox.release(held, ())

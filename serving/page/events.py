@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from ..dicomweb import AT_ONCE, Dicomweb
+from ..fairness import Shares
 from ..uploads import Inbox
 from . import looking
 from .archive import ArchivePanel
@@ -14,14 +14,15 @@ from .correcting import Correcting
 from .drawing import Drawing
 from .handlers import Handlers, shown
 from .priors import Priors
-from .progress import Work, stop
+from .progress import Work
 from .session import Data, Outputs, Session
 from .studies import Studies
 from .wire import Event, Handler
 from .words import WORDS
 
-READ_AT_ONCE = 32  # studies that are read from files at a time
-WRITTEN_AT_ONCE = 16  # files that are written to be saved
+READ_AT_ONCE, READ_OF_ONE = 32, 8  # studies that are read from files at a time, of all and of one user
+WRITTEN_AT_ONCE, WRITTEN_OF_ONE = 16, 4  # files that are written to be saved
+ASKED_OF_ONE = AT_ONCE // 2  # requests of one user to the archive
 
 
 def events_of(
@@ -37,7 +38,7 @@ def events_of(
         Priors(assistant, inbox, check_room),
         Drawing(assistant),
     )
-    correcting, studies, files = Correcting(), Studies(inbox), asyncio.Semaphore(READ_AT_ONCE)
+    correcting, studies, files = Correcting(), Studies(inbox), Shares(READ_AT_ONCE, READ_OF_ONE)
 
     def reading(handler: Handler) -> Event:
         return Event(then=(Work(handler, WORDS["working.reading"], in_line=False, beside=files), describe))
@@ -45,7 +46,7 @@ def events_of(
     describe = Work(plain(do.describe), WORDS["working.looking"])
     work = Work(plain(do.work), WORDS["working.answering"])
     lay = Work(plain(prior.lay), WORDS["working.laying"])
-    places = asyncio.Semaphore(WRITTEN_AT_ONCE)
+    places = Shares(WRITTEN_AT_ONCE, WRITTEN_OF_ONE)
     writing = Work(do.download, WORDS["working.writing"], in_line=False, drop=True, beside=places)
     events = {
         "enter": Event(plain(shown), (Work(plain(do.resume), WORDS["working.answering"]),)),
@@ -75,10 +76,10 @@ def events_of(
         "swap": Event(then=(Work(plain(prior.swap), WORDS["working.exchanging"]),)),
         "close_prior": Event(plain(prior.close)),
         "download": Event(then=(writing,)),
-        "stop": Event(plain(stop)),
+        "stop": Event(plain(do.stop)),
     }
     if dicomweb:
-        held, lines = ArchivePanel(dicomweb, do), asyncio.Semaphore(AT_ONCE)
+        held, lines = ArchivePanel(dicomweb, do), Shares(AT_ONCE, ASKED_OF_ONE)
         search, fetch, store = (
             Work(handler, in_line=False, beside=lines)
             for handler in (held.archive_search, held.archive_open, plain(held.archive_store))

@@ -89,18 +89,18 @@
       const size = Object.assign(make("span", "mv-size-of", group.size), { title: group.of || "" });
       return linked(cells(row, [button, ...mark(group.mark), ...more], size, make("span", "mv-faint", group.sure), actions(layer, group, button)), group.regions);
     }
-    function part(layer, number) {
-      const region = layer.regions[number], button = item("", "mv-region", [number]), [x0, y0, x1, y1] = region.box;
+    function part(layer, number, size) {
+      const region = layer.regions[number], button = item("", "mv-region", [number]);
       button.append(make("span", "mv-label", filled(words.findings.on_image, { image: region.image + 1 })));
       button.title = boxed(region);
       const reject = layer.findings && !region.earlier ? [action("✕", words.findings.reject_region, () => send({ layer: layer.key, do: "reject region", number }))] : [];
       const row = make("tr", "mv-line mv-part" + (region.mark ? " mv-is-" + region.mark : ""));
-      return linked(cells(row, [button, ...mark(region.mark)], Math.round(x1 - x0) + " × " + Math.round(y1 - y0) + " px", make("span", "mv-faint", region.mark ? "" : region.score.toFixed(2)), reject), [number]);
+      return linked(cells(row, [button, ...mark(region.mark)], make("span", "mv-size-of", size), make("span", "mv-faint", region.mark ? "" : region.score.toFixed(2)), reject), [number]);
     }
     function rows(layer, group) {
       if (group.regions.length < 2) return [rowOf(layer, group, [])];
       const open = unfolded.has(group.label) || group.regions.length <= FOLDED;
-      const parts = group.regions.slice(0, MOST_ROWS).map((number) => part(layer, number));
+      const parts = group.regions.slice(0, MOST_ROWS).map((number, n) => part(layer, number, group.sizes ? group.sizes[n] : ""));
       const fold = action(open ? "▾" : "▸", words.findings.regions, () => {
         const now = parts[0].hidden;
         parts.forEach((row) => { row.hidden = !now; });

@@ -15,15 +15,16 @@ from medvlm.report.sentences import check_report_text
 from medvlm.types import Study
 from medvlm.validation import check_image, check_phrase, check_question
 
+from ..access import audit
 from ..turns import Abandoned
 from ..uploads import Inbox, needs_files
 from . import payload
 from .examples import EXAMPLES, load_example
-from .open_study import Pending, said
-from .progress import go_on
+from .open_study import MOST_MESSAGES, Pending, said
+from .progress import go_on, stop
 from .replies import greeting, reply_to
 from .saving import download
-from .session import Data, Outputs, Session
+from .session import MOST_WAITING, Data, Outputs, Session
 from .windows import display_of
 from .words import WORDS
 
@@ -32,6 +33,7 @@ OPEN_FIRST = WORDS["files.open_first"]
 GIVEN_UP = WORDS["chat.given_up"]
 MOST_TABS = 16  # studies that are open in one window
 CROWDED = WORDS["files.crowded"].format(most=MOST_TABS)
+CHAT_FULL, MANY = WORDS["chat.full"].format(most=MOST_MESSAGES), WORDS["events.many"]
 WORKING = "…"
 CHECKS = {"ask": check_question, "find": check_phrase, "check": check_report_text}  # of what is asked, by its kind
 SHOWN = {  # of it in the chat
@@ -47,7 +49,9 @@ log = logging.getLogger("medvlm.serving")
 def told(error: Exception) -> str:
     """The one sentence for the user. Logs say where a fault of ours arose, never its message: it may quote a patient."""
     if isinstance(error, MedVLMError):
+        audit.failed(422)
         return str(error)
+    audit.failed(500)
     if isinstance(error, Abandoned | CancelledError):
         return GIVEN_UP
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -106,6 +110,7 @@ class Handlers:
     ) -> Outputs:
         """Show what `read` gives in a tab of its own, or `here` in the place of what is shown; the files that it may be read
         from again stay until that is closed."""
+        audit.about("")  # it has no name yet
         try:
             if not here and len(session.desk.tabs) >= MOST_TABS:
                 raise RequestError(CROWDED)
@@ -161,6 +166,8 @@ class Handlers:
         try:
             if session.study is None:
                 raise RequestError(OPEN_FIRST)
+            if chat.full or len(session.waiting) >= MOST_WAITING:
+                raise RequestError(CHAT_FULL if chat.full else MANY)
             checked = CHECKS.get(kind, str)(text)
         except MedVLMError as error:
             if not chat.messages or chat.messages[-1]["content"] != str(error):
@@ -178,6 +185,8 @@ class Handlers:
         operating = turn.answer.operating if turn else None
         if turn is None or operating is None or type(point) is not int or not 0 <= point < len(operating.curve):
             return {}
+        if len(session.waiting) >= MOST_WAITING:
+            return {"chat": payload.chat(session), **message(session, MANY)}
         turn.wanted = point
         again = Pending("ask", turn.question, session.study, turn.image, chat, index, turn.drawn)
         session.waiting.append(replace(again, at=point, sensitivity=operating.curve[point].asked))
@@ -185,10 +194,9 @@ class Handlers:
 
     def work(self, session: Session) -> Outputs:
         """Answer the oldest request that waits."""
-        if not session.waiting:  # the chat again: an answer given beside a refusal may have hidden it
-            return {"chat": payload.chat(session)}
-        pending, desk = session.waiting.popleft(), session.desk
-        if pending.overtaken:
+        desk = session.desk
+        pending = desk.take()
+        if pending is None or pending.overtaken:  # the chat again: an answer given beside a refusal may have hidden it
             return {"chat": payload.chat(session)}
         entry = pending.conversation.messages[pending.reply]
         try:
@@ -214,6 +222,11 @@ class Handlers:
             waits = len(session.waiting)
             self.work(session)
         return {"chat": payload.chat(session), "layer": payload.layer(session)}
+
+    def stop(self, session: Session) -> Outputs:
+        """End what is worked on, and all that waits behind it."""
+        waited = stop(session)
+        return {"chat": payload.chat(session), **message(session, WORDS["working.stopped_all"] if waited else "")}
 
     def recall(self, session: Session, data: Data) -> Outputs:
         """Show again what an earlier reply showed."""

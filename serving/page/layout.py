@@ -11,7 +11,7 @@ from gradio.themes.utils import fonts
 from medvlm.vocabulary import LABELS
 
 from .examples import EXAMPLES
-from .words import ESCAPED, WORDS, Page, script
+from .words import ESCAPED, WORDS, Markup, script
 
 HERE = Path(__file__).parent
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
@@ -129,5 +129,5 @@ def template(name: str) -> str:
         f'<button type="button" data-example="{key}">{html.escape(title)}</button>' for key, title in EXAMPLES.items()
     )
     labels = "".join(f'<option value="{html.escape(label)}">' for label in sorted(LABELS))
-    text = Page((HERE / name).read_text("utf-8")).substitute(ESCAPED)
+    text = Markup((HERE / name).read_text("utf-8")).substitute(ESCAPED)
     return text.replace("<!-- examples -->", options).replace("<!-- labels -->", labels)

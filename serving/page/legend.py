@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import PIL.Image
@@ -36,17 +37,24 @@ class Name:
 
 
 def labelled(
-    pixels: np.ndarray, regions: Sequence[Region], opacity: float, colours: Mapping[str, Colour]
+    pixels: np.ndarray,
+    regions: Sequence[Region],
+    opacity: float,
+    colours: Mapping[str, Colour],
+    marks: Sequence[str] = (),
 ) -> np.ndarray:
     """uint8 `(H, W + margins, 3)`: regions over pixels `(H, W)` or `(H, W, 3)`, and a line from each to its name beside the
-    picture. Of more regions than there is room for, the largest are named, and how many more there are is said."""
+    picture. Of more regions than there is room for, the largest are named, and how many more there are is said. `marks`: of each
+    region what is said in the place of its score, or nothing."""
     drawn = draw_overlay(pixels, regions, opacity, colours, tagged=False)
     if not regions:
         return drawn
     height, width = drawn.shape[:2]
     size = max(12, max(height, width) // 50)
     font, step = PIL.ImageFont.load_default(size=size), LINE * size
-    left, right = sides([_name(region, colours) for region in _largest(regions, 2 * int(height // step))], width)
+    said = [f"{region.label} {mark or f'{region.score:.2f}'}" for region, mark in zip_longest(regions, marks)]
+    largest = sorted(range(len(regions)), key=lambda i: _area(regions[i]), reverse=True)[: 2 * int(height // step)]
+    left, right = sides([_name(said[i], regions[i], colours) for i in largest], width)
     rest = len(regions) - len(left) - len(right)
     if rest:
         right[-1] = Name(WORDS["viewer.more"].format(count=rest + 1), (255, 255, 255), right[-1].ends, right[-1].row)
@@ -68,16 +76,12 @@ def labelled(
     return np.asarray(out)
 
 
-def _largest(regions: Sequence[Region], most: int) -> list[Region]:
-    return sorted(regions, key=_area, reverse=True)[:most]
-
-
 def _area(region: Region) -> float:
     x0, y0, x1, y1 = region.box
     return (x1 - x0) * (y1 - y0) if region.mask is None else float(region.mask.sum())
 
 
-def _name(region: Region, colours: Mapping[str, Colour]) -> Name:
+def _name(text: str, region: Region, colours: Mapping[str, Colour]) -> Name:
     """The name of a region, with its ends in the row in its middle, by area."""
     x0, y0, x1, y1 = region.box
     ends, row = (float(x0), float(x1)), (y0 + y1) / 2
@@ -86,7 +90,7 @@ def _name(region: Region, colours: Mapping[str, Colour]) -> Name:
         row = float(np.sort(rows)[len(rows) // 2])
         there = columns[rows == row]
         ends = float(there.min()), float(there.max()) + 1
-    return Name(f"{region.label} {region.score:.2f}", colours[region.label], ends, row)
+    return Name(text, colours[region.label], ends, row)
 
 
 def sides(names: Sequence[Name], width: int) -> tuple[list[Name], list[Name]]:

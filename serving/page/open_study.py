@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from medvlm.report.alignment import Alignment
 from medvlm.studies.priors import Relation
@@ -13,10 +12,8 @@ from medvlm.types import Answer, Region, Report, Study
 from .corrections import Corrected
 from .outline import Outlines
 
-if TYPE_CHECKING:
-    pass
-
 MOST_TURNS = 50  # of a conversation that later questions can speak of
+MOST_MESSAGES = 400  # of a conversation, beside one on what is refused; each may show regions, which are large
 
 
 Message = dict[str, str]  # role (user, assistant) and what `said` makes: all of it plain text
@@ -76,8 +73,14 @@ class Conversation:
     layers: dict[int, Layer] = field(default_factory=dict)  # index of the reply -> what it showed
     turns: dict[int, Turn] = field(default_factory=dict)  # index of the reply -> what later questions can speak of
 
+    @property
+    def full(self) -> bool:
+        """Whether it has no room for a question with its answer."""
+        return len(self.messages) > MOST_MESSAGES - 2
+
     def say(self, text: str, role: str = "assistant") -> int:
         """Append a message and return its index."""
+        del self.messages[MOST_MESSAGES:]
         self.messages.append({"role": role, **said(text)})
         return len(self.messages) - 1
 
@@ -133,6 +136,12 @@ class Pending:
         """Its answer waits no more, unless for another operating point."""
         if self.turn and not self.overtaken:
             self.turn.wanted = None
+
+    def give_up(self, sentence: str) -> None:
+        """It is not answered; an answer that it has already stays."""
+        if self.at is None:
+            self.conversation.messages[self.reply].update(said(sentence))
+        self.settle()
 
     @property
     def in_view(self) -> Study:

@@ -17,7 +17,7 @@ from medvlm.types import Study
 from .compared import beside, earlier_regions
 from .corrections import Corrected
 from .corrections import shown as corrected
-from .findings import table
+from .findings import marks, table
 from .open_study import Turn
 from .outline import Outlines
 from .pictures import fitted, picture_url, region_json
@@ -129,14 +129,12 @@ def layer(session: Session, selected: Sequence[int] | None = None, aim: str = ""
     value["regions"] = [region_json(region, study, colours[region.label]) for region in top.regions]
     value["regions"] += [region_json(region, study, colours[region.label]) | {"earlier": True} for region in earlier]
     value |= {"key": top.key, "groups": table(top, study), **(top.work.history.steps if top.work else {})}
+    for sent, mark in zip(value["regions"], marks(top), strict=False):  # the prior's come behind
+        sent["mark"] = mark
     if isinstance(top.work, Outlines):
-        for region, sent in zip(top.regions, value["regions"], strict=True):
-            sent["mark"] = "drawn" if region.image in top.work.now.drawn else "carried"
         value |= {"carry": study.is_volume, "formats": [*formats(study), "corrections", "records"]}
     if top.report and isinstance(top.work, Corrected):
         value |= corrected(top.work)
-        for sent, origin in zip(value["regions"], top.work.origins, strict=False):  # the prior's come behind
-            sent["mark"] = origin
         for sentence in (s for told in value["sections"] if told["title"] == COMPARISON for s in told["sentences"]):
             sentence["regions"] = [
                 *sentence["regions"],

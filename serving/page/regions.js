@@ -86,7 +86,7 @@
   function drawTag(context, r, { show, zoom, scale, ox, oy, width, height, flip, text: k = 1 }) { // `text`: how much larger than usual
     if (!show.boxes && !show.masks) return;
     context.font = 12 * k + "px system-ui, sans-serif";
-    const text = r.label + "  " + r.score.toFixed(2), w = context.measureText(text).width + 23 * k;
+    const text = r.label + "  " + (medvlm.words.marks[r.mark] || r.score.toFixed(2)), w = context.measureText(text).width + 23 * k;
     const x = clamp((flip ? flip - r.box[2] * scale : r.box[0] * scale) * zoom, -ox, width - ox - w);
     const y = clamp(r.box[1] * scale * zoom - 19 * k, -oy, height - oy - 18 * k);
     context.fillStyle = "rgba(10,11,13,.78)"; context.fillRect(x, y, w, 17 * k);

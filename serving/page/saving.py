@@ -18,6 +18,7 @@ from medvlm.types import Report, Study
 
 from ..folder import takes_nothing
 from ..packing import packed
+from .findings import marks
 from .legend import labelled
 from .open_study import Layer
 from .outline import EMPTY, Outlines
@@ -26,6 +27,7 @@ from .session import Session
 from .windows import Display, displayed
 from .words import WORDS
 
+MOST_BYTES = 128 * 2**20  # of a file that comes through the page, which holds it several times
 OWN = ("corrections", "records")  # what is saved of corrections alone, beside the report's formats
 
 
@@ -37,11 +39,13 @@ def download(
     user sees it in. Raises `RequestError`."""
     study, top = session.study, session.layer
     if what == "png" and study is not None:
-        regions = [r for r in top.regions if r.image == session.image] if top else []
+        shown = [i for i, region in enumerate(top.regions) if region.image == session.image] if top else []
+        said = [WORDS.get(f"marks.{mark}", "") for mark in marks(top)] if top else []
         leaving = leaving_pixels(study, session.image)
         colours = label_colours(region.label for region in top.regions) if top else {}
         pixels = displayed(study.images[session.image], leaving, window)
-        drawn = labelled(*enlarged(pixels, regions), opacity, colours)
+        over = enlarged(pixels, [top.regions[i] for i in shown] if top else [])
+        drawn = labelled(*over, opacity, colours, [said[i] for i in shown])
         return "overlay.png", data_url(PIL.Image.fromarray(drawn), "PNG")
     if top is None or study is None or (top.report is None and not isinstance(top.work, Outlines)):
         raise RequestError(WORDS["panel.unreported"])
@@ -51,6 +55,8 @@ def download(
             if not paths:
                 raise RequestError(WORDS["panel.no_region"])
             name, content = packed(paths, Path(scratch), f"report.{what}.zip")
+            if len(content) > MOST_BYTES:
+                raise RequestError(WORDS["panel.too_large"].format(name=name))
     except OSError as error:
         if not takes_nothing(error):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from medvlm.types import Study
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from .progress import Effort
 
 T = TypeVar("T")
+
+MOST_WAITING = 40  # requests of a window, those included that waited for the page before it was loaded anew
 
 Data = Any  # what a page sends with an event: an object, in which a browser may have put anything
 Outputs = dict[str, Any]  # what a page draws, by the name of what draws it
@@ -53,9 +56,23 @@ class Desk:
         if one is self.now:
             self.now = self.tabs[min(at, len(self.tabs) - 1)]
 
+    def take(self) -> Pending | None:
+        """The request that waits for longest."""
+        with suppress(IndexError):
+            return self.waiting.popleft()
+        return None
+
+    def give_up(self, sentence: str) -> bool:
+        """Answer whatever waits with a sentence; whether anything did."""
+        waited = False
+        while pending := self.take():
+            pending.give_up(sentence)
+            waited = True
+        return waited
+
     def clear(self) -> None:
         """Let go of everything that came from the user."""
-        for effort in self.efforts:
+        for effort in list(self.efforts):
             effort.stopped = True
         self.tabs = [OpenStudy()]
         self.now = self.tabs[0]

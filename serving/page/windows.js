@@ -48,7 +48,7 @@
     function turn() { if (!reading) return; inverted = !inverted; anew(); }
     function anew() { made = new WeakMap(); tell(); does.draw(); }
 
-    // Dragged by the share of the picture's height and width: up is brighter, right is wider, as at any workstation.
+    // Dragged by the share of the picture's height and width: up raises the level, right widens.
     let grabbed = null;
     const grab = () => { grabbed = now(); };
     function drag(dx, dy) {

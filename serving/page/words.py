@@ -27,7 +27,7 @@ WORDS: Mapping[str, str] = MappingProxyType(dict(_flat(_TREE)))  # such as `WORD
 ESCAPED: Mapping[str, str] = MappingProxyType({key: html.escape(text) for key, text in WORDS.items()})
 
 
-class Page(Template):
+class Markup(Template):
     """HTML in which `$viewer.fit` stands for a text: `substitute` it with `ESCAPED`."""
 
     idpattern = r"[a-z_]+(?:\.[a-z_]+)*"

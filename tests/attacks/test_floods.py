@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from serving.access.accounts import Accounts, Proxies
 from serving.access.entrance import Way
 from serving.access.limits import Paced
 from serving.access.lines import lines
+from serving.api.service import WRITTEN_OF_ONE
 from serving.server import make_app
 from tests.apis import png
 from tests.fakes import FakeAssistant
@@ -26,7 +28,7 @@ MOST = 40  # connections of one machine
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     app = make_app(FakeAssistant, tmp_path_factory.mktemp("inbox"))
-    with served(app, http=lines(Proxies(), MOST, HEAD_S), ws="none", limit_concurrency=512) as port:  # as in `run`
+    with served(app, http=lines(Proxies(), MOST, HEAD_S), ws="none") as port:  # as in `run`
         yield port
 
 
@@ -110,6 +112,21 @@ def test_one_machine_does_not_take_all_lines(port):
     assert healthy(port)
 
 
+def test_whoever_finds_no_line_free_is_told_when_to_come_again(tmp_path):
+    with served(make_app(FakeAssistant, tmp_path), http=lines(Proxies(), most=3)) as port:
+        held = [line_to(port) for _ in range(3)]
+        time.sleep(0.1)
+        with line_to(port, head(port, "GET /v1/studies/x")) as line:
+            reply = b""
+            while part := line.recv(65536):
+                reply += part
+        assert b" 503 " in reply[:20] and b"retry-after: 5" in reply
+        assert json.loads(reply.partition(b"\r\n\r\n")[2])["error"]["type"] == "Unavailable"
+        for line in held:
+            line.close()
+        assert healthy(port)
+
+
 def test_a_websocket_flood_is_refused_and_leaves_nothing_open(port):
     """There is no WebSocket here: each is answered as the plain request that it is beside, and its line goes."""
     upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eA==")
@@ -121,6 +138,82 @@ def test_a_websocket_flood_is_refused_and_leaves_nothing_open(port):
         with line_to(port, head(port, f"GET {path}", *upgrade)) as line:
             assert reply_of(line).split()[1] in (b"400", b"403", b"404", b"405", b"429"), path
     assert healthy(port) and time.monotonic() - began < 60
+
+
+def unread_lines(port: int, count: int, room: int = 4096) -> list[socket.socket]:
+    """Lines that ask for a large reply and take none of it, with `room` for so many bytes on their side."""
+    lines = []
+    for _ in range(count):
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        line.connect(("127.0.0.1", port))
+        line.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        lines.append(line)
+    return lines
+
+
+@pytest.fixture
+def large():
+    """An app whose replies are large."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 2**24})
+
+    return app
+
+
+def rest_of(line: socket.socket) -> int:
+    """How many bytes come until the line ends, or nothing more does."""
+    line.settimeout(5)
+    count = 0
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while (part := line.recv(2**20)) and count < 2**24:
+            count += len(part)
+    return count
+
+
+def test_a_reply_that_nobody_takes_is_given_up(large):
+    with served(large, http=lines(Proxies(), read_s=1.0), lifespan="off") as port:
+        (still,) = unread_lines(port, 1)
+        (slow,) = unread_lines(port, 1, 2**18)
+        slow.settimeout(20)
+        taken = 0
+        for _ in range(30):
+            taken += len(slow.recv(2**18))
+            time.sleep(0.1)
+        assert rest_of(still) < 2**23
+        assert taken + rest_of(slow) >= 2**24
+
+
+def test_replies_that_one_machine_does_not_take_are_few(large):
+    with served(large, http=lines(Proxies(), most_unread=2**25), lifespan="off") as port:
+        held = unread_lines(port, 8)
+        time.sleep(0.5)
+        cut = [rest_of(line) < 2**24 for line in held]
+        assert 3 <= sum(cut) <= 6 and not cut[0]
+        (line,) = unread_lines(port, 1)
+        assert rest_of(line) >= 2**24  # there is room again
+
+
+def test_pictures_for_those_who_have_left_are_not_made(port, study, monkeypatch):
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def slow(*_):
+        begun.release()
+        go.wait(20)
+        return b"made"
+
+    monkeypatch.setattr("serving.api.opening.picture", slow)
+    asked = [line_to(port, head(port, f"GET /v1/studies/{study}/images/0")) for _ in range(12)]
+    assert all(begun.acquire(timeout=10) for _ in range(WRITTEN_OF_ONE))
+    for line in asked:
+        line.close()
+    time.sleep(0.2)
+    go.set()
+    with line_to(port, head(port, f"GET /v1/studies/{study}/images/0")) as line:
+        assert b" 200 " in reply_of(line)
+    assert begun.acquire(timeout=5) and not begun.acquire(timeout=0.2)
 
 
 def test_headers_without_an_end_are_refused(port):

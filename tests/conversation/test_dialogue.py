@@ -160,7 +160,7 @@ def test_a_call_may_speak_of_what_the_call_before_found():
     answer = talk(POLYPS, "find(polyp, which=smallest); measure(it, area)").ask(
         study_of(), "The smallest and its size?"
     )
-    assert answer.text == "1 polyp shown.\nArea: 200 px²." and boxes(answer) == [SMALL.box], "shown once"
+    assert answer.text == "Polyp shown.\nArea: 200 px²." and boxes(answer) == [SMALL.box], "shown once"
 
 
 def test_an_answer_is_as_sure_as_its_least_sure_part():
@@ -234,6 +234,25 @@ def test_words_without_an_outline_are_withheld_where_they_are_unsure():
     assert kept.text == "The stomach" and kept.confidence == pytest.approx(0.4)
     sure = talk(POLYPS, "recall()", MadeUpRecall(said=("the stomach", 0.8))).ask(study_of(), "What is that?")
     assert sure.text == "The stomach" and not sure.abstained
+
+
+def test_is_that_normal_after_a_size_asks_about_the_size():
+    film = MadeUpFinder(shown("left lung", (110, 20, 180, 90)), facts={"abnormal": {"yes": 0.9, "no": 0.1}})
+    asked = {"How big is the left lung?": "measure(left lung, size)", "is that normal": "grade(abnormal, is=no)"}
+    assert held(asked, film)[1].text.startswith("I have no normal range for the size of the left lung")
+    assert held({**asked, "is the image normal": "grade(abnormal, is=no)"}, film)[2].text == "No"
+    assert held({"Hm?": "describe()", "is that normal": "grade(abnormal, is=no)"}, film)[1].text == "No"
+
+
+def test_what_can_be_found_is_offered_for_what_is_not_known():
+    answer = talk(POLYPS, "present(parasites)", MadeUpRecall()).ask(study_of(), "any parasites")
+    assert answer.abstained and answer.text == "“parasites” is not among what I can find. I can look for polyp."
+
+
+def test_a_count_and_the_regions_that_are_shown_agree():
+    close = shown("polyp", (10, 10, 30, 20)), shown("polyp", (11, 10, 30, 20))
+    answer = held({"how many": "count(polyp)"}, MadeUpFinder(*close, kind=COLON))[0]
+    assert answer.text == "2" and len(answer.regions) == 2
 
 
 def test_a_reading_that_is_unsure_is_not_run():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from medvlm.conversation.facts import WITHHELD
 from medvlm.operating import Scores
 
 from .made_up import CELLS, EYE, MRI, MadeUpFinder, MadeUpRecall, run, scene_of, shown, study_of
@@ -43,7 +44,7 @@ def test_a_grade_is_the_likeliest_with_its_runner_up():
     assert (
         result.value == "mild"
         and result.likelihood == 0.5
-        and result.remarks == ["It could also be severe (0.30 against 0.50)."]
+        and result.remarks[0] == "It could also be severe (0.30 against 0.50)."
     )
 
 
@@ -67,7 +68,9 @@ def test_a_disease_that_such_an_image_does_not_show_is_neither_there_nor_not():
 def test_a_grade_that_was_not_learned_on_this_kind_of_image():
     elsewhere = MadeUpFinder(kind=EYE, facts={"severity": {"no": 1.0}})
     elsewhere.config.fact_kinds = {"severity": [["dermoscopy", "skin"]]}
-    assert run("grade(severity)", elsewhere).why_not == "I have not learned to tell severity in such an image."
+    asked = scene_of(elsewhere, question="What is its severity?")
+    assert run("grade(severity)", elsewhere, asked).why_not == "I have not learned to tell severity in such an image."
+    assert run("grade(severity)", elsewhere).why_not == WITHHELD, "nobody spoke of it"
 
 
 def test_whether_an_image_is_abnormal_is_told_by_the_fact_or_by_what_is_found():
@@ -185,9 +188,49 @@ def test_a_value_or_its_contrary_is_answered_by_the_value():
 
 def test_a_value_that_no_fact_has_is_not_denied():
     told = chosen("grade(composition, is=malignant)", "is it malignant?")
-    assert not told.answered and told.why_not.startswith(
-        "I have not learned to tell whether it is malignant; most likely"
+    assert not told.answered and told.why_not.startswith("I have not learned to tell whether it is malignant; its")
+
+
+def test_alternatives_of_something_else_are_not_answered_by_a_sign():
+    signs = {
+        "pigment network": {"typical": 0.7, "atypical": 0.3},
+        "dots and globules": {"absent": 0.6, "atypical": 0.4},
+    }
+    mole = MadeUpFinder(kind=("dermoscopy", "skin"), facts=signs)
+    told = chosen("grade(pigment network)", "common nevus, atypical nevus or melanoma?", mole)
+    assert not told.answered and "which of these" in told.why_not
+    assert chosen("grade(pigment network)", "is the network typical or not so much?", mole).value == "typical"
+
+
+def test_half_of_a_hyphenated_value_stands_for_it():
+    film = MadeUpFinder(
+        kind=EYE, facts={"breast_tissue": {"fatty": 0.2, "dense-glandular": 0.7, "fatty-glandular": 0.1}}
     )
+    assert chosen("grade(breast tissue)", "dense or fatty?", film).value == "dense-glandular"
+
+
+def test_what_grades_the_same_is_told_where_its_kind_was_not_learned():
+    facts = {"ti-rads": {"4a": 0.3, "5": 0.7}, "breast_finding": {"benign": 0.5, "malignant": 0.5}}
+    gland = MadeUpFinder(kind=("ultrasound", "thyroid"), facts=facts)
+    gland.config.fact_kinds["breast_finding"] = [["ultrasound", "breast"]]
+    told = chosen("grade(breast finding)", "benign or malignant?", gland)
+    assert told.why_not.startswith("I have not learned to tell benign from malignant in such an image. By TI-RADS")
+    assert told.why_not.endswith("most likely 5 (0.70).")
+
+
+def test_what_the_whole_image_speaks_for_is_said_wherever_nothing_is_outlined():
+    facts = {"breast_finding": {"benign": 0.2, "malignant": 0.7, "normal": 0.1}}
+    breast = MadeUpFinder(kind=("ultrasound", "breast"), facts=facts)
+    graded, placed, normal = (
+        run(call, breast) for call in ("grade(breast finding)", "place(anything)", "grade(abnormal, is=no)")
+    )
+    assert graded.value == "malignant" and "look of the image" in graded.remarks[-1]
+    assert "looks abnormal (malignant)" in placed.why_not and normal.value is False
+    torn = MadeUpFinder(kind=MRI, facts={"abnormal": {"yes": 0.2, "no": 0.8}}, presence={"brain tumour": 0.9})
+    told = run("grade(abnormal, is=yes)", torn)
+    assert told.value is True and told.likelihood == 0.5 and "brain tumour is likely there (0.90)" in told.remarks[0]
+    healthy = MadeUpFinder(kind=("ultrasound", "breast"), facts={"breast_finding": {"malignant": 0.1, "normal": 0.9}})
+    assert run("grade(abnormal, is=no)", healthy).value is True and run("place(anything)", healthy).answered
 
 
 def test_a_fact_of_the_image_answers_for_a_thing_that_is_not_outlined_in_it():

@@ -180,3 +180,17 @@ def test_no_thing_is_a_share_of_itself():
     assert (
         share.value < 50 and run("measure(right lung, share, of=right lung)", film).regions[0].label == "consolidation"
     )
+
+
+def test_whether_a_size_is_normal_is_told_by_the_ratio_that_has_a_limit_alone():
+    wide = shown("heart", (40, 40, 160, 80))  # 120 of 160 px
+
+    def judged(thing, *beside):
+        finder = MadeUpFinder(thing, *beside)
+        return run("measure(it, size, is=normal)", finder, scene_of(finder, focus=[thing]), MadeUpRecall({"Yes": 0.9}))
+
+    assert judged(HEART, *LUNGS).value is True and "0.38" in judged(HEART, *LUNGS).remarks[0]
+    assert judged(wide, *LUNGS).value is False
+    assert judged(LUNGS[0]).why_not == "I have no normal range for the size of the left lung, so I cannot tell."
+    nodule = judged(shown("lung nodule", (10, 10, 20, 20)))
+    assert nodule.value is False and "abnormal itself, whatever its size" in nodule.remarks[0]

@@ -43,7 +43,7 @@ def details(call: str, finder: MadeUpFinder, **about) -> list[str]:
         ("present(polyp)", POLYPS, "Yes"),
         ("present(polyp)", BLANK, "No"),
         ("find(polyp)", POLYPS, "2 polyps shown."),
-        ("find(polyp, which=largest)", POLYPS, "1 polyp shown."),
+        ("find(polyp, which=largest)", POLYPS, "Polyp shown."),
         ("find(polyp)", BLANK, "I find no polyp here."),
         ("find(kidney)", KIDNEYS, "Left kidney and right kidney shown."),
         ("count(polyp)", POLYPS, "2"),
@@ -160,7 +160,7 @@ def test_plurals():
 
 def test_what_can_be_looked_for_is_offered():
     assert writer.offers(["liver", "polyp", "pneumothorax"]) == " I can look for polyp, pneumothorax and liver."
-    assert writer.offers(["polyp"]) == ""
+    assert writer.offers(["polyp"]) == " I can look for polyp." and writer.offers([]) == ""
     assert writer.offers([], ["streaks", "pigment network"]) == " I have learned to tell streaks and pigment network."
 
 

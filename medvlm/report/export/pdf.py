@@ -20,7 +20,7 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph,
 
 from ... import __version__
 from ...studies.burned_in import leaving_pixels
-from ...types import Finding, Region, Report, Section, Sentence, Study
+from ...types import Finding, Report, Section, Sentence, Study
 from ...vocabulary import is_finding
 from ..corrections import PROVENANCE
 from ..draft import NOT_FOUND, flat_sizes
@@ -186,14 +186,9 @@ def _chosen(report: Report, study: Study) -> list[int]:
     images = []
     for finding in _abnormal_first(report):
         regions = [report.regions[i] for i in finding.regions]
-        images += [max(regions, key=_extent).image] if regions else []
+        images += [max(regions, key=lambda region: region.area).image] if regions else []
     rest = [] if images and study.is_volume else shown_images(report, study)
     return sorted(list(dict.fromkeys([*images, *rest]))[:MOST_IMAGES])
-
-
-def _extent(region: Region) -> float:
-    x0, y0, x1, y1 = region.box
-    return float((x1 - x0) * (y1 - y0) if region.mask is None else region.mask.sum())
 
 
 def _abnormal_first(report: Report) -> list[Finding]:
