@@ -16,14 +16,25 @@ SHARE = 0.55  # of a window's side that what it was made for takes
 WORTH = 0.8  # of the image's longer side: a window larger than this shows nothing new
 TILE = 0.4  # a tile's side, of the image's longer one
 OVERLAP = 0.1  # of a tile's side, at least
+CLOSER = 6 / 7  # of the side at which a whole image is encoded: that for a window around what was drawn
+STRIDE = 32  # pixels of which a side is a multiple
 
 
-def around(box: Box, size: tuple[int, int]) -> Window | None:
-    """A square window around a box in an image `(H, W)`, cut at its borders; `None` where the whole image does."""
+def closer_side(side: int) -> int:
+    """The side in pixels at which windows are encoded that are looked at beside a whole image at `side`."""
+    return STRIDE * round(CLOSER * side / STRIDE)
+
+
+def around(box: Box, size: tuple[int, int], scale: float = 1.0) -> Window | None:
+    """A square window around a box in an image `(H, W)`, cut at its borders; `None` where the whole image does.
+
+    Where it is encoded at `scale` times the side of the whole image, it is narrower by as much, and shows the box as large.
+    """
     x0, y0, x1, y1 = box
     side = max(x1 - x0, y1 - y0, 4) / SHARE
     if side > WORTH * max(size):
         return None
+    side *= scale
     x, y = (x0 + x1 - side) / 2, (y0 + y1 - side) / 2
     low = max(0, math.floor(x)), max(0, math.floor(y))
     return (*low, min(size[1], math.ceil(x + side)), min(size[0], math.ceil(y + side)))

@@ -243,6 +243,11 @@ def test_a_prior_of_another_kind_is_refused_in_a_sentence(tmp_path):
     assert "hand" in refused(client.post(f"/v1/studies/{today}/compare", json={"prior": other}), 422)
 
 
+def test_a_study_is_not_compared_with_itself(client, study):
+    itself = {"prior": study.rpartition("/")[2]}
+    assert "itself" in refused(client.post(f"{study}/compare", json=itself), 422)
+
+
 def test_another_patient_is_asked_for_not_assumed(tmp_path):
     pytest.importorskip("SimpleITK")
     client = client_over(app_over(ComparingAssistant(), tmp_path / "inbox"))

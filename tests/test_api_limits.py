@@ -15,12 +15,12 @@ pytest.importorskip("fastapi", reason="FastAPI is not installed: pip install -e 
 from medvlm.progress import telling, tracked
 from medvlm.types import Image, Study
 from serving.api.errors import ApiError
-from serving.api.service import client_of
+from serving.api.service import WRITTEN_OF_ONE, client_of
 from serving.api.studies import Budget, Held, Studies
 from serving.turns import Abandoned, InTurn, QueueFull, Turns
 
 from .apis import SlowAssistant, app_over, client_over, opened, png, refused, service_of
-from .fakes import square
+from .fakes import FakeAssistant, square
 
 MIB = 2**20
 
@@ -188,6 +188,30 @@ def test_health_and_studies_answer_while_the_model_works(tmp_path, slow):
         assert opened(client)
         slow.go.set()
         assert working.result().status_code == 200
+
+
+def test_health_and_others_are_answered_while_one_users_files_are_written(tmp_path, monkeypatch):
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def hangs(*_):
+        begun.release()
+        return "report.md", b"#" * go.wait(30)
+
+    monkeypatch.setattr("serving.api.replies.report_file", hangs)
+    with client_over(app_over(FakeAssistant(), tmp_path / "inbox")) as client, ThreadPoolExecutor(12) as pool:
+        study = f"/v1/studies/{opened(client)}"
+        written = [pool.submit(client.post, f"{study}/report?format=md") for _ in range(8)]
+        try:
+            assert all(begun.acquire(timeout=10) for _ in range(WRITTEN_OF_ONE))
+            assert not begun.acquire(timeout=0.3)  # the others of this user wait, without a thread
+            other = client_over(client.app, "10.0.0.9")
+            other.portal = client.portal  # in the same event loop
+            assert pool.submit(client.get, "/v1/health").result(10).status_code == 200
+            theirs = f"/v1/studies/{opened(other)}"
+            assert pool.submit(other.get, f"{theirs}/images/0").result(10).status_code == 200
+        finally:
+            go.set()
+        assert [one.result().status_code for one in written] == [200] * 8
 
 
 def test_more_than_the_queue_takes_is_told_to_come_again(tmp_path, slow):

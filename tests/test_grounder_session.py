@@ -55,6 +55,22 @@ def test_masks_are_those_of_torch(finder, monkeypatch):
 
 
 @torch.inference_mode()
+def test_a_closer_look_is_smaller_and_sees_what_torch_sees(finder, pixels, monkeypatch):
+    encode, sides = finder.eyes.encode, []
+    monkeypatch.setattr(finder.eyes, "encode", lambda given: sides.append(given.shape[-1]) or encode(given))
+    finder.segment(Study([Image(data.retina())]), box=(600, 500, 900, 800))
+    assert sides == [finder.side, finder.closer_side] == [448, 384]
+    smaller = torch.nn.functional.interpolate(pixels, size=finder.closer_side)
+    prompt = torch.zeros(1, 1, 4, *[finder.closer_side // 4] * 2)
+    prompt[..., 0, 30:60, 20:50] = 1
+    drawn = []
+    for eyes in (finder.eyes, finder.model.grounder):
+        features = eyes.encode(smaller)
+        drawn.append([*features.maps, *features.pyramid, *eyes.segment(features, prompt, torch.zeros(1, 1).long())])
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*drawn, strict=True))
+
+
+@torch.inference_mode()
 def test_any_number_of_queries_and_users_side_by_side_get_the_same(finder, pixels):
     vectors = finder.model.grounder.heads.labels.weight
     alone = finder.eyes.encode(pixels)

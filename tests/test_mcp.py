@@ -138,12 +138,13 @@ def test_a_prior_of_another_patient_is_refused(root):
     }.items():  # fmt: skip
         write(root / f"{name}.dcm", square(), StudyInstanceUID="1.2.3", **elements)
     opening = [("open_study", {"path": f"{name}.dcm"}) for name in ("now", "before", "other")]
-    reports = [("report", {"study": "study-1", "prior": f"study-{number}"}) for number in (2, 3)]
-    *_, same, other = talk(make_server(Comparing, [root]), *opening, *reports)
+    reports = [("report", {"study": "study-1", "prior": f"study-{number}"}) for number in (2, 3, 1)]
+    *_, same, other, itself = talk(make_server(Comparing, [root]), *opening, *reports)
     assert same.structured_content["notices"] == [
         "The prior is 28 days earlier than the image, by the dates in the headers."
     ]
     assert other.is_error and "another patient" in other.content[0].text and "9999" not in other.content[0].text
+    assert itself.is_error and "itself" in itself.content[0].text
 
 
 class Comparing(FakeAssistant):

@@ -349,15 +349,15 @@ def test_queries_do_not_see_each_other(made):
 
 
 def test_presence_may_heed_the_mask(made):
-    """What a query's mask shows raises its presence where the weights say so, alike with and without drawing it."""
+    """What a query's mask shows raises its presence where the weights say so, alike whether it is drawn coarsely or whole."""
     heads = made[0].grounder.heads
     pyramid = made[0].encode_images(torch.rand(1, 3, SIDE, SIDE)).pyramid
     queries = heads.labels.weight[:3]
     with torch.no_grad():
-        before = heads.presence(pyramid, queries)
+        before = heads.glance(pyramid, queries)[1]
         peaks = heads.coarse_masks(pyramid, heads.look(pyramid, queries[None]), 2).amax((2, 3))
         heads.drawn.bias[0] = 1.0
-        after, drawn = heads.presence(pyramid, queries), heads(pyramid, queries[None]).presence
+        after, drawn = heads.glance(pyramid, queries)[1], heads(pyramid, queries[None]).presence
         heads.drawn.bias[0] = 0.0
     assert torch.allclose(after - before, peaks / 4, atol=1e-5) and torch.allclose(drawn, after, atol=1e-5)
 

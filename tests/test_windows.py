@@ -16,6 +16,9 @@ def test_a_window_is_a_square_around_its_box_cut_at_the_border():
     assert (x0 + x1) / 2 == pytest.approx(100, abs=1) and (y0 + y1) / 2 == pytest.approx(55, abs=1)
     assert around((0, 0, 20, 20), SIZE)[:2] == (0, 0) and around((180, 100, 200, 120), SIZE)[2:] == (200, 120)
     assert around((10, 10, 150, 100), SIZE) is None  # the whole image shows it as large
+    assert around((10, 10, 150, 100), SIZE, 0.5) is None
+    nx0, _, nx1, _ = around((90, 50, 110, 60), SIZE, 0.5)
+    assert nx1 - nx0 == pytest.approx((x1 - x0) / 2, abs=2) and nx0 + nx1 == pytest.approx(x0 + x1, abs=1)
 
 
 @pytest.mark.parametrize("size", [SIZE, (200, 120), (300, 300), (40, 300), (7, 9), (1, 1)])

@@ -18,10 +18,11 @@ from torch import nn
 
 from medvlm.errors import MedVLMError, ModelError
 from medvlm.model.efficientnet import EfficientNetLiteModel
-from medvlm.model.grounder_session import FUNCTIONS, graphs_folder, weights_of
+from medvlm.model.grounder_session import CLOSER, FUNCTIONS, graphs_folder, weights_of
 from medvlm.model.grounding import position_grid
 from medvlm.model.grounding_model import Grounder, ImageFeatures
 from medvlm.model.loading import load
+from medvlm.windows import STRIDE, closer_side
 
 OPSET = 18
 LARGEST = 1024  # numbers of a constant that is computed beforehand; larger ones are, as a model is loaded
@@ -56,8 +57,8 @@ def examples(grounder: Grounder, side: int) -> dict[str, tuple[torch.Tensor, ...
 
 @torch.no_grad()
 def graph(grounder: Grounder, name: str, side: int) -> bytes:
-    """The graph of a function of a grounder whose norms are folded, for one image of `side` pixels, with its weights named but
-    not in it.
+    """The graph of a function of a grounder whose norms are folded, for one image of `side` pixels (of any, where it encodes),
+    with its weights named but not in it.
 
     Raises `ModelError` where onnx and onnxscript are not installed.
     """
@@ -71,7 +72,9 @@ def graph(grounder: Grounder, name: str, side: int) -> bytes:
     given = examples(grounder, side)
     pyramid = [] if name == "encode" else grounder.encode(*given["encode"]).pyramid
     fixed: dict[int, Any] = {}
-    many = {"glance": {0: torch.export.Dim("queries")}, "ground": {1: torch.export.Dim("queries")}}.get(name, fixed)
+    any_side, any_number = STRIDE * torch.export.Dim("strides", min=2, max=64), torch.export.Dim("queries")
+    free = {"encode": {2: any_side, 3: any_side}, "glance": {0: any_number}, "ground": {1: any_number}}
+    many = free.get(name, fixed)
     shapes = ([fixed for _ in pyramid], tuple(many for _ in given[name]))
     position_grid.cache_clear()  # so that it is computed in the graph; and what that leaves there holds no numbers
     program: Any = torch.onnx.export(
@@ -106,6 +109,7 @@ def write(grounder: Grounder, side: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in FUNCTIONS:
         (folder / f"{name}.onnx").write_bytes(graph(grounder, name, side))
+    (folder / f"{CLOSER}.onnx").write_bytes(graph(grounder, "segment", closer_side(side)))
     return folder
 
 

@@ -20,12 +20,17 @@ from .grammar import Program
 from .instructions import MOST_TOKENS, UNREAD, messages, taken
 from .reader import Reading
 
+PLAINLY = {"chat_template_kwargs": {"enable_thinking": False}}  # as vLLM and llama.cpp take it
 UNSAID = 0.5  # chance of a reading where the server does not tell how sure its model was
 MOST_BYTES = 1_000_000  # of a reply
 
 
 class Refusal(LanguageError):
-    """A server was reached but refuses the request."""
+    """A server was reached but refuses the request, with a status."""
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
 
 
 class ServerReader:
@@ -43,6 +48,7 @@ class ServerReader:
                 "--language takes an address such as http://127.0.0.1:8080/v1, without a name or password."
             )
         self.url, self.timeout, self.values = base.rstrip("/"), timeout, tuple(values)
+        self.thoughts: dict[str, Any] = PLAINLY
         self.opener = urllib.request.OpenerDirector()  # by hand: the usual one follows proxies, redirects and files
         for handler in (
             urllib.request.HTTPHandler,
@@ -59,15 +65,9 @@ class ServerReader:
         reached, does not answer in time, goes away meanwhile or refuses.
         """
         context = before or ()
-        body = {
-            "model": self._model(),
-            "messages": messages(question, context, has_region, self.values),
-            "temperature": 0,
-            "max_tokens": MOST_TOKENS,
-            "logprobs": True,
-        }
+        chat = messages(question, context, has_region, self.values)
         try:
-            choice = json.loads(self.fetch("/chat/completions", body))["choices"][0]
+            choice = self._choice({"messages": chat, "max_tokens": MOST_TOKENS, "logprobs": True})
             calls = taken(choice["message"]["content"], question, context, self.values)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             return UNREAD
@@ -81,12 +81,24 @@ class ServerReader:
     def tell(self, chat: Sequence[dict[str, Any]], most: int) -> str:
         """The model's reply to a chat, of at most `most` tokens as far as the server keeps to it; nothing where it sends
         rubbish. Raises `LanguageError` where it cannot be reached, refuses or hangs."""
-        body = {"model": self._model(), "messages": list(chat), "temperature": 0, "max_tokens": most}
         try:
-            text = json.loads(self.fetch("/chat/completions", body))["choices"][0]["message"]["content"]
+            text = self._choice({"messages": list(chat), "max_tokens": most})["message"]["content"]
         except (ValueError, KeyError, IndexError, TypeError, RecursionError):
             return ""
         return text if isinstance(text, str) else ""
+
+    def _choice(self, body: dict[str, Any]) -> Any:
+        """The first choice of the server's reply to a chat. Its model is not to think first, which would take all of its tokens;
+        a server that refuses to be told so is not told again."""
+        body = {"model": self._model(), "temperature": 0, **body}
+        try:
+            reply = self.fetch("/chat/completions", {**body, **self.thoughts})
+        except Refusal as refusal:
+            if not self.thoughts or refusal.status not in (400, 422):
+                raise
+            self.thoughts = {}
+            reply = self.fetch("/chat/completions", body)
+        return json.loads(reply)["choices"][0]
 
     def _model(self) -> str:
         """The model's name: as given, else the first that the server lists, which is requested once."""
@@ -109,8 +121,8 @@ class ServerReader:
         except queue.Empty:
             got = TimeoutError()
         if isinstance(got, Exception):
-            kind = Refusal if isinstance(got, urllib.error.HTTPError) else LanguageError
-            raise kind(f"The language server at {self.url} {self._why(got)}.") from None
+            why = f"The language server at {self.url} {self._why(got)}."
+            raise Refusal(why, got.code) if isinstance(got, urllib.error.HTTPError) else LanguageError(why)
         return got
 
     def _fetch(self, request: urllib.request.Request, done: queue.Queue[bytes | Exception]) -> None:

@@ -1,4 +1,4 @@
-"""The grounder in ONNX Runtime, which on a CPU takes half to two thirds of torch's time for the same numbers.
+"""The grounder in ONNX Runtime, which on a CPU takes a third to two thirds of torch's time for the same numbers.
 
 Graphs belong to an architecture and hold no weights; a model gives its own as it is loaded, so that one set of files serves
 every model that was trained from another, whatever its labels. Where none fits, torch computes. `training.graphs` writes
@@ -16,11 +16,13 @@ from typing import Protocol
 import onnxruntime
 import torch
 
+from ..windows import closer_side
 from .grounding import GroundingOutput
 from .grounding_model import Grounder, ImageFeatures
 
 GRAPHS = Path(__file__).parent / "graphs"
-FUNCTIONS = ("encode", "glance", "ground", "segment")
+FUNCTIONS = ("encode", "glance", "ground", "segment")  # the first for images of any side
+CLOSER = "closer"  # `segment` at the side of closer looks
 OF_LABELS = ("heads.labels.", "heads.facts.", "heads.fact_norm.")  # weights in no graph, of a form that labels decide
 DIGITS = 12
 
@@ -72,11 +74,15 @@ class Graph:
 
 
 class GrounderSession:
-    """A grounder's functions for one image at a time; each says in `Grounder` what it takes and gives."""
+    """A grounder's functions for one image at a time, of `side` pixels; each says in `Grounder` what it takes and gives.
 
-    def __init__(self, folder: Path, grounder: Grounder):
+    Prompts may be drawn on images at `closer_side` too.
+    """
+
+    def __init__(self, folder: Path, grounder: Grounder, side: int):
         weights = {k: onnxruntime.OrtValue.ortvalue_from_numpy(v.numpy()) for k, v in weights_of(grounder).items()}
-        self.graphs = {name: Graph(folder / f"{name}.onnx", weights) for name in FUNCTIONS}
+        self.graphs = {name: Graph(folder / f"{name}.onnx", weights) for name in (*FUNCTIONS, CLOSER)}
+        self.cells = closer_side(side) // 4  # of the maps of prompts in a closer look
 
     def encode(self, pixel_values: torch.Tensor) -> ImageFeatures:
         maps = self.graphs["encode"](pixel_values)
@@ -92,7 +98,8 @@ class GrounderSession:
     def segment(
         self, features: ImageFeatures, prompts: torch.Tensor, kinds: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        masks, quality = self.graphs["segment"](*features.pyramid, prompts, kinds)
+        name = CLOSER if prompts.shape[-1] == self.cells else "segment"
+        masks, quality = self.graphs[name](*features.pyramid, prompts, kinds)
         return masks, quality
 
 
@@ -103,7 +110,7 @@ def on_cpu(grounder: Grounder, side: int) -> Sees:
     if not folder.is_dir():
         return grounder
     try:
-        return GrounderSession(folder, grounder)
+        return GrounderSession(folder, grounder, side)
     except Exception as error:  # of a runtime that has no common class for its own
         logger.warning("The graphs in %s cannot be used (%s): torch sees instead.", folder.name, type(error).__name__)
         return grounder

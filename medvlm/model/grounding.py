@@ -195,10 +195,6 @@ class GroundingHeads(nn.Module):
         """Logits `(B, values)` of every fact that has a name."""
         return dict(zip(self.config.facts, self.fact_logits(maps), strict=False))
 
-    def presence(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
-        """Presence logits `(B, N)` of N queries `(N, size)`, without drawing them."""
-        return self.glance(pyramid, queries)[1]
-
     def glance(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """N queries `(N, size)` drawn coarsely: mask logits `(B, N, h / 2, w / 2)` for a finest level `(h, w)`, and presence
         logits `(B, N)`."""
@@ -216,9 +212,12 @@ class GroundingHeads(nn.Module):
             queries = layer(queries, keys, keys)
         return self.norm(queries)
 
-    def pixels(self, finest: torch.Tensor) -> torch.Tensor:
-        """Pixel embeddings `(B, C, h * w)` with their places in them."""
-        return finest.flatten(2) + self.pixel_position(positions(finest)).T
+    def on_pixels(self, kernels: torch.Tensor, finest: torch.Tensor) -> torch.Tensor:
+        """Logits `(B, K, h * w)` that kernels `(B, K, C + 1)`, an offset last, give pixels `(B, C, h, w)` with their places."""
+        kernels, offset = kernels[..., :-1], kernels[..., -1:]
+        place = self.pixel_position
+        dots = kernels @ finest.flatten(2) + (kernels @ place.weight) @ positions(finest).T
+        return (dots + (kernels @ place.bias)[..., None]) * self.config.channels**-0.5 + offset
 
     def judge(self, queries: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits `(B, Q, 3)` of presence, trust in the mask and its expected IoU, for queries that have looked and what
@@ -234,10 +233,9 @@ class GroundingHeads(nn.Module):
 
     def coarse_masks(self, pyramid: list[torch.Tensor], queries: torch.Tensor, step: int) -> torch.Tensor:
         """Mask logits `(B, Q, h / step, w / step)` from the finest level `(h, w)` averaged over `step` × `step` pixels."""
-        finest = F.avg_pool2d(pyramid[-LEVELS], step)
+        finest = F.avg_pool2d(pyramid[-LEVELS], step) if step > 1 else pyramid[-LEVELS]
         kernels = self.kernels(queries)[..., : self.config.channels + 1]
-        logits = kernels[..., :-1] @ self.pixels(finest) * self.config.channels**-0.5 + kernels[..., -1:]
-        return logits.unflatten(-1, finest.shape[-2:])
+        return self.on_pixels(kernels, finest).unflatten(-1, finest.shape[-2:])
 
     def evidence(self, maps: list[torch.Tensor], pyramid: list[torch.Tensor]) -> torch.Tensor:
         """What the heads see of an image, for the language model: `(B, evidence_size)`.
@@ -263,13 +261,9 @@ class GroundingHeads(nn.Module):
     def forward(self, pyramid: list[torch.Tensor], queries: torch.Tensor) -> GroundingOutput:
         """A pyramid and queries `(B, Q, size)` to a `GroundingOutput`."""
         finest = pyramid[-LEVELS]
-        queries, pixels = self.look(pyramid, queries), self.pixels(finest)
-        height, width = finest.shape[-2:]
-        batch, channels = pixels.shape[:2]
-        kernels = self.kernels(queries).view(batch, -1, 6, channels + 1)
-        dense = (
-            torch.einsum("bqkc,bcp->bqkp", kernels[..., :channels], pixels) * channels**-0.5 + kernels[..., channels:]
-        )
+        queries = self.look(pyramid, queries)
+        batch, channels, height, width = finest.shape
+        dense = self.on_pixels(self.kernels(queries).view(batch, -1, channels + 1), finest)
         dense = dense.view(batch, -1, 6, height, width)
         presence, outlined, quality = self.judge(queries, self.coarse_masks(pyramid, queries, 2)).unbind(-1)
         return GroundingOutput(

@@ -78,7 +78,7 @@ class Grounder(nn.Module):
         """All outputs at once, for label numbers and drawn prompts, as training needs them."""
         features = self.encode(pixel_values)
         queries = self.heads(features.pyramid, self.heads.labels(label_ids))
-        labels = self.heads.presence(features.pyramid, self.heads.labels.weight[:-1])
+        _, labels = self.heads.glance(features.pyramid, self.heads.labels.weight[:-1])
         facts = self.heads.fact_logits(features.maps)
         masks, quality = self.heads.segment(features.pyramid, prompts, prompt_kinds.clamp(min=0))
         return GrounderOutput(queries, labels, facts, masks, quality)

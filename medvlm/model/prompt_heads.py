@@ -30,7 +30,7 @@ def places(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
 def under(prompts: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     """The mean of maps `(B, D, h, w)` under each channel of prompts `(B, P, 4, h, w)`: `(B, P, 4, D)`, 0 where none is drawn."""
     share = prompts / prompts.sum((-2, -1), keepdim=True).clamp(min=1e-3)
-    return torch.einsum("bpkhw,bdhw->bpkd", share, maps)
+    return (maps.flatten(2)[:, None] @ share.flatten(3).transpose(2, 3)).transpose(2, 3)
 
 
 class PromptHeads(nn.Module):
@@ -57,13 +57,13 @@ class PromptHeads(nn.Module):
         """Queries `(B, P, size)` of prompts `(B, P, 4, h, w)` of `kinds` `(B, P)` on maps `(B, C, h, w)` and coarser."""
         height, width = finest.shape[-2:]
         where = places(height, width, finest)
-        fine = under(prompts, torch.cat([finest, where.expand(len(finest), -1, -1, -1)], dim=1))
+        fine = under(prompts, finest), under(prompts, where[None])
         size = coarse.shape[-2], coarse.shape[-1]
         smaller = F.adaptive_avg_pool2d(prompts.flatten(1, 2), size).unflatten(1, prompts.shape[1:3])
         given = prompts.amax((-2, -1))[..., None]
         sides = prompts.amax(-2).mean(-1, keepdim=True), prompts.amax(-1).mean(-1, keepdim=True)
         share = prompts.mean((-2, -1))[..., None]
-        features = torch.cat([fine, under(smaller, coarse), given, *sides, share], dim=-1)
+        features = torch.cat([*fine, under(smaller, coarse), given, *sides, share], dim=-1)
         return self.kinds(kinds) + self.read(features.flatten(2))
 
     def corrections(self, finest: torch.Tensor, logits: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:

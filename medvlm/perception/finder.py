@@ -20,7 +20,7 @@ from ..model.grounding_model import ImageFeatures
 from ..model.instances import instances, separate, source_logits, to_source
 from ..model.loading import load, model_folder
 from ..model.modeling_medvlm import MedVLMForConditionalGeneration
-from ..model.processing_medvlm import MedVLMProcessor
+from ..model.processing_medvlm import MedVLMImageProcessor, MedVLMProcessor
 from ..model.prompts import Prompt
 from ..notices import notices, scope
 from ..operating import Scores, read_operating
@@ -31,7 +31,7 @@ from ..seams import across
 from ..types import Box, Grounding, Image, ImageFacts, Region, Study, mask_box
 from ..validation import check_box, check_image, check_one_prompt, check_phrase, check_points, check_scribble
 from ..vocabulary import FINE, canonical_name, other_types, parts, whole
-from ..windows import around, crop, hull, inside, tiles
+from ..windows import around, closer_side, crop, hull, inside, tiles
 from .search import VolumeSearch
 from .view import Found, ImageView, let_go, merged
 
@@ -81,7 +81,10 @@ class Finder:
         self.eyes: Sees = eyes or model.grounder
         self.processor, self.name, self.device = processor, name, device
         self.operating = dict(operating or {})
-        self.side = model.config.image_size
+        self.side = self.closer_side = model.config.image_size
+        if isinstance(model.grounder.vision, EfficientNetLiteModel):  # which sees images of any side
+            self.closer_side = closer_side(self.side)
+        self.enlarge = MedVLMImageProcessor(image_size=self.closer_side)
         self.config = model.config.grounding_config
         self.views: weakref.WeakKeyDictionary[Image, ImageView] = weakref.WeakKeyDictionary()
         self.at_once, self.most_held = 1 if device == "cpu" else BATCH, HELD.get(device, 2**32)
@@ -343,16 +346,17 @@ class Finder:
         else:
             prompt = Prompt(scribble=check_scribble(scribble, source.size))
         view = self.look([source])[0]
-        canvas, score = self.prompted(view.features, source, prompt)
+        canvas, score = self.prompted(view.features, source, prompt, self.side)
         extent = prompt.extent
         if box is None and (found := to_source(canvas, source.size, self.side)).any():
             extent = hull(extent, mask_box(found))
         logits = source_logits(canvas + self.recognised(view, source, canvas, extent), source.size, self.side)
-        if window := around(extent, source.size):
+        if window := around(extent, source.size, self.closer_side / self.side):
             part = crop(source, window)
             pause()
-            canvas, score = self.prompted(self.encode([part]), part, prompt.within(window))
-            closer = source_logits(canvas, part.size, self.side)
+            features = self.eyes.encode(self.enlarge(images=[part.pixels])["pixel_values"].to(self.device))
+            canvas, score = self.prompted(features, part, prompt.within(window), self.closer_side)
+            closer = source_logits(canvas, part.size, self.closer_side)
             logits -= self.policy.closer * self.policy.alike_most  # outside of the window
             x0, y0, x1, y1 = window
             logits[y0:y1, x0:x1] += self.policy.closer * (closer + self.policy.alike_most)
@@ -360,9 +364,10 @@ class Finder:
         mask = prompt.touched(mask) if prompt.box is None else mask & inside(prompt.box, source.size)
         return [Region("region", index, mask_box(mask), mask, score, turn=source.turn)] if mask.any() else []
 
-    def prompted(self, features: ImageFeatures, image: Image, prompt: Prompt) -> tuple[torch.Tensor, float]:
-        """The mask's logits `(h, w)` under a prompt on an image, on the canvas, and its expected IoU."""
-        maps, kind = prompt.maps(image.size, self.side)
+    def prompted(self, features: ImageFeatures, image: Image, prompt: Prompt, side: int) -> tuple[torch.Tensor, float]:
+        """The mask's logits `(h, w)` under a prompt on an image that was encoded at `side`, on its canvas, and its expected
+        IoU."""
+        maps, kind = prompt.maps(image.size, side)
         masks, quality = self.eyes.segment(
             features,
             torch.from_numpy(maps)[None, None].to(self.device),

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from skimage.draw import polygon2mask
 
 from ..errors import RequestError
 from ..types import mask_box
 
-REACH = 1 / 3  # of a mask's longer side: how far from a click or a stroke the mask can change with it
+REACH = (0.5, 1.5)  # how far around a touch a mask changes, in the outline's distance from it: removing, adding
 TIP = 0.01  # of an image's longer side: radius of what a click changes at least
 MOST_POINTS, MOST_RADIUS = 5_000, 500.0  # of a stroke, pixels
 
@@ -52,14 +53,14 @@ def tip(click: Click, size: tuple[int, int]) -> np.ndarray:
 def retouched(mask: np.ndarray, found: np.ndarray, touch: np.ndarray, add: bool) -> np.ndarray:
     """A mask with what a click or a stroke adds to it, or removes: all bool `(H, W)`.
 
-    `found` is what the model finds with it. Of what that would change, the part that hangs together with `touch` and lies
-    near it is taken, and `touch` itself is always.
+    `found` is what the model finds with it. Of what that would change, the part that hangs together with `touch` and lies near
+    it is taken, and `touch` itself is always. What is near goes by how far away the mask's outline is, since people click in
+    the middle of what is wrong.
     """
-    if add and not mask.any():
-        return found | touch
+    if not mask.any():
+        return found | touch if add else mask
     change = found & ~mask if add else mask & ~found
-    x0, y0, x1, y1 = mask_box(mask)
-    near = _grown(touch, REACH * max(x1 - x0, y1 - y0))
+    near = _grown(touch, REACH[add] * _depth(touch, mask))
     part = (change & near) | touch if add else (change & near) | (touch & mask)
     pieces, _ = ndimage.label(part)
     part = np.isin(pieces, np.setdiff1d(pieces[touch], [0]))
@@ -79,6 +80,13 @@ def prompt_of(clicks: Sequence[Click], mask: np.ndarray) -> list[Click]:
     depth = ndimage.distance_transform_edt(np.pad(left, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(depth.argmax(), depth.shape)
     return [(float(x) + 0.5, float(y) + 0.5, 1), *clicks]
+
+
+def _depth(touch: np.ndarray, mask: np.ndarray) -> float:
+    """Pixels from a touch to the outline of a mask, inside it or outside; of those of a stroke the median."""
+    outline = mask & ~ndimage.binary_erosion(mask)
+    apart, _ = cKDTree(np.argwhere(outline)).query(np.argwhere(touch))
+    return float(np.median(apart)) + 1
 
 
 def _grown(mask: np.ndarray, radius: float) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from serving.page import desks
+
 from .test_page import ask, opened
 
 GONE = "the studies that were open here are gone"
@@ -33,10 +35,9 @@ def test_where_nothing_was_open_nothing_is_told(open_page):
 
 def test_a_server_that_was_started_anew_has_the_page_loaded_anew(open_page):
     page = open_page()
-    names = iter(["one"])
-    page.route("**/here", lambda route: route.fulfill(body=json.dumps(next(names, "other")) + "\n"))
-    page.reload()
     page.evaluate("window.before = true")
+    page.route("**/here", lambda route: route.fulfill(body=json.dumps({"server": "other", "known": True})), times=1)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_function("!window.before")
     page.wait_for_selector(".mv-stage canvas")
 
@@ -44,24 +45,46 @@ def test_a_server_that_was_started_anew_has_the_page_loaded_anew(open_page):
 def test_results_come_though_their_line_breaks(open_page, png):
     page = open_page()
     opened(page, png)
-    page.route("**/results", lambda route: route.abort())
+    page.route("**/results?*", lambda route: route.abort())
     ask(page, "Is it bright?")
     page.get_by_text("Is it bright?").wait_for()
     page.wait_for_timeout(500)
     assert page.get_by_text("confidence 80 %").count() == 0
-    page.unroute("**/results")
+    page.unroute("**/results?*")
     page.get_by_text("confidence 80 %").wait_for()
 
 
-def test_what_was_lost_on_its_way_is_shown_all_the_same(open_page, png):
+def test_a_file_that_was_lost_on_its_way_comes_all_the_same(open_page, png):
     page = open_page()
     opened(page, png)
 
+    lost = []
+
     def lose(route) -> None:
-        assert "null" in route.fetch().text()  # the server has sent all of it
+        lost.extend(route.fetch().json()["results"])  # the server has sent it
         route.abort()
 
-    page.route("**/results", lose, times=1)
-    ask(page, "Is it bright?")
-    page.get_by_text("confidence 80 %").wait_for()
+    page.route("**/results?*", lose)
+    with page.expect_download() as download:
+        page.click("[data-do=png]")
+        while not lost:
+            page.wait_for_timeout(50)
+        page.unroute("**/results?*")
+    assert download.value.suggested_filename == "overlay.png"
     assert page.locator(".mv-working").is_hidden()
+
+
+def test_what_was_given_up_unread_is_told(open_page, png, monkeypatch):
+    page = open_page()
+    opened(page, png)
+    page.click("#mv-report-button")
+    page.wait_for_selector(".mv-finding")
+    monkeypatch.setattr(desks, "MOST_UNREAD", 100)
+    page.route("**/results?*", lambda route: route.abort())
+    for _ in range(2):
+        with page.expect_response("**/events/download"):
+            page.click("[data-save=md]")
+    page.wait_for_timeout(1500)
+    with page.expect_download():
+        page.unroute("**/results?*")
+    page.locator("#mv-refused", has_text="save once more what did not come").wait_for()

@@ -88,6 +88,7 @@ def test_upload_ask_and_region(open_page, png, server, width, height, density):
     ask(page, "Where is it? find bright thing")
     page.get_by_text("confidence 80 %, 1 region shown").wait_for()
     wait_data(page, "shown", "1")
+    page.mouse.move(2, 2)  # off the list, which lights what is under the pointer
     tinted = pixel(page, 120, 90)
     assert tinted[0] > tinted[2] + 20  # amber over grey
     assert (pixel(page, 20, 20) == 0).all()
@@ -190,7 +191,7 @@ def test_a_dicom_study_is_reported_into_its_record(open_page, tmp_path):
 LATE = """const plain = window.fetch;
   window.fetch = async (...request) => {
     const reply = await plain(...request);
-    if (!String(request[0].url || request[0]).endsWith("/results")) return reply;
+    if (!String(request[0].url || request[0]).includes("/results?")) return reply;
     const late = new TransformStream({
       async transform(chunk, out) { await new Promise(go => setTimeout(go, 1000)); out.enqueue(chunk); } });
     return new Response(reply.body.pipeThrough(late), { headers: reply.headers });
@@ -198,7 +199,7 @@ LATE = """const plain = window.fetch;
 
 
 def test_no_click_is_lost_while_results_come_late(open_page, png):
-    """A request that is made when the stream of results is closed, but not yet seen to be, is answered all the same."""
+    """A request that is made when the last results are sent, but have not come yet, is answered all the same."""
     page = open_page(script=LATE)
     opened(page, png)
     page.wait_for_timeout(2_500)

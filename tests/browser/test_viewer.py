@@ -91,7 +91,7 @@ def test_what_a_reply_says_of_a_slice_leads_there(volume):
 
 
 def test_small_pictures_and_series_are_chosen(open_page, tmp_path):
-    write_series(tmp_path / "exam", 4)
+    write_series(tmp_path / "exam", 6)
     write_series(tmp_path / "exam" / "other", 3, SeriesInstanceUID="1.2.3.9", Modality="MR")
     page = open_page()
     upload(page, tmp_path / "exam", name=".mv-folder")
@@ -99,6 +99,13 @@ def test_small_pictures_and_series_are_chosen(open_page, tmp_path):
     cards = page.locator(".mv-series-card")
     assert cards.nth(0).get_attribute("aria-current") == "true"
     assert "MR" in cards.nth(1).inner_text() and "3 slices" in cards.nth(1).inner_text()
+    page.locator(".mv-stage canvas").focus()
+    page.keyboard.press("End")
+    wait_data(page, "image", "5")
+    shelf, card = page.locator(".mv-shelf"), cards.nth(1).bounding_box()
+    assert shelf.evaluate("(e) => e.scrollTop") > 0 and card["y"] >= shelf.bounding_box()["y"], (
+        "the series stay in reach"
+    )
     page.locator(".mv-thumbnail").nth(3).click()
     wait_data(page, "image", "3")
     assert page.locator(".mv-thumbnail[aria-current]").inner_text() == "4"
@@ -161,4 +168,11 @@ def test_a_finger_meets_buttons_that_are_large_enough(server, browser, png, widt
     small = "all => all.filter(e => e.offsetParent && e.getBoundingClientRect().height < 40).map(e => e.textContent)"
     assert page.eval_on_selector_all(".mv button, .mv select, #mv-ask button", small) == []
     assert page.locator(".mv-stage").bounding_box()["height"] >= 400
+    ask(page, "left clavicle", "find")
+    page.locator(".mv-finding").wait_for()
+    panel, name = page.locator("#mv-panel").bounding_box(), page.locator(".mv-finding .mv-label").bounding_box()
+    right = page.eval_on_selector_all(
+        ".mv-table td", "all => Math.max(...all.map(e => e.getBoundingClientRect().right))"
+    )
+    assert right <= panel["x"] + panel["width"] and name["height"] < 30, "beside them a name is whole, on one line"
     context.close()

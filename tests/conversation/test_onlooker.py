@@ -56,7 +56,7 @@ def test_the_image_leaves_with_the_question_and_nothing_else(serve) -> None:
     answer = conversation(served.url).ask(study, QUESTION)
     ((path, body),) = served.asked
     assert path == "/v1/chat/completions" and "oe" not in json.dumps(body["messages"][1]["content"][0])
-    assert body.keys() == {"model", "messages", "temperature", "max_tokens"}
+    assert body.keys() == {"model", "messages", "temperature", "max_tokens", "chat_template_kwargs"}
     system, asked = body["messages"]
     assert system == {"role": "system", "content": SENT} and asked["role"] == "user"
     text, picture = asked["content"]

@@ -29,6 +29,19 @@ def test_a_server_that_answers(serve) -> None:
     assert body["temperature"] == 0 and body["model"] == "first"
 
 
+def test_a_model_is_not_to_think_first_unless_its_server_refuses_to_be_told(serve) -> None:
+    def strict(handler) -> None:
+        if "chat_template_kwargs" in handler.asked:
+            return send(handler, "no such argument", status=400)
+        return says("recall()")(handler)
+
+    served = serve(strict)
+    reader = ServerReader(f"{served.url}#one")
+    assert [text_of(reader.read("why?").calls), reader.tell([{"role": "user", "content": "hi"}], 9)] == ["recall()"] * 2
+    told = [body.get("chat_template_kwargs") for _, body in served.asked]
+    assert told == [{"enable_thinking": False}, None, None]
+
+
 def test_a_server_that_tells_its_chances_and_has_several_models(serve) -> None:
     served = serve(says("recall()", -0.5, -0.25))
     reader = ServerReader(f"{served.url}/#second")
