@@ -20,16 +20,17 @@ from .commands import COMMANDS, Load
 from .commands.options import COMMON
 from .cores import wait_asleep
 from .errors import MedVLMError
-from .memory import keep_freed_memory
+from .memory import keep_freed_memory, loading
 from .progress import bar
 
 GROUPS = {"data": "look after data sets"}  # of commands with two words
 
 
 def load_assistant(args: argparse.Namespace) -> Any:
-    from .assistant import Assistant
+    with loading():
+        from .assistant import Assistant
 
-    return Assistant.load(args.model, args.device, args.language, args.phrased, args.send_images)
+        return Assistant.load(args.model, args.device, args.language, args.phrased, args.send_images)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable
 
 from medvlm.errors import RequestError
+from medvlm.memory import loading
 
 # Gradio and the hub read these where they are imported; the page never reaches the network.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -46,10 +47,11 @@ def serve(
     Raises `RequestError` where the address cannot be used, `ModelError` and `LanguageError` where a model cannot be loaded.
     """
     try:
-        from .access.accounts import Accounts, Proxies, TrustedHeader
-        from .access.entrance import Way
-        from .dicomweb import archives_at
-        from .server import run
+        with loading():
+            from .access.accounts import Accounts, Proxies, TrustedHeader
+            from .access.entrance import Way
+            from .dicomweb import archives_at
+            from .server import run
     except ModuleNotFoundError as error:
         raise RequestError(f"The page needs {error.name}; pip install 'medvlm-assistant[serving]'.") from error
 
@@ -59,9 +61,10 @@ def serve(
     archive = archives_at(dicomweb) if dicomweb else None
 
     def load():
-        from medvlm.assistant import Assistant
+        with loading():
+            from medvlm.assistant import Assistant
 
-        return Assistant.load(model, device, language, phrase, send_images)
+            return Assistant.load(model, device, language, phrase, send_images)
 
     run(load, host, port, allowed, way, proxies, idle_minutes * 60, audit_log, bound, archive, root_path, store, log)
 

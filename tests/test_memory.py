@@ -1,4 +1,17 @@
+import gc
+
 from medvlm import memory
+
+
+def test_what_is_loaded_is_searched_for_cycles_neither_then_nor_later():
+    frozen = gc.get_freeze_count()
+    try:
+        with memory.loading():
+            assert not gc.isenabled()
+            made = [[] for _ in range(100)]
+        assert gc.isenabled() and gc.get_freeze_count() > frozen + len(made)
+    finally:
+        gc.unfreeze()
 
 
 def test_freed_memory_is_given_back_now_and_then(monkeypatch):
