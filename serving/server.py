@@ -77,12 +77,19 @@ def make_app(
         return InTurn(timed(), turns, f"tab {asking.get().id}")
 
     def check_room(more: int) -> None:
-        if ration.allowance.full(desks.held(user_of(asking.get().client)), desks.held(), more):
-            raise RequestError(FULL)
+        user = user_of(asking.get().client)
 
-    def forget(tab: str) -> None:
+        def full() -> bool:
+            return ration.allowance.full(desks.held(user), desks.held(), more)
+
+        if full():
+            desks.let_go(user)
+            if full():
+                raise RequestError(FULL)
+
+    def forget(tab: str, lost: bool) -> None:
         turns.abandon(f"tab {tab}")  # no user is called so
-        desks.part(tab)
+        desks.part(tab, lost)
 
     def close(client: str) -> None:
         api.state.service.studies.leave(client)

@@ -121,6 +121,27 @@ def test_a_page_that_is_loaded_anew_finds_its_studies_and_what_waits(server):
     assert "The model takes it for" in again.chat.messages[0]["content"]
 
 
+def test_what_a_page_showed_before_its_machine_slept_is_there_when_it_wakes(server):
+    session, _ = server.load(page="one")
+    server.open(session)
+    server.desks.part("one", lost=True)
+    server.time = 3000
+    server.desks.sweep()
+    assert titles(server.load(page="one")[0]) == [("a.png", True)]
+
+
+def test_what_no_page_shows_makes_room_for_its_user_and_for_nobody_else(server):
+    for number, client in enumerate(("alice session 1", "bob session 2", "alice session 1")):
+        session, _ = server.load(client, f"w{number}", f"p{number}")
+        server.open(session)
+        if number < 2:
+            server.desks.part(f"p{number}", lost=True)
+    server.desks.let_go("alice")
+    assert {key[0]: key[1] for key in server.desks._places} == {"bob session 2": "w1", "alice session 1": "w2"}
+    server.desks.leave("bob session 2")
+    assert len(server.desks._places) == 1
+
+
 @pytest.mark.parametrize("who", [{"client": "bob session 2"}, {"window": "other"}, {"client": "alice session 9"}])
 def test_another_window_or_browser_finds_nothing(server, who):
     session, _ = server.load()

@@ -21,7 +21,7 @@ class Clock:
 
 def test_sessions_and_tabs_that_are_not_used_end():
     clock, forgotten, closed = Clock(), [], []
-    sessions = Sessions(forgotten.append, closed.append, Terms(idle_s=100, tab_idle_s=10), clock)
+    sessions = Sessions(lambda tab, lost: forgotten.append(tab), closed.append, Terms(idle_s=100, tab_idle_s=10), clock)
     value, browser = sessions.start("alice")
     sessions.tab(browser, "a")
     clock.now = 11
@@ -44,7 +44,7 @@ def test_a_tab_that_is_left_open_lasts_on_loopback_alone(open_tabs_last):
     terms = Terms(idle_s=100, open_tabs_last=open_tabs_last)
 
     async def left_open():
-        sessions = Sessions(forgotten.append, terms=terms, now=clock)
+        sessions = Sessions(lambda tab, lost: forgotten.append(tab), terms=terms, now=clock)
         value, browser = sessions.start("alice")
         with sessions.stream(sessions.tab(browser, "a")):
             while clock.now < 1000:

@@ -80,11 +80,11 @@ class Browser:
 
 
 class Sessions:
-    """All browsers. `forget` is told each tab that is over, `close` each client whose session has ended."""
+    """All browsers. `forget` is told each tab that is over, and whether it was merely not heard of for long, `close` each client whose session has ended."""
 
     def __init__(
         self,
-        forget: Callable[[str], None] = lambda _: None,
+        forget: Callable[[str, bool], None] = lambda tab, lost: None,
         close: Callable[[str], None] = lambda _: None,
         terms: Terms | None = None,
         now: Callable[[], float] = time.monotonic,
@@ -198,7 +198,7 @@ class Sessions:
             late = self._now() - self.terms.tab_idle_s
             for browser in self._browsers.values():
                 for hash in [hash for hash, tab in browser.tabs.items() if not tab.streams and tab.used < late]:
-                    self._leave(browser, hash)
+                    self._leave(browser, hash, lost=True)
 
     def check(self) -> None:
         """`sweep` now and then: open tabs count as use where they may, and what the store says is over ends here."""
@@ -251,11 +251,11 @@ class Sessions:
                 self._leave(browser, hash)
         self._close(browser.client)
 
-    def _leave(self, browser: Browser, hash: str) -> None:
+    def _leave(self, browser: Browser, hash: str, lost: bool = False) -> None:
         tab = browser.tabs.pop(hash)
         for stop in list(tab.streams):
             stop()
-        self._forget(hash)
+        self._forget(hash, lost)
 
 
 def _key(value: str) -> str:

@@ -8,6 +8,7 @@ there any more.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -95,7 +96,7 @@ class _Place:
     session: Session = field(default_factory=Session)
     pages: dict[str, Page] = field(default_factory=dict)
     latest: str = ""  # of the pages
-    parted: float = 0.0
+    until: float = 0.0  # when it is forgotten, once no page shows it
 
 
 class Desks:
@@ -148,8 +149,9 @@ class Desks:
                 if user in (None, user_of(client))
             )
 
-    def part(self, id: str) -> None:
-        """A page was closed or is loaded anew: its desk is kept for a while, if there is something on it."""
+    def part(self, id: str, lost: bool = False) -> None:
+        """A page was closed or is loaded anew: its desk is kept for a while, if there is something on it. One that was `lost`, as
+        while the machine before it slept, may come back as long as its client's session lasts."""
         with self._lock:
             place = self._shown.pop(id, None)
             if place is None:
@@ -157,7 +159,7 @@ class Desks:
             desk = place.session.desk
             kept = desk.now.study is not None or bool(desk.efforts)  # such as one that opens a study; they end with it
             place.pages.pop(id).end()
-            place.parted = self._now()
+            place.until = math.inf if lost else self._now() + self._parted_s
             gone = [] if kept or place.pages else self._taken(lambda _, other: other is place)
         self._free(gone)
 
@@ -170,8 +172,14 @@ class Desks:
     def sweep(self) -> None:
         """Forget what was open in windows that are closed."""
         with self._lock:
-            late = self._now() - self._parted_s
-            gone = self._taken(lambda _, place: not place.pages and place.parted <= late)
+            now = self._now()
+            gone = self._taken(lambda _, place: not place.pages and place.until <= now)
+        self._free(gone)
+
+    def let_go(self, user: str) -> None:
+        """Make room: forget what was open in windows of a user that no page shows any more."""
+        with self._lock:
+            gone = self._taken(lambda owner, place: not place.pages and user_of(owner) == user)
         self._free(gone)
 
     def _taken(self, over: Callable[[str, _Place], bool]) -> list[_Place]:
