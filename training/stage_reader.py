@@ -91,19 +91,28 @@ class Lessons(IterableDataset):
             yield from (lesson(self.reader, part) for part in parts)
 
 
-def score(reader: NanoReader, wordings: Sequence[Wording], show: bool = False) -> float:
-    """The share of wordings that become (one of) their calls."""
-    right = 0
+def judged(reader: NanoReader, wordings: Sequence[Wording], show: bool = False) -> list[bool]:
+    """Whether each wording becomes (one of) its calls; `show` prints those that do not."""
+    judgements = []
     for at in range(0, len(wordings), 50):
         part = wordings[at : at + 50]
         for wording, reading in zip(part, reader.read_many([(w.before, w.question) for w in part]), strict=True):
-            fits = any(same(reading.calls, parse(one), wording.before) for one in wording.calls.split("||"))
-            right += fits
-            if show and not fits:
+            judgements.append(fits(reading.calls, wording))
+            if show and not judgements[-1]:
                 print(
                     f"({wording.before}) {wording.question}\n    {wording.calls}\n    {text_of(reading.calls)}  {reading.chance:.2f}"
                 )
-    return right / max(1, len(wordings))
+    return judgements
+
+
+def fits(calls: Program, wording: Wording) -> bool:
+    """Whether calls are (one of) a wording's."""
+    return any(same(calls, parse(one), wording.before) for one in wording.calls.split("||"))
+
+
+def score(reader: NanoReader, wordings: Sequence[Wording], show: bool = False) -> float:
+    """The share of wordings that become (one of) their calls."""
+    return sum(judged(reader, wordings, show)) / max(1, len(wordings))
 
 
 def take_up(reader: NanoReader, folder: Path) -> None:
