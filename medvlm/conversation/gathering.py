@@ -25,7 +25,7 @@ from .evidence import (
     unit_of,
 )
 from .grammar import ANYTHING, split
-from .places import SIDED, extent, words_for
+from .places import AREA, SIDED, words_for
 from .results import Result, Scene
 from .units import shown as number
 from .units import wished
@@ -126,7 +126,7 @@ def _take_numbers(out: Evidence, result: Result, chance: float, wish: str) -> No
 
 def _take_places(out: Evidence, result: Result, scene: Scene) -> None:
     for label in {region.label for region in result.regions}:
-        largest = max((r for r in result.regions if r.label == label), key=extent)
+        largest = max((r for r in result.regions if r.label == label), key=AREA)
         words = {PLACES[word] for word in words_for(largest, scene.size, out.mirrored).split() if word in PLACES}
         out.places.append((words, kin(_names([largest]))))
     if result.regions and (where := result.call.get("where")):

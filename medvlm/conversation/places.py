@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..types import Region
 from ..vocabulary import other_types, whole
 from .meanings import options_in
 
+AREA = attrgetter("area")  # of a region, px²
 MIDDLE = (1 / 3, 2 / 3)
 BETWEEN = 0.06  # of the width or height: so near to its half, a thing is on neither side
 SPANS = 0.6  # a thing of this much of the width or height is on no side of it
@@ -22,11 +24,6 @@ def centre(region: Region) -> tuple[float, float]:
     """The middle of a region's box, `(x, y)` px."""
     x0, y0, x1, y1 = region.box
     return (x0 + x1) / 2, (y0 + y1) / 2
-
-
-def extent(region: Region) -> float:
-    """Its area in px², of the mask or, without one, of the box."""
-    return region.area
 
 
 def lies(region: Region, where: str, size: tuple[int, int], mirrored: bool) -> bool:
@@ -93,7 +90,7 @@ def apart(region: Region, other: Region) -> float:
 
 def ranked(regions: Sequence[Region], which: str, focus: Sequence[Region]) -> list[Region]:
     """The regions that a rank picks; "other" are those that are not in `focus`."""
-    by_size = sorted(regions, key=extent, reverse=True)
+    by_size = sorted(regions, key=AREA, reverse=True)
     if which == "other":
         return [r for r in regions if not any(same_place(r, f) for f in focus)]
     if which == "smallest":

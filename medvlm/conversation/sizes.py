@@ -16,7 +16,7 @@ from ..types import Measurement, Region
 from ..vocabulary import LABELS, is_finding
 from .grammar import ANYTHING, IT, Call
 from .meanings import all_of_it
-from .places import extent
+from .places import AREA
 from .results import CONFLICT, Result, Scene
 from .units import in_unit, quantity, shown, wished
 from .values import NORMAL
@@ -69,7 +69,7 @@ class Sizes:
             found = volume if volume and VOLUME.search(scene.question) else [*found, *volume]
         result.measurements, result.value = found, None
         if call.word != "share":
-            result.regions = [max(result.regions, key=extent)]
+            result.regions = [max(result.regions, key=AREA)]
         if found[0].name == "width" and call.word == "width":
             result.remarks.append("From side to side of the image, not across its longest diameter.")
         limit = self.limit(found[0])
@@ -153,7 +153,7 @@ class Sizes:
 
     def values(self, call: Call, scene: Scene, regions: Sequence[Region], things: Sequence[str]) -> list[Measurement]:
         """What a word asks to be measured of the largest of some regions; of the share, of all."""
-        largest, name = max(regions, key=extent), things[0] if things else ""
+        largest, name = max(regions, key=AREA), things[0] if things else ""
         if call.word == "area" and not call.get("which") and name in LABELS and LABELS[name].kind == "anatomy":
             return [replace(self.amount("larger", regions, scene), name="area")]
         if call.word == "share":
@@ -180,11 +180,11 @@ class Sizes:
     def share(self, call: Call, scene: Scene, regions: Sequence[Region]) -> list[Measurement]:
         """The per cent of the image, or of another thing, that some regions cover."""
         whole = float(scene.size[0] * scene.size[1])
-        covered = sum(map(extent, regions))
+        covered = sum(map(AREA, regions))
         if (organ := call.get("of")) and organ != IT:
             labels = self.tools.labels(organ, scene)
             holders = self.tools.detect(labels, scene)[0] if labels else []
-            whole, covered = sum(map(extent, holders)), shared(regions, holders)
+            whole, covered = sum(map(AREA, holders)), shared(regions, holders)
         return [Measurement("share", 100 * covered / whole, "percent")] if whole else []
 
     def beside(self, label: str, scene: Scene) -> list[Region]:
@@ -254,7 +254,7 @@ class Sizes:
             )
         scale = scene.spacing or (1.0, 1.0)
         unit = "mm2" if scene.spacing else "px2"
-        return Measurement("area", sum(map(extent, regions)) * scale[0] * scale[1], unit)
+        return Measurement("area", sum(map(AREA, regions)) * scale[0] * scale[1], unit)
 
     def weighed(self, result: Result, scene: Scene) -> Result:
         """An enlarged heart against the measured ratio: where the two disagree, the answer gives both and is sure of neither."""
@@ -278,7 +278,7 @@ def shared(regions: Sequence[Region], holders: Sequence[Region]) -> float:
     """The area in px² of some regions that lies in others; all of theirs where one has no mask."""
     masks = [[region.mask for region in some if region.mask is not None] for some in (regions, holders)]
     if len(masks[0]) < len(regions) or len(masks[1]) < len(holders) or not holders:
-        return sum(map(extent, regions))
+        return sum(map(AREA, regions))
     return float((np.logical_or.reduce(masks[0]) & np.logical_or.reduce(masks[1])).sum())
 
 

@@ -16,8 +16,8 @@ from .facts import Facts
 from .grammar import ANYTHING, DISEASES, IT, Call, split
 from .meanings import all_of_it, leaves_open, named, pointed
 from .places import (
+    AREA,
     SIDED,
-    extent,
     likeliest_types,
     nth,
     once,
@@ -179,7 +179,7 @@ class Tools(Sight):
         if result.regions:
             findings = [r for r in result.regions if is_finding(r.phrase or r.label)]
             result.regions = findings or result.regions  # of what was told: what is wrong comes first
-            largest = max(result.regions, key=extent)
+            largest = max(result.regions, key=AREA)
             result.value = words_for(largest, scene.size, self.modality(scene) in SIDED, scene.question)
             if organ := self.organ(largest, scene):
                 result.remarks.append(f"It lies within the {organ}.")

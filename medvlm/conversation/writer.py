@@ -8,7 +8,7 @@ from ..types import Region
 from ..vocabulary import LABELS, is_finding
 from .grammar import ANYTHING, IT
 from .meanings import named
-from .places import SIDED, extent, phrase, words_for
+from .places import AREA, SIDED, phrase, words_for
 from .results import Result, Scene
 from .units import shown as number
 from .units import wished
@@ -119,7 +119,7 @@ def absent(result: Result) -> list[str]:
 
 def where_and_size(name: str, regions: Sequence[Region], scene: Scene) -> str:
     """Such as "2 polyps, the largest in the upper left of the image.": no place where the name says the side."""
-    largest = max(regions, key=extent)
+    largest = max(regions, key=AREA)
     place = phrase(words_for(largest, scene.size, _mirrored(scene)), _mirrored(scene))
     what = _of_several(name, regions)
     if _sided(name):
@@ -225,7 +225,7 @@ def _place(result: Result, scene: Scene) -> str:
     if not result.regions:
         return f"{_none(result)}."
     text = phrase(str(result.value), _mirrored(scene))
-    largest = max(result.regions, key=extent)
+    largest = max(result.regions, key=AREA)
     if not named(largest.phrase or largest.label, scene.question):  # where "it" is: what that is taken for is said
         text = f"{_of_several(largest.label, result.regions)} {text}"
     return f"{text[:1].upper()}{text[1:]}."

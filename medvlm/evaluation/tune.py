@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from tqdm import tqdm
 
-from ..conversation.places import SIDED, extent, words_for
+from ..conversation.places import AREA, SIDED, words_for
 from ..conversation.tools import sure_of
 from ..policy import DecisionPolicy
 from ..records import QA, Record, read_records
@@ -117,10 +117,10 @@ def _measured(record: Record, regions: Sequence[Region], label: str) -> dict[str
         return out
     true_area = float((mask > 0).sum())
     each = (mask == number for number in np.unique(mask[mask > 0]))
-    largest = max((Region(label, 0, mask_box(one), one, 1.0) for one in each), key=extent)
+    largest = max((Region(label, 0, mask_box(one), one, 1.0) for one in each), key=AREA)
     mirrored = (record.modality or "") in SIDED
-    found_place, true_place = (words_for(one, mask.shape, mirrored) for one in (max(regions, key=extent), largest))
-    right = abs(sum(map(extent, regions)) - true_area) <= CLOSE * true_area
+    found_place, true_place = (words_for(one, mask.shape, mirrored) for one in (max(regions, key=AREA), largest))
+    right = abs(sum(map(AREA, regions)) - true_area) <= CLOSE * true_area
     return out | {"measure": right, "place": found_place == true_place}
 
 

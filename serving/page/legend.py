@@ -53,7 +53,7 @@ def labelled(
     size = max(12, max(height, width) // 50)
     font, step = PIL.ImageFont.load_default(size=size), LINE * size
     said = [f"{region.label} {mark or f'{region.score:.2f}'}" for region, mark in zip_longest(regions, marks)]
-    largest = sorted(range(len(regions)), key=lambda i: _area(regions[i]), reverse=True)[: 2 * int(height // step)]
+    largest = sorted(range(len(regions)), key=lambda i: regions[i].area, reverse=True)[: 2 * int(height // step)]
     left, right = sides([_name(said[i], regions[i], colours) for i in largest], width)
     rest = len(regions) - len(left) - len(right)
     if rest:
@@ -74,11 +74,6 @@ def labelled(
                 (bend[0] + edge * size / 4, name.y), name.text, name.colour, font, anchor="rm" if edge < 0 else "lm"
             )
     return np.asarray(out)
-
-
-def _area(region: Region) -> float:
-    x0, y0, x1, y1 = region.box
-    return (x1 - x0) * (y1 - y0) if region.mask is None else float(region.mask.sum())
 
 
 def _name(text: str, region: Region, colours: Mapping[str, Colour]) -> Name:

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from ... import __version__
-from ...types import EXTENTS, Finding, Measurement, Region, Report, Study
+from ...types import EXTENTS, Finding, Measurement, Report, Study
 from ..measurements import measure
 from . import dicom_seg
 from .dicom_codes import IDENTIFICATION, label_code, measured_code, site_code, unit_code
@@ -212,23 +212,18 @@ def _sizes(finding: Finding, regions: Sequence[int], alone: bool, report: Report
     """What was measured of some regions of a finding: what the finding says, where that is of one of them."""
     if _measured(finding, report, study) in regions:
         return [m for m in finding.measurements if m.name != "count" and (alone or m.name not in _OF_ALL)]
-    largest = max((report.regions[i] for i in regions), key=_extent)
+    largest = max((report.regions[i] for i in regions), key=lambda region: region.area)
     return measure(largest, {}, study.images[largest.image].spacing_mm)
 
 
 def _measured(finding: Finding, report: Report, study: Study) -> int:
     """Index of the region that a finding's sizes are of: the largest, in a volume the largest of the slice that shows most."""
-    extents = {i: _extent(report.regions[i]) for i in finding.regions}
+    extents = {i: report.regions[i].area for i in finding.regions}
     of_slice: dict[int, float] = {}
     for i in finding.regions if study.is_volume else ():
         image = report.regions[i].image
         of_slice[image] = of_slice.get(image, 0.0) + extents[i]
     return max(finding.regions, key=lambda i: (of_slice.get(report.regions[i].image, 0.0), extents[i]))
-
-
-def _extent(region: Region) -> float:
-    x0, y0, x1, y1 = region.box
-    return float((x1 - x0) * (y1 - y0) if region.mask is None else np.count_nonzero(region.mask))
 
 
 def _parts(segmentations: Sequence[Dataset]) -> dict[str, list[_Part]]:
