@@ -31,6 +31,15 @@ def test_sessions_and_tabs_that_are_not_used_end():
     assert sessions.find(value) is None and closed == [browser.client]
 
 
+def test_what_a_page_asks_by_itself_opens_no_tab_again():
+    sessions = Sessions()
+    _, browser = sessions.start("alice")
+    sessions.tab(browser, "a")
+    assert sessions.tab(browser, "a", new=False) is browser.tabs["a"]
+    sessions.leave(browser.client, "a")
+    assert sessions.tab(browser, "a", new=False) is None and not browser.tabs
+
+
 def test_they_end_without_a_request():
     closed = threading.Event()
     sessions = Sessions(close=lambda _: closed.set(), terms=Terms(idle_s=0.2))

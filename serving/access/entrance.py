@@ -169,8 +169,9 @@ class Entrance:
             if path == "/uploads":
                 self.check_room(asker)
             if path.startswith(PAGE):
-                tab = self.sessions.tab(browser_of(asker), path.split("/")[2])
-                if request.method == "GET":
+                # What a page asks by itself may come when it has said that it is left.
+                tab = self.sessions.tab(browser_of(asker), path.split("/")[2], new=not path.endswith(BY_ITSELF))
+                if tab and request.method == "GET":
                     stack.enter_context(self.sessions.stream(tab))
             deed = self.deed(scope, asker)
             stack.callback(self.note, deed, told)

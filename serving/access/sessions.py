@@ -138,10 +138,12 @@ class Sessions:
             self._end(digest(value))
         return browser
 
-    def tab(self, browser: Browser, hash: str) -> Tab:
-        """The browser's tab of that hash, a new one where nobody has it yet. Raises `Refused`."""
+    def tab(self, browser: Browser, hash: str, new: bool = True) -> Tab | None:
+        """The browser's tab of that hash; where nobody has it yet a `new` one, or none. Raises `Refused`."""
         with self._lock:
             owner = next((one for one in self._browsers.values() if hash in one.tabs), None)
+            if owner is None and not new:
+                return None
             if owner is None and browser in self._browsers.values():  # else it has ended while the request came
                 self._check_room(browser)
                 owner, browser.tabs[hash] = browser, Tab(self._now())
