@@ -37,26 +37,21 @@ UNREAD = "I am not sure what you ask for."
 PASTED = "The picture holds several images, so I cannot tell: open them one at a time."
 SEEN = ("present", "find", "count", "measure", "place", "compare", "grade", "describe")  # tools that look at one image
 GIVEN = ("kind", "grade", "recall", "compare", "count", "measure")  # tools that say more than that a thing is there
-DOUBTFUL = (
-    "recall",
-    "present",
-    "grade",
-    "describe",
-    "look",
-)  # as which a question about a size just told can be misread
+DOUBTFUL = ("recall", "present", "grade", "describe", "look")  # as which a question about a size can be misread
 ARROW = " → "
 
 
 @dataclass
 class Before:
-    """What the turns before leave to speak of: the calls of the last one, what "it" was called and where it was shown, and
-    what was shown last, which may be something else; and all that was ever shown."""
+    """What the turns before leave to speak of: the calls of the last one and the question that they were read from, what "it"
+    was called and where it was shown, and what was shown last, which may be something else; and all that was ever shown."""
 
     calls: Program = ()
     things: tuple[str, ...] = ()
     focus: tuple[Region, ...] = ()
     shown: tuple[Region, ...] = ()
     told: tuple[Region, ...] = ()
+    question: str = ""
 
 
 def before(history: History, study: Study) -> Before:
@@ -65,7 +60,7 @@ def before(history: History, study: Study) -> Before:
     Raises `RequestError` where a region is not of this study.
     """
     out = Before()
-    for _, answer in list(history)[-MOST_TURNS:]:
+    for question, answer in list(history)[-MOST_TURNS:]:
         calls, values = _traced(answer.thoughts or "")
         if not calls or all(call.tool in ("decline", "help") for call in calls):
             continue
@@ -74,7 +69,8 @@ def before(history: History, study: Study) -> Before:
             _check(region, study)
         things = tuple(dict.fromkeys(region.phrase or region.label for region in answer.regions)) or named[-1:]
         focus = tuple(answer.regions) if things else out.focus
-        out = Before(calls, things or out.things, focus, focus or out.shown, (*out.told, *answer.regions))
+        asked = out.question if calls == out.calls else question  # a doubt has the calls of what it doubts
+        out = Before(calls, things or out.things, focus, focus or out.shown, (*out.told, *answer.regions), asked)
     return out
 
 
@@ -147,7 +143,7 @@ class Conversation:
         doubted = any(map(looks_again, reading.calls)) and past.calls and region is None
         again = doubted and (not (scene.things or scene.focus) or all(map(stands_alone, past.calls)))
         if again:  # "it's an MRI?" "Are you sure?": nothing to look at, so it is said again, as it was asked
-            scene.question = images_meant(check_question(history[-1][0]), study).question
+            scene.question = images_meant(check_question(past.question), study).question
             reading = replace(reading, calls=past.calls)
         if study.is_volume and not (meant.named or meant.shown or region or image is not None):
             if any(IT in call.things for call in reading.calls):

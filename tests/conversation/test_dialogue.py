@@ -383,6 +383,19 @@ def test_doubt_about_what_cannot_be_looked_at_has_it_said_again():
     assert again.text == first.text and again.confidence == first.confidence
 
 
+@pytest.mark.parametrize("between", ["what can you do?", "are you sure?"])
+def test_what_is_doubted_is_said_again_in_the_words_of_its_own_question(between):
+    facts = {"tumour_type": {"glioma": 0.3, "meningioma": 0.6, "pituitary tumour": 0.1}}
+    calls = {"glioma or meningioma?": "grade(tumour type)", "what can you do?": "help()", "are you sure?": "look(it)"}
+    finder = MadeUpFinder(shown("brain tumour", (10, 10, 40, 40)), kind=("mri", "brain"), facts=facts)
+    conversation, history, asked = talk(finder, calls), [], []
+    execute = conversation.execute
+    conversation.execute = lambda scene, *rest: (asked.append(scene.question), execute(scene, *rest))[1]
+    for question in ("glioma or meningioma?", between, "are you sure?"):
+        history.append((question, conversation.ask(study_of(), question, history)))
+    assert asked[-1] == asked[0]
+
+
 def test_what_such_an_image_cannot_show_is_not_compared_by_heart():
     recall = MadeUpRecall(short={"No": 0.9})
     answer = talk(MadeUpFinder(kind=FILM), "compare(left kidney | right kidney, larger)", recall).ask(
