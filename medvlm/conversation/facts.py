@@ -197,7 +197,8 @@ class Facts:
         share = 1 - sum(chance for name, chance in chances.items() if name in NORMAL)
         least, worth, operating = self.point(call.things[0], scene)
         there = share >= least
-        remarks = [f"By the whole image the probability is {min(share, 0.99):.2f}.", *worth]
+        name = shown_kind(call.things[0])  # which may be less than was asked for, as a sign of a disease is
+        remarks = [f"By the whole image the probability of {name} is {min(share, 0.99):.2f}.", *worth]
         names = SIGNS.get(call.things[0], self.looks(call.things[0], scene) if there else ())
         regions = self.finder.ground(scene.study, names, scene.index).regions if names else []
         if regions and not there:
